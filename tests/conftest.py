@@ -1,0 +1,23 @@
+"""Settings for all tests: no network, one thread, and a failure where shared data must not be absent."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+import pytest
+
+from tests.support import SHARED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """CI may not pass by skipping what the shared folder is needed for."""
+    if os.environ.get("CI") and SHARED is None and not os.environ.get("UQ_HARNESS_WITHOUT_SHARED"):
+        pytest.exit("CI needs the folder of shared data beside the checkout (../shared)", returncode=1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)

@@ -1,0 +1,80 @@
+"""The start-up hook: stock lm_eval finds model and tasks, at no cost, and it can be switched off."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(code: str, **environment: str) -> str:
+    """Output of a fresh interpreter that knows the package only through its path."""
+    # the hook comes from the checkout, as the start-up file would install it
+    start = "import _uq_harness_autoload; _uq_harness_autoload.install();"
+    clean = {key: value for key, value in os.environ.items() if key != "UQ_HARNESS_AUTOLOAD"}
+    return subprocess.run(
+        [sys.executable, "-c", start + code],
+        env={**clean, "PYTHONPATH": str(ROOT), **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    ).stdout.strip()
+
+
+TASKS = "from lm_eval.tasks import TaskManager; print('uq_demo' in TaskManager(include_defaults=False).all_tasks)"
+MODEL = "import lm_eval.models; from lm_eval.api.registry import model_registry; print('uq-hf' in model_registry)"
+GROUP = "from lm_eval.tasks import TaskManager; print('uq_bench' in TaskManager(include_defaults=False).all_groups)"
+
+
+@pytest.mark.parametrize("code", [TASKS, MODEL, GROUP])
+def test_lm_eval_finds_what_the_package_brings(code: str) -> None:
+    assert python(code) == "True"
+
+
+@pytest.mark.parametrize("code", [TASKS, MODEL])
+def test_an_environment_variable_switches_the_hook_off(code: str) -> None:
+    assert python(code, UQ_HARNESS_AUTOLOAD="0") == "False"
+
+
+def test_nothing_heavy_is_imported_at_start_up() -> None:
+    heavy = {"uq_harness", "lm_eval", "torch", "numpy"}
+    assert python(f"import sys; print({heavy} & set(sys.modules))") == "set()"
+
+
+def test_a_probe_for_the_module_does_not_use_the_hook_up() -> None:
+    code = "from importlib.util import find_spec; import lm_eval; find_spec('lm_eval.models');" + MODEL
+    assert python(code) == "True"
+
+
+def test_a_broken_package_never_breaks_lm_eval() -> None:
+    broken = "import sys; sys.modules['uq_harness'] = None;"
+    assert python(broken + "import lm_eval.models; print('fine')") == "fine"
+
+
+def test_registering_twice_does_no_harm() -> None:
+    code = "import uq_harness; uq_harness.register(); uq_harness.register();" + TASKS
+    assert python(code) == "True"
+
+
+def test_the_users_own_task_folder_wins(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "uq_demo.yaml").write_text("task: uq_demo\ndataset_path: mine\noutput_type: generate_until\n")
+    code = (
+        "from lm_eval.tasks import TaskManager;"
+        f"t = TaskManager(include_defaults=False, include_path={str(folder)!r});"
+        "print(t._index['uq_demo'].yaml_path if hasattr(t, '_index') else t.task_index['uq_demo'])"
+    )
+    assert str(folder) in python(code)
+
+
+def test_the_command_lines_help_is_light() -> None:
+    code = (
+        "import sys; sys.argv = ['uq-harness', '--help']\ntry:\n  from uq_harness.cli import main; main()\n"
+        "except SystemExit: pass\nprint(sorted({'torch', 'transformers', 'lm_eval', 'numpy'} & set(sys.modules)))"
+    )
+    assert python("\n" + code).splitlines()[-1] == "[]"

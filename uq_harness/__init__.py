@@ -1,0 +1,30 @@
+"""Uncertainty quantification for lm_eval: how far can you trust this model's answer?
+
+Installing the package makes the model ``uq-hf`` and the tasks ``uq_sciq``, ``uq_triviaqa``, ``uq_truthfulqa``,
+``uq_demo`` and the group ``uq_bench`` known to lm_eval's command line. From Python, call `register` first.
+"""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "register"]
+
+# In a source checkout, tasks/ and metrics/ lie beside this folder and not inside it; running from the checkout's root
+# makes it shadow an installed wheel.
+if not (Path(__file__).parent / "tasks").is_dir():
+    __path__.append(str(Path(__file__).parents[1]))
+
+
+def register() -> None:
+    """Makes model and tasks known to lm_eval; calling it twice does no harm.
+
+    >>> import uq_harness
+    >>> uq_harness.register()
+    >>> from lm_eval.tasks import TaskManager
+    >>> "uq_demo" in TaskManager().all_tasks
+    True
+    """
+    from uq_harness import plugin
+
+    plugin.register_model()
+    plugin.register_tasks()
