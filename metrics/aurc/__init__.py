@@ -1,0 +1,1 @@
+"""AURC as a module of Hugging Face `evaluate`."""

@@ -1,0 +1,1 @@
+"""AUROC as a module of Hugging Face `evaluate`."""

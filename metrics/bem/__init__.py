@@ -1,0 +1,1 @@
+"""BEM as a module of Hugging Face `evaluate`."""

@@ -1,0 +1,1 @@
+"""PRR as a module of Hugging Face `evaluate`."""

@@ -1,0 +1,62 @@
+"""Uncertainty scores and their quality as pure functions of arrays (NumPy, float64): no model, no torch.
+
+They work on anybody's saved samples. Every score is oriented so that higher = more uncertain, logarithms are natural,
+and what cannot be scored is ``nan`` and never an error; wrong shapes and impossible values raise `UQHarnessError`.
+
+Scores of one answer or of samples:
+
+- token log-probabilities alone: `g_nll`, `ln_pe`
+- agreement between samples: `self_consistency`, `degree`
+- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`
+- likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
+- hidden states: `eigenscore`
+- answers given answers: `merge_by_f1`, then `mutual_information`
+- gradients: `hybridgrad`; where to take them: `semantic_preservation_score`
+
+Quality of a score over many answers, given which were correct (1) and which were not (0):
+
+- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
+
+>>> from uq_harness.functional import cluster_by_entailment, semantic_entropy
+>>> clusters = cluster_by_entailment([[2, 2, 0], [2, 2, 0], [0, 0, 2]])
+>>> round(semantic_entropy([[-0.1, -0.2], [-0.3], [-1.2]], clusters), 3)
+0.437
+"""
+
+from uq_harness.functional._agreement import degree, self_consistency
+from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
+from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
+from uq_harness.functional._density import semantic_density
+from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
+from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
+from uq_harness.functional._likelihood import g_nll, ln_pe
+from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_coverage
+from uq_harness.functional._relevance import sar, sentence_sar, token_sar
+
+__all__ = [
+    "BootstrapErrors",
+    "MergedAnswers",
+    "aurc",
+    "auroc",
+    "auroc_stderr",
+    "bootstrap_stderr",
+    "cluster_by_entailment",
+    "degree",
+    "discrete_semantic_entropy",
+    "eigenscore",
+    "g_nll",
+    "hybridgrad",
+    "ln_pe",
+    "merge_by_f1",
+    "mutual_information",
+    "prr",
+    "risk_coverage",
+    "sar",
+    "self_consistency",
+    "semantic_density",
+    "semantic_entropy",
+    "semantic_preservation_score",
+    "sentence_sar",
+    "token_sar",
+]

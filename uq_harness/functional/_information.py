@@ -1,0 +1,113 @@
+"""Mutual information between an answer and the next one: merging of answers, and the estimate itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.functional._arrays import FloatArray, as_floats, as_logprobs, check_lengths, check_square
+from uq_harness.text import f1_of_tokens, tokens
+
+
+class MergedAnswers(NamedTuple):
+    """Answers that differ in their words, and how probable each is among them (the probabilities add to 1)."""
+
+    answers: list[str]
+    probabilities: FloatArray
+
+
+def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: float = 0.25) -> MergedAnswers:
+    """Merges distinct answers that share words, and adds their likelihoods.
+
+    In order, an answer joins the first cluster whose first answer it resembles, else it opens one. A text that came up
+    before adds nothing: its likelihood is one probability however often it was drawn.
+
+    Args:
+        texts: The sampled answers.
+        sequence_logprobs: ``L_i``, log-likelihood of each whole answer, shape ``(samples,)``, in nats.
+        threshold: An answer resembles another if their token F1 (after SQuAD normalisation) is above this.
+
+    Returns:
+        The clusters' first answers, and ``μ1``: the clusters' likelihoods, normalised. Empty without samples;
+        probabilities are ``nan`` where no answer is possible.
+
+    Raises:
+        UQHarnessError: Lengths differ, or a log-likelihood is above 0.
+
+    Source:
+        Abbasi-Yadkori et al. 2024, arXiv 2406.02543, algorithm 3.
+
+    >>> answers, probabilities = merge_by_f1(["the red car", "a red car!", "a dog", "a dog"], [-1.0, -1.0, -1.0, -1.0])
+    >>> answers, probabilities.round(6).tolist()
+    (['the red car', 'a dog'], [0.666667, 0.333333])
+    """
+    log_likelihoods = as_logprobs("sequence_logprobs", sequence_logprobs)
+    check_lengths(texts=texts, sequence_logprobs=log_likelihoods)
+    members: dict[str, list[float]] = {}
+    words_of: dict[str, list[str]] = {}
+    for text, log_likelihood in zip(texts, log_likelihoods, strict=True):
+        if text in words_of:
+            continue
+        words_of[text] = tokens(text)
+        alike = (first for first in members if f1_of_tokens(words_of[text], words_of[first]) > threshold)
+        members.setdefault(next(alike, text), []).append(float(log_likelihood))
+    log_mass = np.array([np.logaddexp.reduce(cluster) for cluster in members.values()], dtype=np.float64)
+    return MergedAnswers(list(members), _normalised(log_mass))
+
+
+def mutual_information(first: ArrayLike, second_given_first: ArrayLike) -> float:
+    """How far stating one answer changes the probabilities of the next: a lower bound of epistemic uncertainty.
+
+    ``Σ_ab μ1(a) μ2(b|a) log[μ2(b|a) / Σ_c μ1(c) μ2(b|c)]``, the mutual information of the joint ``μ1(a) μ2(b|a)``. A
+    model that knows the answer is not moved by being told another.
+
+    Args:
+        first: ``μ1``, probabilities of the answers as `merge_by_f1` gives them, shape ``(answers,)``; normalised here.
+        second_given_first: Likelihood of answer ``b`` after a prompt that states ``a``, at ``[a][b]``, shape
+            ``(answers, answers)``; each row is normalised here. Likelihoods of long answers underflow: for those pass
+            ``scipy.special.softmax(log_likelihoods, axis=1)``.
+
+    Returns:
+        Nats, 0 or more; 0 for one answer, ``nan`` without any, or where a row that counts is all zeros.
+
+    Raises:
+        UQHarnessError: Shapes do not match, or a number is negative.
+
+    Source:
+        Abbasi-Yadkori et al. 2024, arXiv 2406.02543, algorithm 3 with γ1 = γ2 = 0.
+
+    >>> round(mutual_information([0.5, 0.5], [[1.0, 0.0], [0.0, 1.0]]), 6)
+    0.693147
+    """
+    prior = as_floats("first", first, ndim=1)
+    conditional = as_floats("second_given_first", second_given_first, ndim=2)
+    check_square("second_given_first", conditional, len(prior))
+    negative = [*prior[prior < 0], *conditional[conditional < 0]]
+    if negative:
+        raise UQHarnessError(f"first and second_given_first hold {negative[0]:g}, but likelihoods are 0 or more")
+    prior, conditional = prior[prior != 0], conditional[prior != 0]
+    if not prior.size or np.isnan(prior).any():
+        return float("nan")
+    if len(prior) == 1:  # also where the only answer's likelihood has underflowed
+        return 0.0
+    # In logarithms: a product of two small probabilities is zero before their ratio is.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_prior = np.log(prior / prior.sum())[:, np.newaxis]
+        log_conditional = np.log(conditional / conditional.sum(axis=1, keepdims=True))
+        log_joint = log_prior + log_conditional
+        log_second = np.logaddexp.reduce(log_joint, axis=0)
+    possible = log_joint != -np.inf
+    gain = log_conditional[possible] - np.broadcast_to(log_second, log_joint.shape)[possible]
+    information = float((np.exp(log_joint[possible]) * gain).sum())
+    return information if np.isnan(information) else max(0.0, information)
+
+
+def _normalised(log_mass: FloatArray) -> FloatArray:
+    if not log_mass.size or not np.max(log_mass) > -np.inf:
+        return np.full(log_mass.shape, np.nan)
+    mass = np.exp(log_mass - log_mass.max())
+    return np.asarray(mass / mass.sum(), dtype=np.float64)
