@@ -1,0 +1,132 @@
+"""What a judge is, and the kind that compares an answer with one reference at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple, NoReturn
+
+from uq_harness.errors import UQHarnessError
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge(ABC):
+    """Says how right each answer of a task is; an answer is correct from ``threshold`` on.
+
+    A subclass is a frozen dataclass whose fields are the judge's options, checked when it is built. Building one loads
+    nothing: models come with `prepare` or with the first `score`, once a process.
+
+    Attributes:
+        name: The name in ``--metadata``, of the mean score in the results and of the filter.
+        threshold: The smallest score of a correct answer, in [0, 1].
+    """
+
+    name: ClassVar[str]
+    threshold: float
+
+    def __post_init__(self) -> None:
+        """Checks the options; a subclass with more of them extends this.
+
+        Raises:
+            UQHarnessError: An option's value is not allowed.
+        """
+        value = self.threshold
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            self.refuse("threshold", "a number from 0 to 1")
+
+    def prepare(self) -> None:  # noqa: B027  # most judges need nothing
+        """Loads what the judge needs, so that a lack of it shows before any answer is generated.
+
+        Raises:
+            UQHarnessError: Something is missing; the message says what, and how to get it.
+        """
+
+    @abstractmethod
+    def score(
+        self, questions: Sequence[str], answers: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> list[float]:
+        """Scores all answers of a task at once.
+
+        Args:
+            questions: The bare questions, n of them.
+            answers: The answers to judge, one a question.
+            references: The reference answers of each question, at least one that is not blank.
+
+        Returns:
+            One number a question; ``nan`` where the judge reached no verdict.
+
+        Raises:
+            UQHarnessError: The lengths differ, or a question has no reference answer.
+        """
+
+    def correct(self, score: float) -> bool:
+        """Whether a score means a correct answer; an undefined one does not."""
+        return score >= self.threshold
+
+    def describe(self) -> dict[str, Any]:
+        """The judge's name and options as plain JSON values, for the results' configuration."""
+        return {"name": self.name, **dataclasses.asdict(self)}
+
+    def refuse(self, option: str, allowed: str) -> NoReturn:
+        """Raises the error about an option's value."""
+        raise UQHarnessError(
+            f"correctness judge {self.name}: {option}={getattr(self, option)!r} is not allowed, use {allowed}"
+        )
+
+
+class Triple(NamedTuple):
+    """An answer beside one reference answer of its question."""
+
+    question: str
+    answer: str
+    reference: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferenceJudge(Judge):
+    """A judge that looks at one reference at a time; the best of a question's references counts."""
+
+    @abstractmethod
+    def score_triples(self, triples: Sequence[Triple]) -> list[float]:
+        """One number a triple."""
+
+    def score(
+        self, questions: Sequence[str], answers: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> list[float]:
+        """The maximum over each question's references; see `Judge.score`. Blank references are passed over."""
+        if not len(questions) == len(answers) == len(references):
+            raise UQHarnessError(
+                f"{self.name} needs as many answers and lists of references as questions, but got "
+                f"{len(questions)} questions, {len(answers)} answers and {len(references)} lists of references"
+            )
+        kept = [_usable(question, given) for question, given in zip(questions, references, strict=True)]
+        values = iter(
+            self.score_triples(
+                [
+                    Triple(question, answer, reference)
+                    for question, answer, given in zip(questions, answers, kept, strict=True)
+                    for reference in given
+                ]
+            )
+        )
+        return [best(next(values) for _ in given) for given in kept]
+
+
+def best(values: Iterable[float]) -> float:
+    """The maximum of those values that are defined; ``nan`` if none is.
+
+    >>> best([0.2, float("nan"), 0.6])
+    0.6
+    """
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _usable(question: str, references: Sequence[str]) -> list[str]:
+    if isinstance(references, str):
+        raise UQHarnessError(f"the references of a question must be a list of texts, but got {references!r}")
+    kept = [reference for reference in references if reference.strip()]
+    if not kept:
+        raise UQHarnessError(f"no reference answer for the question {question!r}: add one, or leave the question out")
+    return kept

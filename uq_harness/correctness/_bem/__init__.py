@@ -1,0 +1,1 @@
+"""BEM: inputs of the classifier, and its two backends."""
