@@ -1,0 +1,260 @@
+"""What uncertainty costs beyond the answer: ratios measured in one run on the same model and questions.
+
+    python benchmarks/gradients.py --model MODEL --questions questions.jsonl
+
+The three ways, interleaved batch by batch so that a noisy machine disturbs all alike:
+
+- generation: lm_eval's stock greedy decoding of the batch (HFLM);
+- ours: decoding with every default method's scores, less our decoding alone;
+- plain: the same gradients by full-sequence autograd, one example at a time, to all hidden states and the head.
+
+``--random SHAPE`` takes a randomly initialised model of a real size instead of ``--model``. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from uq_harness.demo import MODEL_DIR, QUESTIONS
+from uq_harness.documents import read_questions
+from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.decode import decode_greedily
+from uq_harness.engine.forward import left_pad
+from uq_harness.engine.gradients import Request, gradients
+from uq_harness.engine.reference import reference_gradients
+from uq_harness.methods import build_methods
+
+TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
+SHAPES = {  # of real models; weights are random
+    "qwen3-4b": {
+        "vocab_size": 151936,
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    },
+    "qwen3-0.6b": {
+        "vocab_size": 151936,
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    },
+}
+
+
+def main() -> None:
+    """Measures, prints a table and, last, one line of JSON."""
+    args = _arguments()
+    torch.set_num_threads(args.threads)
+    logging.basicConfig(level=logging.ERROR)
+    torch.manual_seed(0)
+    model, prompts, ends, new_tokens = _workload(args)
+    methods = build_methods("default", {})
+    needs = [need for method in methods for need in method.needs()]
+    make = {"max_length": 4096, "pad_id": 0}
+    scoring, answering = (Gatherer(model, _Tokenizer(), wanted, **make) for wanted in (needs, []))
+    ending = Ending(frozenset(ends), new_tokens, read=lambda tokens: ("", range(len(tokens))))
+    ways: dict[str, Callable[[list[Prompt]], Any]] = {
+        "generation": _stock_generation(model, ends, new_tokens),
+        "ours": lambda batch: scoring.gather(batch, ending),
+        "our decoding": lambda batch: answering.gather(batch, ending),
+        "plain": _plain_gradients(model, ends, new_tokens),
+    }
+    seconds = _measure(ways, prompts, args.batch_size, args.repeats, args.plain_batches)
+    extra = seconds["ours"] - seconds["our decoding"]
+    result = {
+        "model": args.random or str(args.model),
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "batch_size": args.batch_size,
+        "questions": len(prompts),
+        "methods": [method.name for method in methods],
+        "seconds_per_question": seconds,
+        "extra_over_generation": extra / seconds["generation"],
+        "total_over_generation": seconds["ours"] / seconds["generation"],
+        "plain_over_ours": seconds["plain"] / extra,
+        "peak_memory": None if args.no_memory else _peak_memory(args.batch_size, model.device),
+    }
+    for name, value in seconds.items():
+        print(f"{name:14} {1e3 * value:9.3f} ms a question, {value / seconds['generation']:6.2f} of stock generation")
+    print(f"{'extra of ours':14} {1e3 * extra:9.3f} ms a question, {extra / seconds['generation']:6.2f}")
+    for row in result["peak_memory"] or []:
+        print(
+            "vocabulary {vocabulary:7}: scoring takes {scoring_mb:7.1f} MB, the head is {head_mb:7.1f} MB".format(**row)
+        )
+    print(json.dumps(result))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder or hub name of a chat model")
+    parser.add_argument("--questions", type=Path, default=Path(QUESTIONS), help="JSON lines with a field question")
+    parser.add_argument("--limit", type=int, default=160, help="number of questions")
+    parser.add_argument("--random", choices=SHAPES, help="a random model of this shape instead of --model")
+    parser.add_argument("--new-tokens", type=int, default=16, help="tokens an answer, with --random")
+    parser.add_argument("--prompt-tokens", type=int, default=48, help="tokens a prompt, with --random")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plain-batches", type=int, default=3, help="batches on which the plain way is measured")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--no-memory", action="store_true", help="leave out the memory of vocabularies of three sizes")
+    return parser.parse_args()
+
+
+class _Tokenizer:
+    """Stands in for a tokenizer where only a few token ids are asked for."""
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [3 + ord(letter) % 64 for letter in text]}
+
+
+def _workload(args: argparse.Namespace) -> tuple[Any, list[Prompt], list[int], int]:
+    """The model, its prompts, its end tokens and the limit on an answer's tokens."""
+    dtype = getattr(torch, args.dtype)
+    if args.random:
+        with torch.device(args.device):
+            model = _random_model(SHAPES[args.random], dtype)
+        ids = torch.randint(3, 1000, (args.limit, args.prompt_tokens)).tolist()
+        return model, [Prompt("", row, -3) for row in ids], [], args.new_tokens
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
+    prompts = []
+    for row in read_questions(args.questions)[: args.limit]:
+        message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
+        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        prompts.append(Prompt(row["question"], tokenizer(text)["input_ids"], -3))
+    return model, sorted(prompts, key=lambda p: -len(p.token_ids)), [tokenizer.eos_token_id], 150
+
+
+def _random_model(shape: dict[str, Any], dtype: torch.dtype) -> Any:
+    config = AutoConfig.for_model("qwen3", tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, **shape)
+    return AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+
+
+def _stock_generation(model: Any, ends: list[int], new_tokens: int) -> Callable[[list[Prompt]], Any]:
+    """Greedy decoding of a batch as lm_eval's HFLM does it, its stopping criteria included."""
+    lm = HFLM(pretrained=model, tokenizer=AutoTokenizer.from_pretrained(MODEL_DIR))
+    if not ends:
+        model.generation_config.eos_token_id = None
+
+    def generate(batch: list[Prompt]) -> Any:
+        ids, mask = left_pad([prompt.token_ids for prompt in batch], 0, model.device)
+        stop = ["<|im_end|>"] if ends else []
+        longest = ids.shape[1] + new_tokens
+        return lm._model_generate(context=ids, attention_mask=mask, max_length=longest, stop=stop, do_sample=False)
+
+    return generate
+
+
+def _plain_gradients(model: Any, ends: list[int], new_tokens: int) -> Callable[[list[Prompt]], Any]:
+    """Gradients by autograd on finished answers; decoding them is not timed (see `_measure`)."""
+    anatomy = Anatomy.of(model)
+    request = Request(frozenset({True, False}), frozenset({True}), 0)
+
+    def prepare(batch: list[Prompt]) -> Callable[[], Any]:
+        decoded = decode_greedily(
+            anatomy, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
+        )
+        column = decoded.prompt_ids.shape[1] - 3
+        scored = [range(n) for n in decoded.lengths]
+        return lambda: reference_gradients(anatomy, decoded, scored, [column] * len(batch), request)
+
+    return prepare
+
+
+def _measure(
+    ways: dict[str, Callable[[list[Prompt]], Any]],
+    prompts: list[Prompt],
+    batch_size: int,
+    repeats: int,
+    plain_batches: int,
+) -> dict[str, float]:
+    """Seconds a question of each way, the sum over batches of the fastest of a few repeats."""
+    batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
+    spread = {round(i * (len(batches) - 1) / max(1, plain_batches - 1)) for i in range(plain_batches)}
+    total, count = dict.fromkeys(ways, 0.0), dict.fromkeys(ways, 0)
+    for number, batch in enumerate(batches):
+        for name, way in ways.items():
+            if name == "plain":
+                if number in spread:
+                    total[name] += _seconds(way(batch))
+                    count[name] += len(batch)
+                continue
+            if number == 0:
+                way(batch)  # warm up
+            total[name] += min(_seconds(lambda way=way, batch=batch: way(batch)) for _ in range(repeats))
+            count[name] += len(batch)
+    return {name: total[name] / count[name] for name in ways}
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    _wait()
+    start = time.perf_counter()
+    work()
+    _wait()
+    return time.perf_counter() - start
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]]:
+    """Memory that scoring a batch adds at its peak, for vocabularies of three sizes, beside the head's own size."""
+    rows = []
+    for vocabulary in (8_000, 32_000, 128_000):
+        shape = {**SHAPES["qwen3-0.6b"], "vocab_size": vocabulary, "num_hidden_layers": 4, "hidden_size": 512}
+        with torch.device(device):
+            model = _random_model(shape, torch.float32)
+        anatomy = Anatomy.of(model)
+        ids = torch.randint(3, 1000, (batch_size, 32)).tolist()
+        decoded = decode_greedily(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
+        scored, columns = [range(16)] * batch_size, [29] * batch_size
+        request = Request(frozenset({True, False}), frozenset({True}), 2)
+        used = _peak(lambda a=anatomy, d=decoded, s=scored, c=columns, r=request: gradients(a, d, s, c, r), device)
+        head = anatomy.head.weight.numel() * 4 / 1e6
+        rows.append({"vocabulary": vocabulary, "scoring_mb": used, "head_mb": head})
+    return rows
+
+
+def _peak(work: Callable[[], Any], device: torch.device) -> float:
+    """Megabytes in use at the peak of some work, beyond those in use before it."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest resident size so far
+    before = _status("VmRSS")
+    work()
+    return (_status("VmHWM") - before) / 1e3
+
+
+def _status(field: str) -> float:
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
+    return float(line.split()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""One forward pass of the model or its decoder, with only the arguments that the architecture takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uq_harness.engine.anatomy import Anatomy
+
+
+def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids ``[rows, longest]`` padded on the left, and their attention mask."""
+    width = max(map(len, rows))
+    ids = [[pad] * (width - len(row)) + list(row) for row in rows]
+    mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def right_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids ``[rows, longest]`` padded on the right, and their attention mask."""
+    width = max(map(len, rows))
+    ids = [list(row) + [pad] * (width - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def positions(mask: Tensor) -> Tensor:
+    """Position of every token in its own sequence, whatever stands left of it as padding."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+def states(
+    anatomy: Anatomy, ids: Tensor, mask: Tensor, cache: Any = None, use_cache: bool = True
+) -> tuple[Tensor, Any]:
+    """Runs the decoder over the columns that the cache does not hold yet.
+
+    Args:
+        anatomy: The model.
+        ids: New token ids, ``[rows, new]``.
+        mask: Attention mask over cached and new columns, ``[rows, cached + new]``.
+        cache: Key-value cache of the earlier columns; it grows.
+        use_cache: Whether a cache is kept at all.
+
+    Returns:
+        The states that the LM head reads, ``[rows, new, width]``, and the cache.
+    """
+    arguments = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "position_ids": positions(mask)[:, -ids.shape[1] :],
+        "past_key_values": cache,
+        "use_cache": use_cache,
+    }
+    output = anatomy.decoder(**{k: v for k, v in arguments.items() if v is not None and anatomy.accepts(k)})
+    return output[0], getattr(output, "past_key_values", None)
+
+
+def logits(anatomy: Anatomy, head_input: Tensor) -> Tensor:
+    """The model's logits for the given states, ``[..., vocabulary]``, in the model's own precision."""
+    return anatomy.bend(anatomy.head(head_input))

@@ -1,0 +1,186 @@
+"""From a batch of prompts to the evidence about each of them: decode, gradients, teacher-forced scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.continuations import ContinuationScorer
+from uq_harness.engine.decode import Decoded, decode_greedily
+from uq_harness.engine.gradients import Gradients, Request, gradients
+from uq_harness.engine.memory import in_halves
+from uq_harness.engine.reference import reference_gradients
+from uq_harness.evidence import (
+    Answer,
+    ContinuationLogProb,
+    Evidence,
+    HeadGradient,
+    Need,
+    StateGradient,
+    StateGradientNorms,
+)
+
+log = logging.getLogger(__name__)
+GradientPass = Callable[[Anatomy, Decoded, list[range], list[int], Request], list[Gradients]]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A tokenised prompt.
+
+    Attributes:
+        question: The bare question.
+        token_ids: The whole prompt, chat template included.
+        semantic_token: Position of its semantic-preserving token from the end, ``-1`` for the last token.
+    """
+
+    question: str
+    token_ids: Sequence[int]
+    semantic_token: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How raw tokens become an answer.
+
+    Attributes:
+        end_ids: Tokens that end an answer.
+        max_new_tokens: Limit on the answer's tokens.
+        read: Turns an answer's tokens into its text and the range of tokens that count.
+        stops: Whether tokens contain a stop string; ``None`` where there are no stop strings.
+    """
+
+    end_ids: frozenset[int]
+    max_new_tokens: int
+    read: Callable[[list[int]], tuple[str, range]]
+    stops: Callable[[list[int]], bool] | None = None
+
+
+class Gatherer:
+    """Gathers the union of what the chosen methods need; built once per run.
+
+    Args:
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer.
+        needs: What the methods need; asking twice for the same costs nothing.
+        max_length: The model's context in tokens.
+        pad_id: Token that fills the padding.
+
+    Raises:
+        UQHarnessError: The architecture is not understood, a layer span does not fit the model, or a few-shot prefix
+            does not fit into the context.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        needs: Iterable[Need],
+        *,
+        max_length: int,
+        pad_id: int,
+    ) -> None:
+        needs = frozenset(needs)
+        self._anatomy = Anatomy.of(model)
+        self._pad_id = pad_id
+        self._heads = [need for need in needs if isinstance(need, HeadGradient)]
+        self._spans = {
+            need: need.layers.resolve(self._anatomy.n_blocks) for need in needs if isinstance(need, StateGradient)
+        }
+        self._scorers = {
+            need: ContinuationScorer(self._anatomy, tokenizer, need, max_length, pad_id)
+            for need in needs
+            if isinstance(need, ContinuationLogProb)
+        }
+        self._request = Request(
+            head=frozenset(need.reweighted for need in self._heads),
+            states=frozenset(need.reweighted for need in self._spans),
+            first_block=min((span.start for span in self._spans.values()), default=0),
+        )
+        self._gradients: GradientPass = gradients
+        if self._spans and not self._fast_pass_is_right(tokenizer):
+            self._gradients = reference_gradients
+
+    def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
+        """Answers every prompt and gathers the evidence, in halves where memory does not suffice."""
+        return in_halves(lambda batch: self._gather(batch, ending), prompts)
+
+    def _gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
+        decoded = self._decode(prompts, ending)
+        raw = [row[:n] for row, n in zip(decoded.token_ids.tolist(), decoded.lengths, strict=True)]
+        read = [ending.read(tokens) for tokens in raw]
+        answers = [
+            Answer(
+                text=text,
+                token_ids=tuple(raw[row][scored.start : scored.stop]),
+                logprobs=decoded.logprobs[row, scored.start : scored.stop].cpu().numpy(),
+                entropies=decoded.entropies[row, scored.start : scored.stop].cpu().numpy(),
+                complete=decoded.ended[row],
+            )
+            for row, (text, scored) in enumerate(read)
+        ]
+        found = self._take(self._gradients, decoded, [scored for _, scored in read], prompts)
+        del decoded  # its caches would only be in the way of the scorers
+        pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
+        continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
+        return [
+            Evidence(
+                question=prompt.question,
+                answer=answer,
+                head_gradients={need: of.head[need.reweighted] for need in self._heads},
+                state_gradients={
+                    need: self._slice(of.states[need.reweighted], span) for need, span in self._spans.items()
+                },
+                continuations={need: scores[row] for need, scores in continuations.items()},
+            )
+            for row, (prompt, answer, of) in enumerate(zip(prompts, answers, found, strict=True))
+        ]
+
+    def _decode(self, prompts: Sequence[Prompt], ending: Ending) -> Decoded:
+        return decode_greedily(
+            self._anatomy,
+            [prompt.token_ids for prompt in prompts],
+            end_ids=ending.end_ids,
+            pad_id=self._pad_id,
+            max_new_tokens=ending.max_new_tokens,
+            stops=ending.stops,
+            tap=self._request.first_block if self._spans else None,
+            tap_from=min(prompt.semantic_token for prompt in prompts),
+        )
+
+    def _take(
+        self, way: GradientPass, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]
+    ) -> list[Gradients]:
+        columns = [decoded.prompt_ids.shape[1] + prompt.semantic_token for prompt in prompts]
+        return way(self._anatomy, decoded, scored, columns, self._request)
+
+    def _slice(self, norms: StateGradientNorms, span: range) -> StateGradientNorms:
+        part = slice(span.start - self._request.first_block, span.stop - self._request.first_block)
+        return StateGradientNorms(norms.absolute[part], norms.squared[part])
+
+    def _fast_pass_is_right(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""
+        ids = tokenizer("What is the capital of France?")["input_ids"]
+        prompts = [Prompt("", ids, -2), Prompt("", ids[1:], -1)]
+        ending = Ending(end_ids=frozenset(), max_new_tokens=4, read=lambda tokens: ("", range(len(tokens))))
+        decoded = self._decode(prompts, ending)
+        name = type(self._anatomy.model).__name__
+        if decoded.prompt_cache is None:
+            log.warning("%s keeps a cache that cannot be shared: gradients take the exact slow path", name)
+            return False
+        scored = [range(n) for n in decoded.lengths]
+        fast, plain = (
+            [norms.absolute for one in self._take(way, decoded, scored, prompts) for norms in one.states.values()]
+            for way in (gradients, reference_gradients)
+        )
+        tolerance = {torch.float64: 1e-6, torch.float32: 1e-2}.get(decoded.head_states.dtype, 0.3)
+        if np.allclose(fast, plain, rtol=tolerance, atol=1e-12, equal_nan=True):
+            return True
+        log.warning("the fast gradient pass does not fit %s: gradients take the exact slow path", name)
+        return False

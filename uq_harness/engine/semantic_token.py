@@ -1,0 +1,107 @@
+"""Where the prompt's semantic-preserving token lies.
+
+The paper takes the first token of the generation header that the chat template puts behind the user's turn. It is found
+by rendering a conversation with and without the header and comparing, never by a table of model names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from uq_harness.errors import UQHarnessError
+
+_PROBE = "Placeholder"
+
+
+@dataclass(frozen=True)
+class ChatTail:
+    """What a chat template puts behind the user's text.
+
+    Attributes:
+        closing: All text between the user's last character and the answer.
+        header: The part of it that opens the assistant's turn; empty where the template adds none.
+    """
+
+    closing: str
+    header: str
+
+    @classmethod
+    def of(cls, render: Callable[[str, bool], str]) -> ChatTail:
+        """Finds the tail from the template itself.
+
+        Args:
+            render: Renders a conversation of one user message, with or without the generation header.
+        """
+        opened, plain = render(_PROBE, True), render(_PROBE, False)
+        shared = next((i for i, (a, b) in enumerate(zip(opened, plain, strict=False)) if a != b), len(plain))
+        return cls(closing=opened.rpartition(_PROBE)[2], header=opened[shared:])
+
+
+def character_of(prompt: str, tail: ChatTail | None) -> int:
+    """Index of the first character of the semantic-preserving token in a prompt.
+
+    It belongs to the first token of the generation header if the prompt has one, else to the last token of the user's
+    text; without a chat template, to the prompt's last token.
+    """
+    if tail is not None and tail.header and prompt.endswith(tail.header):
+        return len(prompt) - len(tail.header)
+    if tail is not None and tail.closing and prompt.endswith(tail.closing):
+        return len(prompt[: -len(tail.closing)].rstrip()) - 1
+    return len(prompt) - 1
+
+
+@dataclass(frozen=True)
+class SemanticToken:
+    """The user's choice of the token: ``auto``, ``last``, or a position from the prompt's end such as ``-3``."""
+
+    position: int | None
+
+    @classmethod
+    def parse(cls, value: str | float) -> SemanticToken:
+        """Reads the model argument ``sp_token``; lm_eval's command line turns ``-3`` into ``-3.0``.
+
+        Raises:
+            UQHarnessError: The value is neither a name nor a negative position.
+        """
+        if value == "auto":
+            return cls(None)
+        if value == "last":
+            return cls(-1)
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if number >= 0 or not number.is_integer():
+            raise UQHarnessError(
+                f"sp_token={value!r} is not allowed: use auto (found from the chat template), last, or a negative "
+                "position counted from the prompt's end, such as -3"
+            )
+        return cls(int(number))
+
+    def __str__(self) -> str:
+        return "auto" if self.position is None else str(self.position)
+
+    def locate(self, length: int, character: int, offsets: list[tuple[int, int]] | None, tail_tokens: int) -> int:
+        """Position of the token from the end of one tokenised prompt, ``-1`` for the last.
+
+        Args:
+            length: Number of the prompt's tokens.
+            character: See `character_of`.
+            offsets: Span of characters of each token, or ``None`` where the tokenizer cannot tell.
+            tail_tokens: Number of tokens from the semantic-preserving one on, where there are no offsets.
+
+        Raises:
+            UQHarnessError: The chosen position lies before the prompt's first token.
+        """
+        if self.position is not None:
+            if -self.position > length:
+                raise UQHarnessError(
+                    f"sp_token={self.position} lies before the first token of a prompt of {length} tokens: use a "
+                    f"position from {-length} to -1, last or auto"
+                )
+            return self.position
+        if offsets is None:
+            return -tail_tokens
+        covering = (i for i, (start, end) in enumerate(offsets) if start <= character < end)
+        return next(covering, length - 1) - length
