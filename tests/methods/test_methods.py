@@ -1,0 +1,158 @@
+"""Methods: selection, options, discovery, and scores as functions of evidence."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import SHARED, requires_shared
+from uq_harness import functional
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Answer, Evidence, HeadGradient, LayerSpan, StateGradient, StateGradientNorms
+from uq_harness.methods import all_methods, build_methods, select_methods, settings
+from uq_harness.methods.p_true import FEW_SHOT, VERDICT, prompt_block
+
+TOP = StateGradient(True, LayerSpan("top_half"))
+
+
+def evidence(**changes) -> Evidence:
+    answer = Answer("Paris", (5, 2), np.array([-0.5, -0.25]), np.array([1.0, 0.5]), complete=True)
+    found = {
+        "question": "Which city?",
+        "answer": answer,
+        "head_gradients": {HeadGradient(True): 0.02, HeadGradient(False): 0.05},
+        "state_gradients": {TOP: StateGradientNorms(np.array([0.1, 0.3]), np.array([0.04, 0.12]))},
+        "continuations": {VERDICT: -1.5},
+    }
+    return Evidence(**{**found, **changes})
+
+
+def names(methods: str) -> list[str]:
+    return [method.name for method in select_methods(methods)]
+
+
+def test_sets_of_methods() -> None:
+    assert names("default") == ["exgrad", "g_nll", "hybridgrad", "paragrad", "semgrad"]
+    assert set(names("sampling_free")) == {*names("default"), "p_true"}
+    assert set(names("all")) == set(names("sampling_free")) | {m.name for m in all_methods().values() if m.sampling}
+    assert names("semgrad+g_nll+semgrad") == ["g_nll", "semgrad"]
+
+
+@pytest.mark.parametrize("given", ["g_nll+semgrad", "g_nll,semgrad", "[g_nll,semgrad]", ["g_nll", "semgrad"]])
+def test_lists_may_be_written_as_lm_eval_passes_them(given) -> None:
+    assert [method.name for method in select_methods(given)] == ["g_nll", "semgrad"]
+
+
+def test_an_unknown_name_gets_the_close_ones() -> None:
+    with pytest.raises(UQHarnessError, match=r"unknown method 'hybrid_grad': did you mean hybridgrad"):
+        select_methods("hybrid_grad")
+
+
+def test_scores() -> None:
+    scores = {method.name: method.score(evidence()) for method in build_methods("sampling_free", {})}
+    alpha = np.exp(-0.75)
+    assert scores == pytest.approx(
+        {
+            "g_nll": 0.75,
+            "exgrad": 0.05,
+            "paragrad": 0.02,
+            "semgrad": 0.2,
+            "hybridgrad": alpha * 0.02 + (1 - alpha) * 0.2,
+            "p_true": 1.5,
+        }
+    )
+
+
+def test_options_change_the_scores_as_the_paper_defines() -> None:
+    (semgrad,) = build_methods("semgrad", {"semgrad_norm": "l2"})
+    assert semgrad.score(evidence()) == pytest.approx(np.sqrt(0.08))
+    (hybrid,) = build_methods("hybridgrad", {"hybrid_beta": "2", "hybrid_gamma": 3})
+    alpha = np.exp(-0.375)
+    assert hybrid.score(evidence()) == pytest.approx(alpha * 0.06 + (1 - alpha) * 0.2)
+    assert settings([hybrid]) == {
+        "semgrad_norm": "l1",
+        "semgrad_reweight": True,
+        "semgrad_layers": "top_half",
+        "hybrid_beta": 2.0,
+        "hybrid_gamma": 3.0,
+    }
+
+
+def test_needs_follow_the_options() -> None:
+    (semgrad,) = build_methods("semgrad", {"semgrad_reweight": "false", "semgrad_layers": "0-2"})
+    assert semgrad.needs() == (StateGradient(False, LayerSpan("0-2")),)
+
+
+@pytest.mark.parametrize(
+    ("span", "blocks", "expected"),
+    [
+        ("top_half", 6, range(3, 6)),
+        ("top_half", 5, range(3, 5)),
+        ("top_half", 1, range(1)),
+        ("last_quarter", 8, range(6, 8)),
+        ("last_quarter", 3, range(2, 3)),
+        ("all", 3, range(3)),
+        ("1-1", 3, range(1, 2)),
+    ],
+)
+def test_layer_spans(span: str, blocks: int, expected: range) -> None:
+    assert LayerSpan(span).resolve(blocks) == expected
+
+
+def test_every_method_is_documented_and_described() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "methods"
+    for name, method in all_methods().items():
+        page = (docs / f"{name}.md").read_text(encoding="utf-8")
+        assert f"(`{name}`)" in page.splitlines()[0]
+        assert method.source
+        assert re.search(r"arXiv \d{4}\.\d{5}", method.source)
+        for field in method.options():
+            assert f"`{field.name}`" in page or "SemGrad's options" in page
+            assert field.metadata["meaning"]
+
+
+def test_a_method_registers_itself_and_needs_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    from uq_harness.methods import Method, _base, register_method
+
+    monkeypatch.setattr(_base, "_registry", dict(_base._registry))
+
+    @register_method
+    @dataclasses.dataclass(frozen=True)
+    class Length(Method):
+        """Number of tokens."""
+
+        name = "length"
+        title = "Length"
+        source = "none"
+
+        def needs(self) -> tuple:
+            return ()
+
+        def score(self, evidence: Evidence) -> float:
+            return float(len(evidence.answer.token_ids))
+
+    (method,) = build_methods("length", {})
+    assert method.score(evidence()) == 2
+    with pytest.raises(UQHarnessError, match="two methods are named 'length'"):
+        register_method(dataclasses.dataclass(frozen=True)(type("Other", (Length,), {"name": "length"})))
+
+
+@requires_shared
+def test_the_prompt_of_p_true_is_the_golden_one() -> None:
+    golden = json.loads((SHARED / "golden" / "p_true.json").read_text())
+    assert prompt_block("Q?", "A.") == golden["block"].format(question="Q?", answer="A.")
+    expected = "".join(
+        golden["demonstration"].format(block=golden["block"].format(**row), label=row["label"])
+        for row in golden["demonstrations"]
+    )
+    assert expected == FEW_SHOT
+    assert VERDICT.continuation == golden["read"]
+
+
+def test_hybridgrad_is_the_functions_value() -> None:
+    (hybrid,) = build_methods("hybridgrad", {})
+    expected = functional.hybridgrad(semgrad=0.2, paragrad=0.02, mean_entropy=0.75)
+    assert hybrid.score(evidence()) == pytest.approx(expected)

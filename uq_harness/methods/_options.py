@@ -1,0 +1,82 @@
+"""Options of methods: dataclass fields that know how to read what a user typed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.evidence import LayerSpan
+
+_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
+def option(default: Any, read: Callable[[Any], Any], allowed: str, meaning: str) -> Any:
+    """Declares a method option as a dataclass field.
+
+    Args:
+        default: The value where the user gives none.
+        read: Turns what was typed into the value; raises ``ValueError`` where that is impossible.
+        allowed: The allowed values, for messages and documentation.
+        meaning: One line for ``uq-harness methods`` and the documentation.
+    """
+    return dataclasses.field(default=default, metadata={"read": read, "allowed": allowed, "meaning": meaning})
+
+
+def choice(default: str, *names: str, meaning: str) -> Any:
+    """An option that takes one of a few names."""
+
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError(value)
+        return str(value)
+
+    return option(default, read, one_of(list(names)), meaning)
+
+
+def flag(default: bool, meaning: str) -> Any:
+    """An option that is true or false."""
+
+    def read(value: Any) -> bool:
+        text = str(value).lower()
+        if text not in _TRUE + _FALSE:
+            raise ValueError(value)
+        return text in _TRUE
+
+    return option(default, read, "true or false", meaning)
+
+
+def positive(default: float, meaning: str) -> Any:
+    """An option that takes a number above zero."""
+
+    def read(value: Any) -> float:
+        number = float(value)
+        if isinstance(value, bool) or not 0 < number < float("inf"):
+            raise ValueError(value)
+        return number
+
+    return option(default, read, "a number above 0", meaning)
+
+
+def layer_span(default: str, meaning: str) -> Any:
+    """An option that takes a range of blocks."""
+
+    def read(value: Any) -> LayerSpan:
+        return LayerSpan(str(value))
+
+    return option(LayerSpan(default), read, "top_half, last_quarter, all or a-b", meaning)
+
+
+def read_option(field: dataclasses.Field[Any], value: Any) -> Any:
+    """The value of an option from what the user gave.
+
+    Raises:
+        UQHarnessError: The value is not allowed.
+    """
+    try:
+        return field.metadata["read"](value)
+    except UQHarnessError:
+        raise
+    except (ValueError, TypeError):
+        raise UQHarnessError(f"{field.name}={value!r} is not allowed: use {field.metadata['allowed']}") from None

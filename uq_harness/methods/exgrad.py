@@ -1,0 +1,26 @@
+"""ExGrad: size of the LM head's gradient."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness.evidence import Evidence, HeadGradient, Need
+from uq_harness.methods._base import Method, register_method
+
+
+@register_method
+@dataclass(frozen=True)
+class ExGrad(Method):
+    """``mean |∂ℓ/∂W|`` with ``ℓ = -(1/T) Σ_t log p(y_t)`` and ``W`` the LM head's matrix."""
+
+    name: ClassVar[str] = "exgrad"
+    title: ClassVar[str] = "ExGrad"
+    source: ClassVar[str] = "Igoe et al. 2022, arXiv 2205.10439, as in Li et al., arXiv 2605.04638"
+    cost: ClassVar[str] = "a product of the answer's states with the LM head"
+
+    def needs(self) -> tuple[Need, ...]:
+        """The head's gradient, every token weighing the same."""
+        return (HeadGradient(reweighted=False),)
+
+    def score(self, evidence: Evidence) -> float:
+        """Mean absolute value over the matrix's entries."""
+        return evidence.head_gradients[HeadGradient(reweighted=False)]

@@ -1,0 +1,27 @@
+"""G-NLL: negative log-likelihood of the greedy answer."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need
+from uq_harness.methods._base import Method, register_method
+
+
+@register_method
+@dataclass(frozen=True)
+class GNLL(Method):
+    """``-Σ_t log p(y_t)`` over the greedy answer's tokens, the end-of-sequence token included."""
+
+    name: ClassVar[str] = "g_nll"
+    title: ClassVar[str] = "G-NLL"
+    source: ClassVar[str] = "Aichberger et al. 2024, arXiv 2412.15176"
+
+    def needs(self) -> tuple[Need, ...]:
+        """Nothing but the answer."""
+        return ()
+
+    def score(self, evidence: Evidence) -> float:
+        """Sum of the tokens' negative log-probabilities, in nats; ``nan`` for an answer without tokens."""
+        logprobs = evidence.answer.logprobs
+        return float(functional.g_nll(logprobs)) if len(logprobs) else float("nan")

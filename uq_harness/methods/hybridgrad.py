@@ -1,0 +1,42 @@
+"""HybridGrad: ParaGrad for sure answers, SemGrad for open ones."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need
+from uq_harness.methods._base import register_method
+from uq_harness.methods._options import positive
+from uq_harness.methods.paragrad import ParaGrad
+from uq_harness.methods.semgrad import SemGrad
+
+
+@register_method
+@dataclass(frozen=True)
+class HybridGrad(SemGrad):
+    """``α γ ParaGrad + (1 - α) SemGrad`` with ``α = exp(-H̄ / β)`` and ``H̄`` the mean token entropy.
+
+    SemGrad's options hold for its part of the sum.
+    """
+
+    name: ClassVar[str] = "hybridgrad"
+    title: ClassVar[str] = "HybridGrad"
+    source: ClassVar[str] = "Li et al., arXiv 2605.04638"
+    cost: ClassVar[str] = "none beside semgrad and paragrad"
+
+    hybrid_beta: float = positive(1.0, meaning="temperature β of the weight α = exp(-H̄ / β)")
+    hybrid_gamma: float = positive(1.0, meaning="factor γ on ParaGrad")
+
+    def needs(self) -> tuple[Need, ...]:
+        """The needs of both parts."""
+        return super().needs() + ParaGrad().needs()
+
+    def score(self, evidence: Evidence) -> float:
+        """The weighted sum of the two parts."""
+        return float(
+            functional.hybridgrad(
+                semgrad=super().score(evidence),
+                paragrad=self.hybrid_gamma * ParaGrad().score(evidence),
+                mean_entropy=evidence.answer.mean_entropy / self.hybrid_beta,
+            )
+        )

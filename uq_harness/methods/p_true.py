@@ -1,0 +1,59 @@
+"""P(True): how sure the model is, when asked, that its answer is true."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness.evidence import ContinuationLogProb, Evidence, Need
+from uq_harness.methods._base import Method, register_method
+
+# Questions, proposed answers and verdicts of the few-shot prompt of Kadavath et al. 2022, as used by the paper.
+_DEMONSTRATIONS = (
+    ("Who was the third president of the United States?", "James Monroe", False),
+    ("Calculate 33 + 4", "37", True),
+    (
+        "Fill in the blank in the sentence 'I went to the grocery and then to the pharmacy. I was disappointed that "
+        "they didn't have any vegetarian sausage at the _____.'",
+        "grocery",
+        True,
+    ),
+    ("Name a celebrated civil rights leader.", "Martin Luther King", True),
+    ("Calculate 33 * 849", "28347", False),
+    (
+        "Fill in the blank in the sentence 'I shot the _____ and it went swish. We walked away the winners of that "
+        "battle!'",
+        "gun",
+        False,
+    ),
+)
+
+
+def prompt_block(question: str, answer: str) -> str:
+    """The question, the proposed answer and the two choices, up to the model's verdict."""
+    return (
+        f"Question: {question}\nPossible answer: {answer}\nIs the possible answer:\nA) True\nB) False\n"
+        "The possible answer is:"
+    )
+
+
+FEW_SHOT = "".join(f"{prompt_block(question, answer)} {label}\n\n" for question, answer, label in _DEMONSTRATIONS)
+VERDICT = ContinuationLogProb(prefix=FEW_SHOT, prompt=prompt_block, continuation=" True")
+
+
+@register_method
+@dataclass(frozen=True)
+class PTrue(Method):
+    """``-log p(" True")`` after six demonstrations, the question and the greedy answer; raw text, no chat template."""
+
+    name: ClassVar[str] = "p_true"
+    title: ClassVar[str] = "P(True)"
+    source: ClassVar[str] = "Kadavath et al. 2022, arXiv 2207.05221"
+    cost: ClassVar[str] = "a forward pass over question and answer"
+    default: ClassVar[bool] = False
+
+    def needs(self) -> tuple[Need, ...]:
+        """The log-probability of the verdict."""
+        return (VERDICT,)
+
+    def score(self, evidence: Evidence) -> float:
+        """Negative log-probability of the verdict, in nats."""
+        return -evidence.continuations[VERDICT]

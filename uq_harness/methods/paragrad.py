@@ -1,0 +1,26 @@
+"""ParaGrad: size of the LM head's gradient under the entropy-weighted likelihood."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness.evidence import Evidence, HeadGradient, Need
+from uq_harness.methods._base import Method, register_method
+
+
+@register_method
+@dataclass(frozen=True)
+class ParaGrad(Method):
+    """``mean |∂ℓ_H/∂W|`` with ``ℓ_H = -(1/T) Σ_t H_t log p(y_t)``, the entropies ``H_t`` taken as constants."""
+
+    name: ClassVar[str] = "paragrad"
+    title: ClassVar[str] = "ParaGrad"
+    source: ClassVar[str] = "Li et al., arXiv 2605.04638"
+    cost: ClassVar[str] = "a product of the answer's states with the LM head"
+
+    def needs(self) -> tuple[Need, ...]:
+        """The head's gradient, tokens weighted by their entropies."""
+        return (HeadGradient(reweighted=True),)
+
+    def score(self, evidence: Evidence) -> float:
+        """Mean absolute value over the matrix's entries."""
+        return evidence.head_gradients[HeadGradient(reweighted=True)]
