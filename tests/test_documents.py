@@ -1,0 +1,73 @@
+"""Local questions: what a file may hold, and the message that names file and line where it does not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from datasets import Dataset
+
+from uq_harness import documents
+from uq_harness.errors import UQHarnessError
+
+GOOD = {"question": "Who?", "answers": ["me"]}
+
+
+def write(folder: Path, *lines: object) -> Path:
+    file = folder / "questions.jsonl"
+    file.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
+    return file
+
+
+def test_reads_questions_and_drops_blank_references_and_other_fields(tmp_path: Path) -> None:
+    file = write(tmp_path, {**GOOD, "id": 3}, "", {"question": "Où ?", "answers": [" ", "là", ""]})
+    assert documents.read_questions(file) == [GOOD, {"question": "Où ?", "answers": ["là"]}]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"question": "Who?"}, "line 2: the field 'answers' is missing"),
+        ({"answers": ["me"]}, "line 2: the field 'question' is missing"),
+        ("{oops", "line 2: not valid JSON"),
+        (["Who?"], "line 2: a JSON list"),
+        ({"question": "  ", "answers": ["me"]}, "line 2: the question is '  '"),
+        ({"question": "Who?", "answers": "me"}, "line 2: the answers are 'me'"),
+        ({"question": "Who?", "answers": []}, "line 2: the question 'Who\\?' has no reference answer"),
+        ({"question": "Who?", "answers": ["", " \n"]}, "line 2: the question 'Who\\?' has no reference answer"),
+    ],
+)
+def test_names_file_and_line_of_what_is_wrong(tmp_path: Path, line: object, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=rf"questions\.jsonl, {message}"):
+        documents.read_questions(write(tmp_path, GOOD, line))
+
+
+def test_empty_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(UQHarnessError, match="holds no question"):
+        documents.read_questions(write(tmp_path, "", "  "))
+    with pytest.raises(UQHarnessError, match="does not exist"):
+        documents.read_questions(tmp_path / "nowhere.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("given", "file"), [(None, None), ("a.jsonl", "a.jsonl"), ({"uq_sciq": "b"}, "b"), ({"uq_triviaqa": "c"}, None)]
+)
+def test_one_file_for_all_tasks_or_one_by_task(given: object, file: str | None) -> None:
+    assert documents.data_file(given, "uq_sciq") == file
+
+
+def test_data_files_of_another_shape_are_refused() -> None:
+    with pytest.raises(UQHarnessError, match=r"data_files is \['a'\]"):
+        documents.data_file(["a"], "uq_sciq")
+
+
+@pytest.mark.parametrize(
+    ("convert", "row"),
+    [
+        (documents.sciq, {"correct_answer": "me", "distractor1": "you", "support": ""}),
+        (documents.trivia_qa, {"answer": {"aliases": ["me", " "], "value": "me"}, "search_results": {}}),
+        (documents.truthful_qa, {"correct_answers": ["", "me"], "incorrect_answers": ["you"]}),
+    ],
+)
+def test_hub_data_sets_become_questions_with_answers(convert, row: dict) -> None:
+    converted = convert(Dataset.from_list([{"question": "Who?", **row}]))
+    assert converted.to_list() == [GOOD]

@@ -1,0 +1,261 @@
+"""Whole runs of lm_eval on the demo model and on a stock model: results, records, seeds, bad input."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+import pytest
+from lm_eval.tasks import TaskManager
+
+from uq_harness.demo import MODEL_DIR, QUESTIONS
+from uq_harness.errors import UQHarnessError
+from uq_harness.methods import all_methods
+from uq_harness.plugin import register_model, tasks_folder
+
+register_model()
+DEMO = {"pretrained": "demo", "dtype": "float32"}
+SAMPLING_FREE = [name for name, method in all_methods().items() if not method.sampling]
+
+
+def manager(metadata: dict) -> TaskManager:
+    """Knows this package's tasks only: reading all of lm_eval's takes seconds."""
+    return TaskManager(metadata=metadata, include_path=tasks_folder(), include_defaults=False)
+
+
+def evaluate(model: str = "uq-hf", tasks: Any = "uq_demo", metadata: dict | None = None, **kwargs: Any) -> dict:
+    arguments = kwargs.pop("model_args", DEMO)
+    return lm_eval.simple_evaluate(
+        model=model,
+        model_args=arguments,
+        tasks=[tasks] if isinstance(tasks, str) else tasks,
+        device="cpu",
+        batch_size=kwargs.pop("batch_size", 16),
+        apply_chat_template=kwargs.pop("apply_chat_template", True),
+        task_manager=manager({**arguments, **(metadata or {})}),
+        **{"limit": 24, **kwargs},
+    )
+
+
+@pytest.fixture(scope="module")
+def run() -> dict:
+    return evaluate(model_args={**DEMO, "methods": "sampling_free"})
+
+
+def write_questions(folder: Path, rows: list[dict]) -> dict:
+    file = folder / "questions.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return {"data_files": str(file)}
+
+
+def demo_questions() -> list[dict]:
+    return [json.loads(line) for line in Path(QUESTIONS).read_text(encoding="utf-8").splitlines()]
+
+
+class TestResults:
+    def test_every_method_has_every_metric_with_an_error(self, run: dict) -> None:
+        results = run["results"]["uq_demo"]
+        for method in SAMPLING_FREE:
+            for measure in ("auroc", "aurc", "prr"):
+                assert math.isfinite(results[f"{measure}_{method},exact_match"])
+                assert 0 < results[f"{measure}_{method}_stderr,exact_match"] < 0.5
+        assert 0 < results["accuracy,exact_match"] < 1
+        assert results["exact_match,exact_match"] == results["accuracy,exact_match"]
+        assert results["undefined_scores,exact_match"] == 0
+
+    def test_each_samples_document_carries_its_record(self, run: dict) -> None:
+        for sample in run["samples"]["uq_demo"]:
+            record = sample["doc"]["uq"]
+            assert set(record["uncertainty"]) == set(SAMPLING_FREE)
+            assert record["correctness"] in (0.0, 1.0)
+            assert record["correct"] == record["correctness"]
+            assert record["answer"] == sample["filtered_resps"][0]
+            assert record["answer_tokens"] == len(record["token_ids"])
+            json.dumps(record, allow_nan=False)
+
+    def test_metrics_are_those_of_the_records(self, run: dict) -> None:
+        from sklearn.metrics import roc_auc_score
+
+        records = [sample["doc"]["uq"] for sample in run["samples"]["uq_demo"]]
+        wrong = [1 - record["correct"] for record in records]
+        for method in SAMPLING_FREE:
+            expected = roc_auc_score(wrong, [record["uncertainty"][method] for record in records])
+            assert run["results"]["uq_demo"][f"auroc_{method},exact_match"] == pytest.approx(expected, abs=1e-12)
+
+    def test_directions_reach_the_table(self, run: dict) -> None:
+        directions = run["higher_is_better"]["uq_demo"]
+        assert directions["auroc_semgrad"]
+        assert directions["prr_semgrad"]
+        assert not directions["aurc_semgrad"]
+
+    def test_configuration_names_judge_methods_and_options(self, run: dict) -> None:
+        judges = run["configs"]["uq_demo"]["metadata"]["judges"]
+        assert judges == [{"name": "exact_match", "threshold": 1.0}]
+        settings = run["config"]["uncertainty"]
+        assert settings["methods"] == SAMPLING_FREE
+        assert settings["semgrad_layers"] == "top_half"
+        assert settings["sp_token"] == "auto"
+
+    def test_batch_size_changes_no_score(self, run: dict) -> None:
+        alone = evaluate(model_args={**DEMO, "methods": "sampling_free"}, batch_size=1)
+        for a, b in zip(alone["samples"]["uq_demo"], run["samples"]["uq_demo"], strict=True):
+            assert a["doc"]["uq"]["token_ids"] == b["doc"]["uq"]["token_ids"]
+            for method, score in a["doc"]["uq"]["uncertainty"].items():
+                assert score == pytest.approx(b["doc"]["uq"]["uncertainty"][method], rel=1e-3, abs=1e-9)
+
+    def test_seed_reaches_the_bootstrap_only(self, run: dict) -> None:
+        seeds = dict.fromkeys(("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"), 7)
+        other = evaluate(model_args={**DEMO, "methods": "sampling_free"}, **seeds)["results"]["uq_demo"]
+        ours = run["results"]["uq_demo"]
+        assert other["aurc_g_nll,exact_match"] == ours["aurc_g_nll,exact_match"]
+        assert other["auroc_g_nll_stderr,exact_match"] == ours["auroc_g_nll_stderr,exact_match"]
+        assert other["aurc_g_nll_stderr,exact_match"] != ours["aurc_g_nll_stderr,exact_match"]
+
+
+class TestJudges:
+    def test_several_judges_stand_side_by_side(self) -> None:
+        judges = ["exact_match", {"name": "f1", "threshold": 0.9}]
+        results = evaluate(metadata={"correctness": judges}, model_args={**DEMO, "methods": "g_nll"})
+        assert {key.partition(",")[2] for key in results["results"]["uq_demo"]} >= {"exact_match", "f1"}
+        assert results["configs"]["uq_demo"]["metadata"]["judges"][1] == {"name": "f1", "threshold": 0.9}
+
+    @pytest.mark.parametrize(
+        ("judge", "message"),
+        [
+            ("bleurt", "unknown correctness judge 'bleurt'"),
+            ({"name": "f1", "treshold": 0.4}, "did you mean threshold"),
+            (["f1", "f1"], "each once"),
+            ([], "at least one"),
+        ],
+    )
+    def test_an_unknown_judge_is_refused(self, judge: Any, message: str) -> None:
+        with pytest.raises(UQHarnessError, match=message):
+            evaluate(metadata={"correctness": judge})
+
+    def test_a_missing_judge_is_reported_before_the_first_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from uq_harness.models import UQHFLM
+
+        monkeypatch.setattr(UQHFLM, "generate_until", lambda *_: pytest.fail("an answer was generated"))
+        with pytest.raises(UQHarnessError, match=r"bem.*correctness"):
+            evaluate(metadata={"correctness": {"name": "bem", "model": "/nowhere/bem"}})
+
+
+class TestHabitsOfLmEval:
+    def test_other_models_give_correctness_and_one_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+        results = evaluate("hf", model_args={"pretrained": str(MODEL_DIR), "dtype": "float32"})["results"]["uq_demo"]
+        assert math.isfinite(results["accuracy,exact_match"])
+        assert not any(key.startswith("auroc") for key in results)
+        assert sum("`--model uq-hf` does" in record.message for record in caplog.records) == 1
+
+    def test_predict_only_keeps_the_records_and_loads_no_judge(self) -> None:
+        found = evaluate(predict_only=True, metadata={"correctness": {"name": "bem", "model": "/nowhere/bem"}})
+        records = [sample["doc"]["uq"] for sample in found["samples"]["uq_demo"]]
+        assert all("uncertainty" in record and "correct" not in record for record in records)
+
+    def test_chosen_samples(self) -> None:
+        found = evaluate(samples={"uq_demo": [2, 7, 11]}, limit=None, model_args={**DEMO, "methods": "g_nll"})
+        asked = [sample["doc"]["question"] for sample in found["samples"]["uq_demo"]]
+        assert asked == [demo_questions()[i]["question"] for i in (2, 7, 11)]
+
+    def test_few_shot_examples_are_ignored(self, run: dict) -> None:
+        found = evaluate(num_fewshot=3, limit=2, model_args={**DEMO, "methods": "g_nll"})
+        assert found["samples"]["uq_demo"][0]["arguments"] == run["samples"]["uq_demo"][0]["arguments"]
+
+    def test_sampling_is_refused(self) -> None:
+        with pytest.raises(UQHarnessError, match="do_sample"):
+            evaluate(gen_kwargs={"do_sample": True})
+
+    def test_a_run_resumes_from_its_cache(self, tmp_path: Path, run: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+        from uq_harness.engine import Gatherer
+
+        arguments = {**DEMO, "methods": "sampling_free"}
+        cache = str(tmp_path / "cache")
+        gather, calls = Gatherer.gather, []
+
+        def dies_after_two_batches(self: Gatherer, *args: Any) -> Any:
+            calls.append(args)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return gather(self, *args)
+
+        monkeypatch.setattr(Gatherer, "gather", dies_after_two_batches)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(model_args=arguments, use_cache=cache, batch_size=8)
+        answered = []
+        monkeypatch.setattr(Gatherer, "gather", lambda self, p, e: answered.extend(p) or gather(self, p, e))
+        resumed = evaluate(model_args=arguments, use_cache=cache, batch_size=8)
+        assert len(answered) == 8
+        for metric, value in run["results"]["uq_demo"].items():
+            assert resumed["results"]["uq_demo"][metric] == pytest.approx(value, abs=1e-6), metric
+
+    def test_group_averages_its_tasks(self, tmp_path: Path) -> None:
+        metadata = write_questions(tmp_path, demo_questions()[:30]) | {"correctness": "exact_match"}
+        results = evaluate(tasks="uq_bench", limit=None, metadata=metadata, model_args={**DEMO, "methods": "g_nll"})
+        group, task = results["results"]["uq_bench"], results["results"]["uq_sciq"]
+        for metric in ("accuracy", "auroc_g_nll", "aurc_g_nll", "prr_g_nll"):
+            key = f"{metric},exact_match"
+            assert group[key] == pytest.approx(task[key])
+            error = f"{metric}_stderr,exact_match"
+            assert group[error] == pytest.approx(task[error] / math.sqrt(3))
+
+
+class TestBadInput:
+    def test_single_class_results_are_nan_with_a_warning(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rows = [{"question": row["question"], "answers": ["no such answer"]} for row in demo_questions()[:5]]
+        results = evaluate(metadata=write_questions(tmp_path, rows), limit=None)["results"]["uq_demo"]
+        assert math.isnan(results["auroc_semgrad,exact_match"])
+        assert math.isnan(results["auroc_semgrad_stderr,exact_match"])
+        assert math.isnan(results["prr_semgrad,exact_match"])
+        assert "uq_demo: auroc_semgrad is undefined: all answers are wrong" in caplog.text
+
+    def test_a_single_question(self) -> None:
+        results = evaluate(limit=1)["results"]["uq_demo"]
+        assert math.isnan(results["auroc_semgrad,exact_match"])
+        assert results["accuracy,exact_match"] in (0.0, 1.0)
+
+    def test_undefined_scores_are_counted_and_left_out(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from uq_harness.methods.g_nll import GNLL
+
+        score = GNLL.score
+        monkeypatch.setattr(GNLL, "score", lambda self, e: math.nan if len(e.answer.token_ids) == 3 else score(self, e))
+        found = evaluate(model_args={**DEMO, "methods": "g_nll+semgrad"}, limit=60)
+        nulls = sum(sample["doc"]["uq"]["uncertainty"]["g_nll"] is None for sample in found["samples"]["uq_demo"])
+        assert 0 < nulls < 60
+        assert found["results"]["uq_demo"]["undefined_scores,exact_match"] == nulls
+        assert math.isfinite(found["results"]["uq_demo"]["auroc_g_nll,exact_match"])
+        assert f"auroc_g_nll leaves out {nulls} of 60 answers without a score" in caplog.text
+
+    def test_fewer_questions_than_processes(self) -> None:
+        task = manager({}).load(["uq_demo"])["tasks"]["uq_demo"]
+        with pytest.raises(UQHarnessError, match=r"1 questions cannot be shared by 2 processes"):
+            task.build_all_requests(limit=1, world_size=2, rank=0)
+
+    @pytest.mark.parametrize("rows", [[], [{"question": "Who?"}], [{"question": "Who?", "answers": [" "]}]])
+    def test_bad_local_data(self, tmp_path: Path, rows: list[dict]) -> None:
+        with pytest.raises(UQHarnessError, match=r"questions\.jsonl"):
+            evaluate(metadata=write_questions(tmp_path, rows))
+
+    def test_hub_data_that_cannot_be_had(self) -> None:
+        with pytest.raises(UQHarnessError, match=r"data of uq_sciq .*--metadata '\{\"data_files\""):
+            manager({}).load(["uq_sciq"])
+
+    def test_questions_of_the_hub_without_references(self) -> None:
+        task = manager({}).load(["uq_demo"])["tasks"]["uq_demo"]
+        rows = [*task.dataset["validation"].to_list()[:2], {"question": "Unanswered?", "answers": []}]
+        task.dataset["validation"] = type(task.dataset["validation"]).from_list(rows)
+        with pytest.raises(UQHarnessError, match=r"'Unanswered\?' has no reference answer"):
+            task.build_all_requests()
+
+
+def test_two_questions_with_the_same_text_are_both_answered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    row = {key: demo_questions()[0][key] for key in ("question", "answers")}
+    found = evaluate(metadata=write_questions(tmp_path, [row, row]), limit=None)
+    first, second = (sample["doc"]["uq"]["uncertainty"] for sample in found["samples"]["uq_demo"])
+    assert first == pytest.approx(second, rel=1e-5)

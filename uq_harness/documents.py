@@ -1,0 +1,98 @@
+"""Questions and their reference answers: from the hub's data sets and from local JSON lines.
+
+Whatever the source, a task's documents have the two fields ``question`` (text) and ``answers`` (list of texts).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uq_harness.errors import UQHarnessError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
+
+
+def sciq(dataset: Dataset) -> Dataset:
+    """SciQ (``allenai/sciq``): one right answer each."""
+    return _questions(dataset, lambda row: [row["correct_answer"]])
+
+
+def trivia_qa(dataset: Dataset) -> Dataset:
+    """TriviaQA (``mandarjoshi/trivia_qa``): all aliases of the answer."""
+    return _questions(dataset, lambda row: row["answer"]["aliases"])
+
+
+def truthful_qa(dataset: Dataset) -> Dataset:
+    """TruthfulQA (``truthfulqa/truthful_qa``): the answers that its authors call correct."""
+    return _questions(dataset, lambda row: row["correct_answers"])
+
+
+def _questions(dataset: Dataset, answers: Callable[[Mapping[str, Any]], list[str]]) -> Dataset:
+    """The data set reduced to questions and answers that are not blank."""
+    return dataset.map(
+        lambda row: {"question": row["question"], "answers": not_blank(answers(row))},
+        remove_columns=[column for column in dataset.column_names if column not in ("question", "answers")],
+    )
+
+
+def not_blank(texts: list[str]) -> list[str]:
+    """The texts that hold more than white space."""
+    return [text for text in texts if text.strip()]
+
+
+def read_questions(file: str | Path) -> list[dict[str, Any]]:
+    """Reads questions from a JSON lines file; other fields than ``question`` and ``answers`` are left out.
+
+    Raises:
+        UQHarnessError: The file does not exist, is empty, or a line lacks something; file and line are named.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise UQHarnessError(f"data file {str(path)!r} does not exist: data_files needs a JSON lines file, {_SHAPE}")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
+        raise UQHarnessError(f"data file {str(path)!r} holds no question: it needs {_SHAPE}")
+    return rows
+
+
+def _read_line(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UQHarnessError(f"{place}: not valid JSON ({error.msg}): it needs {_SHAPE}") from None
+    if not isinstance(row, dict):
+        raise UQHarnessError(f"{place}: a JSON {type(row).__name__}: it needs {_SHAPE}")
+    missing = [field for field in ("question", "answers") if field not in row]
+    if missing:
+        raise UQHarnessError(f"{place}: the field {missing[0]!r} is missing: it needs {_SHAPE}")
+    question, answers = row["question"], row["answers"]
+    if not isinstance(question, str) or not question.strip():
+        raise UQHarnessError(f"{place}: the question is {question!r}: it needs a text that is not blank")
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise UQHarnessError(f"{place}: the answers are {answers!r}: they need to be a list of texts")
+    kept = not_blank(answers)
+    if not kept:
+        raise UQHarnessError(f"{place}: the question {question!r} has no reference answer that is not blank")
+    return {"question": question, "answers": kept}
+
+
+def data_file(data_files: Any, task: str) -> str | None:
+    """The local file that ``--metadata '{"data_files": …}'`` gives a task: one path for all, or one by task name.
+
+    Raises:
+        UQHarnessError: ``data_files`` is neither.
+    """
+    if data_files is None or isinstance(data_files, str):
+        return data_files
+    if isinstance(data_files, Mapping) and all(isinstance(file, str) for file in data_files.values()):
+        return data_files.get(task)
+    raise UQHarnessError(
+        f'data_files is {data_files!r}: give a path, or a path by task name such as {{"{task}": "questions.jsonl"}}'
+    )

@@ -1,0 +1,183 @@
+"""The lm_eval task behind every uncertainty task: answers, correctness, and one row of metrics a method."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+
+from uq_harness import quality
+from uq_harness.correctness import build_judge
+from uq_harness.correctness import filter as _registers_the_filter  # noqa: F401
+from uq_harness.documents import data_file, read_questions
+from uq_harness.errors import UQHarnessError
+from uq_harness.request import QuestionInstance
+from uq_harness.response import UQText, record_of
+
+log = logging.getLogger(__name__)
+
+
+class _Aggregations(dict[str, Callable[..., float]]):
+    """Aggregation functions by metric; those of methods are made when lm_eval asks for them by name."""
+
+    def __init__(self, task: str, seed: int, fixed: dict[str, Callable[..., float]]) -> None:
+        super().__init__(fixed)
+        self._task, self._seed = task, seed
+
+    def __missing__(self, metric: str) -> Callable[..., float]:
+        return quality.aggregation(metric, self._task, self._seed)
+
+
+class UQTask(ConfigurableTask):
+    """Questions with reference answers, answered greedily, judged, and ranked by every uncertainty score.
+
+    Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``) and the judge
+    (``correctness``: a name, a mapping with ``name`` and options, or a list of these for several judges side by side).
+
+    Raises:
+        UQHarnessError: Data or judge cannot be had, or do not have the right shape.
+    """
+
+    def __init__(self, config: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        settings = dict(config or {})
+        settings.pop("class", None)  # names this class in the YAML; lm_eval's configuration does not know it
+        metadata = dict(settings.get("metadata") or {})
+        self._file = data_file(metadata.get("data_files"), settings["task"])
+        if self._file is None and settings["dataset_path"] == "json":
+            self._file = str(settings["dataset_kwargs"]["data_files"])
+        if self._file is not None:
+            settings.update(dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": self._file})
+            settings["process_docs"] = None
+        if "correctness" in metadata:
+            settings["filter_list"] = _filters(metadata["correctness"])
+        self._judges = {
+            chain["name"]: build_judge(step["judge"])
+            for chain in settings["filter_list"]
+            for step in chain["filter"]
+            if step["function"] == "uq_correctness"
+        }
+        metadata["judges"] = [judge.describe() for judge in self._judges.values()]
+        settings["metadata"] = metadata
+        self._seed = 0
+        self._directions = {"accuracy": True, "undefined_scores": False} | dict.fromkeys(self._judges, True)
+        self._warned = False
+        super().__init__(config=settings, **kwargs)
+
+    # ------------------------------------------------------------------ data
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Loads the questions from the local file if there is one, else from the hub."""
+        split = self.config.test_split
+        if self._file is not None:
+            self.dataset = DatasetDict({split: Dataset.from_list(read_questions(self._file))})
+            return
+        try:
+            super().download(dataset_kwargs, **kwargs)
+        except OSError as error:  # no network, offline mode with nothing cached, no such data set
+            name = self.config.task
+            raise UQHarnessError(
+                f"the data of {name} ({self.config.dataset_path}) could not be loaded: {error}. Without access to the "
+                f'hub, give a local file: --metadata \'{{"data_files": {{"{name}": "questions.jsonl"}}}}\''
+            ) from error
+
+    # ------------------------------------------------------------------ requests
+
+    def set_fewshot_seed(self, seed: int | None = None) -> None:
+        """Takes lm_eval's seed, which the bootstrap uses too."""
+        super().set_fewshot_seed(seed)
+        self._seed = seed or 0
+
+    def build_all_requests(self, *, limit: int | None = None, world_size: int = 1, **kwargs: Any) -> None:
+        """Builds the requests; everything that may be missing is found here, before the first answer.
+
+        Raises:
+            UQHarnessError: There are fewer questions than processes, a question has no reference answer, or a judge
+                cannot be loaded.
+        """
+        documents = self.eval_docs
+        count = min(limit or len(documents), len(kwargs.get("samples") or documents), len(documents))
+        if count < world_size:
+            raise UQHarnessError(
+                f"{self.config.task}: {count} questions cannot be shared by {world_size} processes: raise --limit to "
+                f"{world_size} or more, or start fewer processes"
+            )
+        for question, answers in zip(documents["question"], documents["answers"], strict=True):
+            if not answers:
+                raise UQHarnessError(f"{self.config.task}: the question {question!r} has no reference answer")
+        if not self._only_predicts:
+            for judge in self._judges.values():
+                judge.prepare()
+        super().build_all_requests(limit=limit, world_size=world_size, **kwargs)
+
+    def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> QuestionInstance:
+        """A request that knows its bare question."""
+        instance: Instance = super().construct_requests(doc, ctx, **kwargs)
+        return QuestionInstance.of(instance, question=doc["question"])
+
+    # ------------------------------------------------------------------ results
+
+    @property
+    def _only_predicts(self) -> bool:
+        """Whether lm_eval runs with ``--predict_only``."""
+        return "bypass" in self._metric_fn_list
+
+    def apply_filters(self) -> None:
+        """Judges the answers; their records stay attached whatever text the filters return."""
+        if self._only_predicts:
+            for instance in self._instances:
+                instance.filtered_resps["none"] = instance.resps[0]
+            return
+        super().apply_filters()
+        for instance in self._instances:
+            for name, text in instance.filtered_resps.items():
+                instance.filtered_resps[name] = UQText(text, {**record_of(instance.resps[0]), **record_of(text)})
+
+    def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
+        """Metrics of one answer; its record becomes the logged document's field ``uq``."""
+        record = record_of(results[0])
+        doc["uq"] = record
+        if self._only_predicts:
+            return {"bypass": None}
+        if "uncertainty" not in record and not self._warned:
+            self._warned = True
+            log.warning("%s: this model gives no uncertainty; `--model uq-hf` does", self.config.task)
+        uncertainty = record.get("uncertainty", {})
+        metrics: dict[str, Any] = {"accuracy": float(record["correct"]), record["judge"]: record["correctness"]}
+        for method, score in uncertainty.items():
+            for metric, pair in quality.metrics_of(method, score, record["correct"]).items():
+                metrics[metric] = pair
+                if not metric.endswith("_stderr"):
+                    self._directions[metric] = quality.higher_is_better(metric)
+        if uncertainty:
+            metrics["undefined_scores"] = sum(score is None for score in uncertainty.values())
+        return metrics
+
+    def aggregation(self) -> dict[str, Callable[..., float]]:
+        """Aggregation functions by metric."""
+        if self._only_predicts:
+            aggregations: dict[str, Callable[..., float]] = self._aggregation_list
+            return aggregations
+        fixed = {"accuracy": mean, "undefined_scores": sum, **dict.fromkeys(self._judges, mean)}
+        return _Aggregations(self.config.task, self._seed, fixed)
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Directions of all metrics met so far."""
+        directions: dict[str, bool] = self._higher_is_better if self._only_predicts else self._directions
+        return directions
+
+
+def _filters(correctness: Any) -> list[dict[str, Any]]:
+    """lm_eval's filter chains for the judges that ``--metadata`` asks for; a chain bears its judge's name."""
+    specs = correctness if isinstance(correctness, list) else [correctness]
+    names = [build_judge(spec).name for spec in specs]
+    if len(set(names)) < len(names) or not names:
+        raise UQHarnessError(f"correctness names the judges {names}: give at least one, and each once")
+    return [
+        {"name": name, "filter": [{"function": "take_first"}, {"function": "uq_correctness", "judge": spec}]}
+        for name, spec in zip(names, specs, strict=True)
+    ]
