@@ -1,0 +1,5 @@
+"""The ``uq-harness`` command."""
+
+from uq_harness.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,45 @@
+"""``uq-harness demo``: the whole way offline, and what its numbers mean."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from uq_harness.cli.run import run_lm_eval
+from uq_harness.functional import risk_coverage
+
+COVERAGES = (0.25, 0.5, 0.75, 1.0)
+
+
+def run_demo(output: Path, methods: str) -> None:
+    """Runs the stock command on the demo model, then prints how abstaining would cut the error rate."""
+    arguments = [
+        *("--model", "uq-hf", "--model_args", f"pretrained=demo,methods={methods}"),
+        *("--tasks", "uq_demo", "--apply_chat_template", "--batch_size", "16", "--device", "cpu"),
+        *("--output_path", str(output), "--log_samples"),
+    ]
+    console = Console()
+    console.print(f"$ lm_eval {shlex.join(arguments)}", highlight=False, soft_wrap=True)
+    run_lm_eval(arguments)
+    samples = max(output.rglob("samples_uq_demo_*.jsonl"), key=lambda file: file.stat().st_mtime)
+    console.print(_risk_table(samples))
+    console.print(f"Results and samples: {samples.parent}")
+
+
+def _risk_table(samples: Path) -> Table:
+    """Error rate among the most certain answers, a row a method and a bar a coverage."""
+    records = [json.loads(line)["doc"]["uq"] for line in samples.read_text(encoding="utf-8").splitlines()]
+    correct = np.array([record["correct"] for record in records])
+    table = Table("method", *(f"{coverage:.0%} answered" for coverage in COVERAGES))
+    table.title = "Wrong answers when only the most certain ones are given"
+    for method in records[0]["uncertainty"]:
+        scores = [record["uncertainty"][method] for record in records]
+        risks = risk_coverage(np.array([np.nan if s is None else s for s in scores]), correct)
+        at = [risks[max(0, round(coverage * len(risks)) - 1)] for coverage in COVERAGES]
+        table.add_row(method, *(f"{risk:6.1%} {'█' * round(20 * risk)}" for risk in at))
+    return table

@@ -1,0 +1,56 @@
+"""``uq-harness methods``: what can be computed, at what cost, and from which source."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from uq_harness.methods import Method, all_methods
+
+
+def describe(method: type[Method]) -> dict[str, Any]:
+    """One method as plain values."""
+    return {
+        "name": method.name,
+        "title": method.title,
+        "default": method.default and not method.sampling,
+        "sampling": method.sampling,
+        "cost": method.cost,
+        "source": method.source,
+        "options": {
+            field.name: {
+                "default": _plain(field.default),
+                "allowed": field.metadata["allowed"],
+                "meaning": field.metadata["meaning"],
+            }
+            for field in method.options()
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A default as the user would type it."""
+    return str(value).lower() if isinstance(value, bool) else getattr(value, "name", value)
+
+
+def show_methods(as_json: bool) -> None:
+    """Prints all methods as a table, or as JSON."""
+    described = [describe(method) for method in all_methods().values()]
+    if as_json:
+        print(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    table = Table("method", "cost beyond the greedy answer", "source")
+    table.columns[0].no_wrap = True
+    options: dict[str, str] = {}
+    for row in described:
+        table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
+        for name, option in row["options"].items():
+            options[name] = f"{option['meaning']}; {option['allowed']} (default {option['default']})"
+    console = Console()
+    console.print(table)
+    console.print("* in methods=default. Options, as model arguments beside methods= and sp_token=:")
+    for name, meaning in options.items():
+        console.print(f"  [bold]{name}[/bold]  {meaning}", highlight=False)

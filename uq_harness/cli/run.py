@@ -1,0 +1,26 @@
+"""``uq-harness run``: lm_eval's command line with model and tasks registered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from uq_harness import register
+
+
+def run_lm_eval(arguments: Sequence[str]) -> None:
+    """Runs ``lm_eval run`` with the given arguments.
+
+    Raises:
+        SystemExit: As lm_eval ends.
+        UQHarnessError: Wrong use of a model or task of this package.
+    """
+    register()
+    from lm_eval.__main__ import cli_evaluate
+
+    before = sys.argv
+    sys.argv = ["lm_eval", "run", *arguments]  # lm_eval reads nothing else
+    try:
+        cli_evaluate()
+    finally:
+        sys.argv = before
