@@ -40,6 +40,9 @@ def _risk_table(samples: Path) -> Table:
     for method in records[0]["uncertainty"]:
         scores = [record["uncertainty"][method] for record in records]
         risks = risk_coverage(np.array([np.nan if s is None else s for s in scores]), correct)
+        if not len(risks):
+            table.add_row(method, *("undefined" for _ in COVERAGES))
+            continue
         at = [risks[max(0, round(coverage * len(risks)) - 1)] for coverage in COVERAGES]
         table.add_row(method, *(f"{risk:6.1%} {'█' * round(20 * risk)}" for risk in at))
     return table
