@@ -23,6 +23,9 @@ def run_demo(output: Path, methods: str) -> None:
         *("--tasks", "uq_demo", "--apply_chat_template", "--batch_size", "16", "--device", "cpu"),
         *("--output_path", str(output), "--log_samples"),
     ]
+    import torch
+
+    torch.set_num_threads(1)  # threads only get in each other's way on so small a model
     console = Console()
     console.print(f"$ lm_eval {shlex.join(arguments)}", highlight=False, soft_wrap=True)
     run_lm_eval(arguments)
@@ -44,5 +47,5 @@ def _risk_table(samples: Path) -> Table:
             table.add_row(method, *("undefined" for _ in COVERAGES))
             continue
         at = [risks[max(0, round(coverage * len(risks)) - 1)] for coverage in COVERAGES]
-        table.add_row(method, *(f"{risk:6.1%} {'█' * round(20 * risk)}" for risk in at))
+        table.add_row(method, *(f"{risk:4.0%} {'█' * round(16 * risk)}" for risk in at))
     return table
