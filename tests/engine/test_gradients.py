@@ -116,7 +116,7 @@ def test_float16_does_not_underflow_on_sure_answers() -> None:
     """Gradients of a sure answer lie below float16's smallest number; the scaled backward pass keeps them."""
     model = tiny_model("llama", torch.float32)
     with torch.no_grad():
-        model.lm_head.weight.mul_(100)
+        model.lm_head.weight.mul_(200)
     sure = Anatomy.of(model)
     exact = score(gradients, sure, decode(sure, prompts(2), 3), Request(BOTH, BOTH, 3))
     assert exact[0].states[True].absolute.mean() < 1e-5
