@@ -116,7 +116,7 @@ def test_float16_does_not_underflow_on_sure_answers() -> None:
     """Gradients of a sure answer lie below float16's smallest number; the scaled backward pass keeps them."""
     model = tiny_model("llama", torch.float32)
     with torch.no_grad():
-        model.lm_head.weight.mul_(100)
+        model.lm_head.weight.mul_(200)
     sure = Anatomy.of(model)
     exact = score(gradients, sure, decode(sure, prompts(2), 3), Request(BOTH, BOTH, 3))
     assert exact[0].states[True].absolute.mean() < 1e-5
@@ -137,3 +137,21 @@ def test_weights_keep_their_flags_and_get_no_gradients() -> None:
 def test_models_that_are_not_only_attention_decode_without_a_shared_cache(name: str) -> None:
     anatomy = Anatomy.of(tiny_model(name))
     assert decode(anatomy, prompts(2), 3).prompt_cache is None
+
+
+def test_blocks_that_accelerate_has_wrapped_work_and_keep_their_wrapping() -> None:
+    """A model spread over devices has a forward function of its own on every block."""
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    expected = Anatomy.of(tiny_model("llama"))
+    model = tiny_model("llama")
+    for block in model.model.layers:
+        add_hook_to_module(block, AlignDevicesHook(execution_device="cpu", io_same_device=True))
+    wrapped = [block.forward for block in model.model.layers]
+    anatomy, request = Anatomy.of(model), Request(BOTH, BOTH, 3)
+    assert_close(
+        score(gradients, anatomy, decode(anatomy, prompts(), 3), request),
+        score(reference_gradients, expected, decode(expected, prompts(), 3), request),
+        1e-5,
+    )
+    assert [block.forward for block in model.model.layers] == wrapped
