@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from uq_harness.engine.memory import in_halves
+from uq_harness.memory import in_halves
 
 
 def test_halves_until_it_fits_and_keeps_the_order() -> None:
