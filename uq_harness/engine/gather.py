@@ -14,7 +14,6 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import Decoded, decode_greedily
 from uq_harness.engine.gradients import Gradients, Request, gradients
-from uq_harness.engine.memory import in_halves
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.evidence import (
     Answer,
@@ -108,10 +107,7 @@ class Gatherer:
             self._gradients = reference_gradients
 
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
-        """Answers every prompt and gathers the evidence, in halves where memory does not suffice."""
-        return in_halves(lambda batch: self._gather(batch, ending), prompts)
-
-    def _gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
+        """Answers a batch of prompts and gathers the evidence about each answer."""
         decoded = self._decode(prompts, ending)
         raw = [row[:n] for row, n in zip(decoded.token_ids.tolist(), decoded.lengths, strict=True)]
         read = [ending.read(tokens) for tokens in raw]

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from uq_harness.engine.anatomy import Anatomy, block_input, frozen
 from uq_harness.engine.cache import cut, share
-from uq_harness.engine.decode import Decoded, log_softmax_and_entropy
-from uq_harness.engine.forward import logits, states
+from uq_harness.engine.decode import Decoded, in_float64, log_softmax_and_entropy
+from uq_harness.engine.forward import states
 from uq_harness.evidence import FloatArray, StateGradientNorms
 
 # Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
@@ -73,14 +73,15 @@ def gradients(
     heads: list[dict[bool, float]] = []
     pulls = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
     scales = torch.ones(len(scored), len(request.states), dtype=torch.float64)
-    with torch.no_grad():
+    with frozen(anatomy.model):
         for row, tokens in enumerate(scored):
-            errors = _errors(anatomy, decoded, row, tokens)
-            read = decoded.head_states[row, tokens.start : tokens.stop]
-            heads.append({w: _mean_absolute(errors[w], read) for w in request.head})
+            read = decoded.head_states[row, tokens.start : tokens.stop].detach().requires_grad_(bool(request.states))
+            with torch.enable_grad():
+                linear = anatomy.head(read)
+            errors = _errors(anatomy, linear.detach(), decoded.token_ids[row, tokens.start : tokens.stop])
+            heads.append({w: _mean_absolute(errors[w], read.detach()) for w in request.head})
             for i, weighted in enumerate(request.states):
-                pull, scales[row, i] = _pull(anatomy, errors[weighted])
-                pulls[weighted][row, tokens.start : tokens.stop] = pull
+                pulls[weighted][row, tokens.start : tokens.stop], scales[row, i] = _pull(linear, read, errors[weighted])
     norms = _state_gradients(anatomy, decoded, columns, pulls, request.first_block) if request.states else {}
     return [
         Gradients(
@@ -97,25 +98,24 @@ def gradients(
     ]
 
 
-def _errors(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range) -> dict[bool, Tensor]:
+def _errors(anatomy: Anatomy, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
     """The loss's gradient with respect to the head's linear output, ``[tokens, vocabulary]``, float64.
 
     It is ``c_t (p_t - e_t)`` with ``c_t = H_t/T`` or ``1/T``, times the slope of what the model does to logits.
     """
-    scores = logits(anatomy, decoded.head_states[row, tokens.start : tokens.stop])
+    scores = anatomy.bend(linear)
     logprobs, entropy = log_softmax_and_entropy(scores)
     error = logprobs.exp()
-    chosen = decoded.token_ids[row, tokens.start : tokens.stop].to(error.device)
-    error[torch.arange(len(tokens), device=error.device), chosen] -= 1
-    error *= anatomy.slope(scores.double())
-    error /= len(tokens)
+    error[torch.arange(len(chosen), device=error.device), chosen.to(error.device)] -= 1
+    error *= anatomy.slope(in_float64(scores))
+    error /= max(1, len(chosen))
     return {False: error, True: error * entropy[:, None]}
 
 
 def _mean_absolute(error: Tensor, read: Tensor) -> float:
     """Mean of ``|Σ_t error_t readᵀ_t|`` over the head's matrix, a block of the vocabulary at a time."""
     precise = torch.promote_types(read.dtype, torch.float32)
-    error, read = error.to(precise), read.to(precise)
+    error, read = error.to(read.device, precise), read.to(precise)
     vocabulary, width = error.shape[1], read.shape[1]
     if not len(error):  # an answer without tokens has no gradient
         return math.nan
@@ -127,19 +127,17 @@ def _mean_absolute(error: Tensor, read: Tensor) -> float:
     return float(total) / (vocabulary * width)
 
 
-def _pull(anatomy: Anatomy, error: Tensor) -> tuple[Tensor, float]:
-    """The loss's gradient with respect to the states that the head reads, scaled to a largest entry of 1.
+def _pull(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
+    """The loss's gradient with respect to the states that the head reads, scaled, and the scale.
 
-    The scale keeps the tiny gradients of sure answers within the range of 16-bit floats; the backward pass is linear,
-    so multiplying its result by the scale afterwards gives the gradient itself.
+    Scaling the error to a largest entry of 1 keeps the tiny gradients of sure answers within the range of 16-bit
+    floats; what follows is linear, so multiplying its result by the scale afterwards gives the gradient itself.
     """
-    weight = anatomy.head.weight
-    precise = torch.promote_types(weight.dtype, torch.float32)
     scale = float(error.abs().max()) if len(error) else math.nan
     if not scale > 0:
-        return torch.zeros(len(error), weight.shape[1], dtype=weight.dtype, device=weight.device), scale
-    pull = (error / scale).to(weight.dtype) @ weight
-    return pull.to(precise).to(weight.dtype), scale
+        return torch.zeros_like(read), scale
+    scaled = (error / scale).to(linear.device, linear.dtype)
+    return torch.autograd.grad(linear, read, scaled, retain_graph=True)[0], scale
 
 
 def _state_gradients(
@@ -167,7 +165,7 @@ def _state_gradients(
     current: list[bool] = []
 
     def measure(level: int, gradient: Tensor) -> None:
-        chosen = gradient[torch.arange(len(at)), at].double()
+        chosen = in_float64(gradient[torch.arange(len(at)), at])
         sizes[current[-1]][:, level] = torch.stack([chosen.abs().mean(-1), chosen.square().mean(-1)]).cpu().numpy()
 
     with frozen(anatomy.model), torch.enable_grad():
