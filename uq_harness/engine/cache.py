@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 
@@ -46,4 +47,11 @@ def repeat(cache: DynamicCache, times: int) -> DynamicCache:
         if layer.is_initialized:
             layer.keys = layer.keys.expand(times, *layer.keys.shape[1:])
             layer.values = layer.values.expand(times, *layer.values.shape[1:])
+    return twin
+
+
+def select(cache: DynamicCache, rows: Tensor) -> DynamicCache:
+    """A cache whose row i is a copy of the given one's row ``rows[i]``."""
+    twin = share(cache)
+    twin.reorder_cache(rows)  # index_select: rows may repeat, or be fewer than before
     return twin

@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import Decoded, decode_greedily
-from uq_harness.engine.gradients import Gradients, Request, gradients
+from uq_harness.engine.gradients import Gradients, gradients
+from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.evidence import (
     Answer,
