@@ -32,7 +32,8 @@ from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode_greedily
 from uq_harness.engine.forward import left_pad
-from uq_harness.engine.gradients import Request, gradients
+from uq_harness.engine.gradients import gradients
+from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.methods import Method, build_methods
 

@@ -34,11 +34,26 @@ def test_reads_questions_and_drops_blank_references_and_other_fields(tmp_path: P
         ({"question": "Who?", "answers": "me"}, "line 2: the answers are 'me'"),
         ({"question": "Who?", "answers": []}, "line 2: the question 'Who\\?' has no reference answer"),
         ({"question": "Who?", "answers": ["", " \n"]}, "line 2: the question 'Who\\?' has no reference answer"),
+        ({"question": "Who\ud800?", "answers": ["me"]}, "line 2: a text holds half of a surrogate pair"),
     ],
 )
 def test_names_file_and_line_of_what_is_wrong(tmp_path: Path, line: object, message: str) -> None:
     with pytest.raises(UQHarnessError, match=rf"questions\.jsonl, {message}"):
         documents.read_questions(write(tmp_path, GOOD, line))
+
+
+def test_line_separators_within_texts_byte_order_marks_and_windows_line_ends(tmp_path: Path) -> None:
+    row = {"question": "One\u2028two\u0085three?", "answers": ["yes"]}
+    file = tmp_path / "questions.jsonl"
+    file.write_bytes(("\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(GOOD) + "\r\n").encode())
+    assert documents.read_questions(file) == [row, GOOD]
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_bytes('{"question": "Où ?", "answers": ["là"]}'.encode("latin-1"))
+    with pytest.raises(UQHarnessError, match=r"questions\.jsonl' is not UTF-8"):
+        documents.read_questions(file)
 
 
 def test_empty_and_missing_files(tmp_path: Path) -> None:
@@ -53,6 +68,11 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
 )
 def test_one_file_for_all_tasks_or_one_by_task(given: object, file: str | None) -> None:
     assert documents.data_file(given, "uq_sciq") == file
+
+
+def test_a_task_name_that_looks_misspelt_gets_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert documents.data_file({"uq_scqi": "a.jsonl"}, "uq_sciq") is None
+    assert "data_files names 'uq_scqi' and not uq_sciq" in caplog.text
 
 
 def test_data_files_of_another_shape_are_refused() -> None:

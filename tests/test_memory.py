@@ -1,22 +1,28 @@
-"""Running out of memory halves the batch and loses nothing."""
+"""Running out of memory shrinks the batches, and loses nothing."""
 
 import pytest
 import torch
 
-from uq_harness.memory import in_halves
+from uq_harness.memory import in_shrinking_batches
 
 
-def test_halves_until_it_fits_and_keeps_the_order() -> None:
-    sizes = []
+def test_halves_until_it_fits_remembers_it_and_yields_each_batch_at_once() -> None:
+    sizes, done = [], []
 
     def work(batch: list[int]) -> list[int]:
         sizes.append(len(batch))
         if len(batch) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
+        if 6 in batch:
+            raise RuntimeError("something else")
         return [10 * item for item in batch]
 
-    assert in_halves(work, [1, 2, 3, 4, 5]) == [10, 20, 30, 40, 50]
-    assert sizes == [5, 2, 3, 1, 2]
+    batches = in_shrinking_batches(work, [1, 2, 3, 4, 5, 6], 5)
+    done += next(batches)[1] + next(batches)[1]
+    with pytest.raises(RuntimeError, match="something else"):
+        next(batches)
+    assert done == [10, 20, 30, 40]
+    assert sizes == [5, 2, 2, 2]
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
@@ -25,7 +31,7 @@ def test_a_single_example_that_does_not_fit_is_an_error(error: Exception) -> Non
         raise error
 
     with pytest.raises(type(error)):
-        in_halves(work, [1, 2])
+        list(in_shrinking_batches(work, [1, 2], 2))
 
 
 def test_other_errors_pass_through_at_once() -> None:
@@ -36,5 +42,5 @@ def test_other_errors_pass_through_at_once() -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        in_halves(work, [1, 2, 3])
+        list(in_shrinking_batches(work, [1, 2, 3], 3))
     assert len(calls) == 1

@@ -163,9 +163,53 @@ class TestHabitsOfLmEval:
         found = evaluate(num_fewshot=3, limit=2, model_args={**DEMO, "methods": "g_nll"})
         assert found["samples"]["uq_demo"][0]["arguments"] == run["samples"]["uq_demo"][0]["arguments"]
 
-    def test_sampling_is_refused(self) -> None:
+    def test_sampling_is_refused_before_any_other_task_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from uq_harness.models import UQHFLM
+
+        monkeypatch.setattr(UQHFLM, "generate_until", lambda *_: pytest.fail("an answer was generated"))
         with pytest.raises(UQHarnessError, match="do_sample"):
             evaluate(gen_kwargs={"do_sample": True})
+
+    def test_cached_requests_of_local_data_are_ignored(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        evaluate(metadata=write_questions(tmp_path, demo_questions()[:3]), limit=None, cache_requests=True)
+        assert "--cache_requests is ignored" in caplog.text
+
+    def test_answers_of_another_model_type_in_the_cache_are_refused(self, tmp_path: Path) -> None:
+        cache, arguments = str(tmp_path / "cache"), {**DEMO, "methods": "g_nll"}
+        evaluate(model_args=arguments, use_cache=cache, limit=3)
+        stock = {"pretrained": str(MODEL_DIR), "dtype": "float32"}
+        for model, model_args in (("hf", stock), ("uq-hf", arguments)):
+            with pytest.raises(UQHarnessError, match="3 of 6 answers carry no uncertainty"):
+                evaluate(model, model_args=model_args, use_cache=cache, limit=6)
+
+    @pytest.mark.parametrize("argument", [{"parallelize": True}, {"mixed_precision_dtype": "bfloat16"}])
+    def test_arguments_of_hf(self, argument: dict, run: dict) -> None:
+        found = evaluate(model_args={**DEMO, "methods": "sampling_free", **argument}, limit=6)
+        rtol = 0.5 if "mixed_precision_dtype" in argument else 1e-3
+        for a, b in zip(found["samples"]["uq_demo"], run["samples"]["uq_demo"][:6], strict=True):
+            if a["doc"]["uq"]["token_ids"] == b["doc"]["uq"]["token_ids"]:
+                assert a["doc"]["uq"]["uncertainty"] == pytest.approx(b["doc"]["uq"]["uncertainty"], rel=rtol)
+
+    @pytest.mark.parametrize("target", [["q_proj", "v_proj", "down_proj"], ["lm_head"]])
+    def test_an_adapter_gives_what_the_merged_model_gives(self, target: list[str], tmp_path: Path) -> None:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        torch.manual_seed(0)
+        base = AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=torch.float32)
+        adapted = get_peft_model(base, LoraConfig(r=4, target_modules=target, task_type="CAUSAL_LM"))
+        with torch.no_grad():
+            for name, weight in adapted.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(std=0.05)
+        adapted.save_pretrained(tmp_path / "adapter")
+        adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
+        AutoTokenizer.from_pretrained(MODEL_DIR).save_pretrained(tmp_path / "merged")
+        adapter = evaluate(model_args={**DEMO, "peft": str(tmp_path / "adapter")}, limit=6)
+        merged = evaluate(model_args={**DEMO, "pretrained": str(tmp_path / "merged")}, limit=6)
+        for a, b in zip(adapter["samples"]["uq_demo"], merged["samples"]["uq_demo"], strict=True):
+            assert a["doc"]["uq"]["uncertainty"] == pytest.approx(b["doc"]["uq"]["uncertainty"], rel=1e-3)
 
     def test_a_run_resumes_from_its_cache(self, tmp_path: Path, run: dict, monkeypatch: pytest.MonkeyPatch) -> None:
         from uq_harness.engine import Gatherer
@@ -235,6 +279,23 @@ class TestBadInput:
         task = manager({}).load(["uq_demo"])["tasks"]["uq_demo"]
         with pytest.raises(UQHarnessError, match=r"1 questions cannot be shared by 2 processes"):
             task.build_all_requests(limit=1, world_size=2, rank=0)
+
+    @pytest.mark.parametrize("name", ["corectness", "data_file"])
+    def test_misspelt_metadata(self, name: str) -> None:
+        with pytest.raises(UQHarnessError, match=f"'{name}', which does nothing: did you mean"):
+            manager({name: "exact_match"}).load(["uq_demo"])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"model_args": {"pretrianed": "demo"}}, "did you mean pretrained instead of pretrianed"),
+            ({"model_args": {}}, "names no model"),
+            ({"batch_size": 0}, "batch_size=0 is not allowed"),
+        ],
+    )
+    def test_model_arguments(self, arguments: dict, message: str) -> None:
+        with pytest.raises(UQHarnessError, match=message):
+            evaluate(**arguments)
 
     @pytest.mark.parametrize("rows", [[], [{"question": "Who?"}], [{"question": "Who?", "answers": [" "]}]])
     def test_bad_local_data(self, tmp_path: Path, rows: list[dict]) -> None:

@@ -5,7 +5,9 @@ Whatever the source, a task's documents have the two fields ``question`` (text) 
 
 from __future__ import annotations
 
+import difflib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from uq_harness.errors import UQHarnessError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+log = logging.getLogger(__name__)
 _SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
 
 
@@ -55,7 +58,10 @@ def read_questions(file: str | Path) -> list[dict[str, Any]]:
     path = Path(file).expanduser()
     if not path.is_file():
         raise UQHarnessError(f"data file {str(path)!r} does not exist: data_files needs a JSON lines file, {_SHAPE}")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # JSON strings may hold other line separators
+    except UnicodeDecodeError as error:
+        raise UQHarnessError(f"data file {str(path)!r} is not UTF-8 ({error}): save it in that encoding") from None
     rows = [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
         raise UQHarnessError(f"data file {str(path)!r} holds no question: it needs {_SHAPE}")
@@ -77,10 +83,16 @@ def _read_line(line: str, place: str) -> dict[str, Any]:
         raise UQHarnessError(f"{place}: the question is {question!r}: it needs a text that is not blank")
     if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
         raise UQHarnessError(f"{place}: the answers are {answers!r}: they need to be a list of texts")
+    if any(_has_lone_surrogate(text) for text in (question, *answers)):
+        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is no character: remove it")
     kept = not_blank(answers)
     if not kept:
         raise UQHarnessError(f"{place}: the question {question!r} has no reference answer that is not blank")
     return {"question": question, "answers": kept}
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def data_file(data_files: Any, task: str) -> str | None:
@@ -92,6 +104,9 @@ def data_file(data_files: Any, task: str) -> str | None:
     if data_files is None or isinstance(data_files, str):
         return data_files
     if isinstance(data_files, Mapping) and all(isinstance(file, str) for file in data_files.values()):
+        close = difflib.get_close_matches(task, data_files, n=1, cutoff=0.85)
+        if close and task not in data_files:
+            log.warning("data_files names %r and not %s: is it meant?", close[0], task)
         return data_files.get(task)
     raise UQHarnessError(
         f'data_files is {data_files!r}: give a path, or a path by task name such as {{"{task}": "questions.jsonl"}}'

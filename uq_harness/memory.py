@@ -1,10 +1,10 @@
-"""Going on after running out of memory: halve the batch."""
+"""Going on after running out of memory: with smaller batches."""
 
 from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,18 +34,35 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def in_halves(work: Callable[[Sequence[T]], list[R]], batch: Sequence[T]) -> list[R]:
-    """Does the work on a batch; where memory does not suffice, on its halves.
+def in_shrinking_batches(
+    work: Callable[[Sequence[T]], R], items: Sequence[T], size: int
+) -> Iterator[tuple[Sequence[T], R]]:
+    """Does the work batch by batch; where memory runs out, halves the size for this batch and all later ones.
+
+    Args:
+        work: What to do with a batch.
+        items: All items, in order.
+        size: The largest batch.
+
+    Yields:
+        Each batch and its result, as soon as it is there.
 
     Raises:
         BaseException: Whatever ``work`` raises, an out-of-memory error only for a batch of one.
     """
-    try:
-        return work(batch)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error) or len(batch) == 1:
-            raise
-        log.warning("out of memory with a batch of %d: halving it", len(batch))
-    release()
-    middle = len(batch) // 2
-    return in_halves(work, batch[:middle]) + in_halves(work, batch[middle:])
+    start = 0
+    while start < len(items):
+        batch = items[start : start + size]
+        try:
+            result = work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(batch) == 1:
+                raise
+        else:
+            yield batch, result
+            start += len(batch)
+            continue
+        # outside the except clause, whose traceback would keep the failed batch's tensors alive
+        size = len(batch) // 2
+        log.warning("out of memory with a batch of %d: going on with batches of %d", len(batch), size)
+        release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,6 +48,7 @@ class UQTask(ConfigurableTask):
         settings = dict(config or {})
         settings.pop("class", None)  # names this class in the YAML; lm_eval's configuration does not know it
         metadata = dict(settings.get("metadata") or {})
+        _refuse_typos(metadata)
         self._file = data_file(metadata.get("data_files"), settings["task"])
         if self._file is None and settings["dataset_path"] == "json":
             self._file = str(settings["dataset_kwargs"]["data_files"])
@@ -65,7 +67,6 @@ class UQTask(ConfigurableTask):
         settings["metadata"] = metadata
         self._seed = 0
         self._directions = {"accuracy": True, "undefined_scores": False} | dict.fromkeys(self._judges, True)
-        self._warned = False
         super().__init__(config=settings, **kwargs)
 
     # ------------------------------------------------------------------ data
@@ -96,9 +97,18 @@ class UQTask(ConfigurableTask):
         """Builds the requests; everything that may be missing is found here, before the first answer.
 
         Raises:
-            UQHarnessError: There are fewer questions than processes, a question has no reference answer, or a judge
-                cannot be loaded.
+            UQHarnessError: Answers shall be sampled, there are fewer questions than processes, a question has no
+                reference answer, or a judge cannot be loaded.
         """
+        decoding = self.config.generation_kwargs or {}
+        if decoding.get("do_sample") or decoding.get("temperature"):
+            raise UQHarnessError(
+                f"{self.config.task}: --gen_kwargs sets do_sample or temperature, but uncertainty is that of the "
+                "greedy answer: leave them out"
+            )
+        if self._file is not None and kwargs.get("cache_requests"):
+            log.warning("%s: --cache_requests is ignored, since it knows a task's data by name only", self.config.task)
+            kwargs["cache_requests"] = False
         documents = self.eval_docs
         count = min(limit or len(documents), len(kwargs.get("samples") or documents), len(documents))
         if count < world_size:
@@ -132,6 +142,14 @@ class UQTask(ConfigurableTask):
             for instance in self._instances:
                 instance.filtered_resps["none"] = instance.resps[0]
             return
+        scored = ["uncertainty" in record_of(instance.resps[0]) for instance in self._instances]
+        if not any(scored):
+            log.warning("%s: this model gives no uncertainty; `--model uq-hf` does", self.config.task)
+        elif not all(scored):
+            raise UQHarnessError(
+                f"{self.config.task}: {scored.count(False)} of {len(scored)} answers carry no uncertainty, since "
+                "another model type wrote them into the --use_cache file: choose another one"
+            )
         super().apply_filters()
         for instance in self._instances:
             for name, text in instance.filtered_resps.items():
@@ -143,9 +161,6 @@ class UQTask(ConfigurableTask):
         doc["uq"] = record
         if self._only_predicts:
             return {"bypass": None}
-        if "uncertainty" not in record and not self._warned:
-            self._warned = True
-            log.warning("%s: this model gives no uncertainty; `--model uq-hf` does", self.config.task)
         uncertainty = record.get("uncertainty", {})
         metrics: dict[str, Any] = {"accuracy": float(record["correct"]), record["judge"]: record["correctness"]}
         for method, score in uncertainty.items():
@@ -169,6 +184,14 @@ class UQTask(ConfigurableTask):
         """Directions of all metrics met so far."""
         directions: dict[str, bool] = self._higher_is_better if self._only_predicts else self._directions
         return directions
+
+
+def _refuse_typos(metadata: Mapping[str, Any]) -> None:
+    """Everything under ``--metadata`` is optional, so a misspelt name would do nothing."""
+    for name in ("correctness", "data_files"):
+        close = difflib.get_close_matches(name, [key for key in metadata if key != name], n=1, cutoff=0.8)
+        if close:
+            raise UQHarnessError(f"--metadata has {close[0]!r}, which does nothing: did you mean {name}?")
 
 
 def _filters(correctness: Any) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ import torch
 from tests.engine.architectures import ARCHITECTURES, FLOAT32_ONLY, RECURRENT, VOCABULARY, tiny_model
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import Decoded, decode_greedily
-from uq_harness.engine.gradients import Gradients, Request, gradients
+from uq_harness.engine.gradients import Gradients, gradients
+from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
 
 BOTH = frozenset({True, False})

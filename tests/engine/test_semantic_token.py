@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import Environment
 
-from uq_harness.engine.semantic_token import ChatTail, SemanticToken, character_of
+from uq_harness.engine.semantic_token import Anchor, ChatTail, SemanticToken, anchor_of
 from uq_harness.errors import UQHarnessError
 
 CHATML = (
@@ -45,31 +45,39 @@ def prompt(template: str, user: str, **extra: object) -> str:
 )
 def test_begins_at_the_header_or_at_the_users_last_character(template: str, extra: dict, rest: str) -> None:
     text = prompt(template, "Why is the sky blue?", **extra)
-    assert text[character_of(text, tail(template, **extra)) :] == rest
+    anchor = anchor_of(text, tail(template, **extra))
+    assert (text[anchor.character :] if anchor else text[-1:]) == rest
 
 
 def test_without_a_template_it_is_the_last_token() -> None:
-    assert character_of("Why?", None) == 3
-    assert character_of("Why?", tail(CHATML)) == 3
+    assert anchor_of("Why?", None) is None
+    assert anchor_of("Why?", tail(CHATML)) is None
+    assert SemanticToken.parse("auto").locate(9, None, [(0, 4)], 0) == -1
 
 
 def test_white_space_after_the_users_text_is_not_meant() -> None:
     text = "[INST]Why? \n[/INST]"
-    assert text[character_of(text, tail(MISTRAL)) :] == "? \n[/INST]"
+    assert text[anchor_of(text, tail(MISTRAL)).character :] == "? \n[/INST]"
 
 
 def test_position_is_that_of_the_token_which_holds_the_character() -> None:
     offsets = [(0, 0), (0, 6), (6, 9), (9, 17)]
-    assert SemanticToken.parse("auto").locate(4, 8, offsets, 0) == -2
-    assert SemanticToken.parse("auto").locate(4, 9, None, 3) == -3
+    assert SemanticToken.parse("auto").locate(4, Anchor(8, first=True), offsets, 0) == -2
+    assert SemanticToken.parse("auto").locate(4, Anchor(9, first=True), None, 3) == -3
+
+
+def test_a_character_of_several_tokens_means_the_headers_first_or_the_texts_last() -> None:
+    offsets = [(0, 5), (5, 6), (5, 6), (5, 6), (6, 13)]
+    assert SemanticToken.parse("auto").locate(5, Anchor(5, first=True), offsets, 0) == -4
+    assert SemanticToken.parse("auto").locate(5, Anchor(5, first=False), offsets, 0) == -2
 
 
 @pytest.mark.parametrize(("value", "position"), [("last", -1), ("-3", -3), (-3, -3), (-3.0, -3)])
 def test_the_user_can_choose(value: str | float, position: int) -> None:
-    assert SemanticToken.parse(value).locate(10, 0, None, 5) == position
+    assert SemanticToken.parse(value).locate(10, None, None, 5) == position
 
 
-@pytest.mark.parametrize("value", ["first", "3", 0, "", True, -1.5, "nan"])
+@pytest.mark.parametrize("value", ["first", "3", 0, "", True, -1.5, "nan", None])
 def test_other_values_are_refused_with_the_allowed_ones(value: object) -> None:
     with pytest.raises(UQHarnessError, match=r"sp_token=.*auto.*last.*negative"):
         SemanticToken.parse(value)  # type: ignore[arg-type]
@@ -77,4 +85,4 @@ def test_other_values_are_refused_with_the_allowed_ones(value: object) -> None:
 
 def test_a_position_before_the_prompt_is_refused() -> None:
     with pytest.raises(UQHarnessError, match=r"sp_token=-12 .* 10 tokens"):
-        SemanticToken.parse(-12).locate(10, 0, None, 5)
+        SemanticToken.parse(-12).locate(10, None, None, 5)

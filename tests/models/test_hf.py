@@ -109,6 +109,17 @@ class TestHabitsOfLmEval:
         choose = [Instance("loglikelihood", {}, ("The sun is", end), 0) for end in (" hot", " cold")]
         assert ours.loglikelihood(choose, disable_tqdm=True) == stock.loglikelihood(choose, disable_tqdm=True)
 
+    def test_prompts_from_lm_evals_request_cache_have_their_semantic_token(self) -> None:
+        """lm_eval then renders nothing through this model."""
+        template, cases = golden()
+        prompt = golden_model(methods="semgrad").apply_chat_template(
+            [{"role": "user", "content": template.format(q=cases[0]["question"])}]
+        )
+        request = QuestionInstance("generate_until", {}, (prompt, dict(GREEDY)), 0, question=cases[0]["question"])
+        lm = model(methods="semgrad")
+        lm.apply_chat_template = lambda *_: pytest.fail("a template was rendered by lm_eval")
+        assert lm._prompts([request])[0].semantic_token == -5
+
     def test_questions_and_other_requests_keep_their_order(self) -> None:
         lm, prompt = model(methods="g_nll"), "<|im_start|>user\nWhat is water?<|im_end|>\n"
         other = Instance("generate_until", {}, (prompt, {"until": [], "max_gen_toks": 3}), 0)

@@ -86,8 +86,11 @@ class Anatomy:
 
     @property
     def input_device(self) -> torch.device:
-        """Where token ids have to lie, also when the model is spread over several devices."""
-        device: torch.device = self.model.get_input_embeddings().weight.device
+        """Where token ids have to lie, also when the model is spread over devices or partly offloaded."""
+        embedding = self.model.get_input_embeddings()
+        device: torch.device = embedding.weight.device
+        if device.type == "meta":  # accelerate fetches the weights when they are used
+            device = torch.device(embedding._hf_hook.execution_device)
         return device
 
     @cached_property

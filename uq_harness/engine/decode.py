@@ -46,9 +46,14 @@ class Decoded:
     prompt_cache: DynamicCache | None
 
 
+def in_float64(values: Tensor) -> Tensor:
+    """The values in float64, on the CPU where the device knows no float64."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
 def log_softmax_and_entropy(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropy of logits, in float64: in float32 a sure token's ``1 - p`` loses its digits."""
-    logprobs = scores.double().log_softmax(-1)
+    logprobs = in_float64(scores).log_softmax(-1)
     return logprobs, torch.special.entr(logprobs.exp()).sum(-1)
 
 
@@ -121,7 +126,7 @@ def _decode(
         scores = logits(anatomy, state)
         token = scores.argmax(-1)
         logprob_of_all, entropy = log_softmax_and_entropy(scores)
-        logprob = logprob_of_all.gather(-1, token[:, None])[:, 0]
+        logprob = logprob_of_all.gather(-1, token[:, None].to(logprob_of_all.device))[:, 0]
         head_states.append(state)
         tokens.append(token[:, None].to(prompt_ids.device))
         logprobs.append(logprob)

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import Decoded, SampledAnswer, decode
-from uq_harness.engine.gradients import Gradients, Request, gradients
+from uq_harness.engine.gradients import Gradients, gradients
+from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.engine.rescore import Prefill
 from uq_harness.engine.sample_sets import SampleSets
@@ -36,7 +37,6 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientNorms,
 )
-from uq_harness.memory import in_halves
 
 log = logging.getLogger(__name__)
 GradientPass = Callable[[Anatomy, Decoded, list[range], list[int], Request], list[Gradients]]
@@ -130,10 +130,7 @@ class Gatherer:
             self._gradients = reference_gradients
 
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
-        """Answers every prompt and gathers the evidence, in halves where memory does not suffice."""
-        return in_halves(lambda batch: self._gather(batch, ending), prompts)
-
-    def _gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
+        """Answers a batch of prompts and gathers the evidence about each answer."""
         decoded = self._decode(prompts, ending)
         answers, scored = self._answers(decoded, ending)
         found = self._take(self._gradients, decoded, scored, prompts)

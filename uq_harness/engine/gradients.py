@@ -8,10 +8,9 @@ blocks above it run again, from the states that entered it during decoding.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from uq_harness.engine.anatomy import Anatomy, block_input, frozen
-from uq_harness.engine.cache import cut, share
-from uq_harness.engine.decode import Decoded, log_softmax_and_entropy
-from uq_harness.engine.forward import logits, states
+from uq_harness.engine.cache import cut, select, share
+from uq_harness.engine.decode import Decoded, in_float64
+from uq_harness.engine.forward import states
+from uq_harness.engine.head import Request, at_the_head
 from uq_harness.evidence import FloatArray, StateGradientNorms
 
-# Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
-BLOCK_ENTRIES = 2**17
-BLOCK_ENTRIES_ON_GPU = 2**26
+# Padding that must be spared before a second pass over short answers pays; a GPU reads all weights again for it.
+TOKENS_WORTH_A_PASS = 32
+TOKENS_WORTH_A_PASS_ON_GPU = 256
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,6 @@ class Gradients:
     states: dict[bool, StateGradientNorms]
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the gradient pass has to yield.
-
-    Attributes:
-        head: Weightings (true: by entropy) for which the head's gradient is wanted.
-        states: Weightings for which state gradients are wanted.
-        first_block: The lowest block whose input is wanted.
-    """
-
-    head: frozenset[bool]
-    states: frozenset[bool]
-    first_block: int
-
-
 def gradients(
     anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: list[int], request: Request
 ) -> list[Gradients]:
@@ -70,76 +55,56 @@ def gradients(
         columns: For each answer the prompt column of its semantic-preserving token.
         request: What is wanted.
     """
-    heads: list[dict[bool, float]] = []
-    pulls = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
-    scales = torch.ones(len(scored), len(request.states), dtype=torch.float64)
-    with torch.no_grad():
-        for row, tokens in enumerate(scored):
-            errors = _errors(anatomy, decoded, row, tokens)
-            read = decoded.head_states[row, tokens.start : tokens.stop]
-            heads.append({w: _mean_absolute(errors[w], read) for w in request.head})
-            for i, weighted in enumerate(request.states):
-                pull, scales[row, i] = _pull(anatomy, errors[weighted])
-                pulls[weighted][row, tokens.start : tokens.stop] = pull
-    norms = _state_gradients(anatomy, decoded, columns, pulls, request.first_block) if request.states else {}
+    heads, pulls, scales = at_the_head(anatomy, decoded, scored, request)
+    sizes = {weighted: np.zeros((2, anatomy.n_blocks - request.first_block, len(scored))) for weighted in pulls}
+    for rows in _groups_of_like_length(decoded, scored) if pulls else ():
+        steps = max(1, *(scored[row].stop for row in rows))
+        wanted = {weighted: pull[rows, :steps] for weighted, pull in pulls.items()}
+        at = [columns[row] for row in rows]
+        found = _state_gradients(anatomy, _part(decoded, rows, steps), at, wanted, request.first_block)
+        for weighted, values in found.items():
+            sizes[weighted][:, :, rows] = values
+    for weighted, (absolute, squared) in sizes.items():
+        absolute *= scales[weighted]
+        squared *= scales[weighted] ** 2
     return [
         Gradients(
             head=heads[row],
             states={
-                weighted: StateGradientNorms(
-                    absolute=norms[weighted][0][:, row] * float(scales[row, i]),
-                    squared=norms[weighted][1][:, row] * float(scales[row, i]) ** 2,
-                )
-                for i, weighted in enumerate(request.states)
+                w: StateGradientNorms(absolute[:, row], squared[:, row]) for w, (absolute, squared) in sizes.items()
             },
         )
         for row in range(len(scored))
     ]
 
 
-def _errors(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range) -> dict[bool, Tensor]:
-    """The loss's gradient with respect to the head's linear output, ``[tokens, vocabulary]``, float64.
-
-    It is ``c_t (p_t - e_t)`` with ``c_t = H_t/T`` or ``1/T``, times the slope of what the model does to logits.
-    """
-    scores = logits(anatomy, decoded.head_states[row, tokens.start : tokens.stop])
-    logprobs, entropy = log_softmax_and_entropy(scores)
-    error = logprobs.exp()
-    chosen = decoded.token_ids[row, tokens.start : tokens.stop].to(error.device)
-    error[torch.arange(len(tokens), device=error.device), chosen] -= 1
-    error *= anatomy.slope(scores.double())
-    error /= len(tokens)
-    return {False: error, True: error * entropy[:, None]}
+def _groups_of_like_length(decoded: Decoded, scored: list[range]) -> list[list[int]]:
+    """All rows in one group, or the short answers and the long ones where that spares enough padding."""
+    lengths = [tokens.stop for tokens in scored]
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    longest = lengths[order[-1]]
+    spared, short = max((at * (longest - lengths[order[at - 1]]), at) for at in range(1, len(order) + 1))
+    on_cpu = decoded.head_states.device.type == "cpu"
+    if spared < (TOKENS_WORTH_A_PASS if on_cpu else TOKENS_WORTH_A_PASS_ON_GPU):
+        return [list(range(len(lengths)))]
+    return [order[:short], order[short:]]
 
 
-def _mean_absolute(error: Tensor, read: Tensor) -> float:
-    """Mean of ``|Σ_t error_t readᵀ_t|`` over the head's matrix, a block of the vocabulary at a time."""
-    precise = torch.promote_types(read.dtype, torch.float32)
-    error, read = error.to(precise), read.to(precise)
-    vocabulary, width = error.shape[1], read.shape[1]
-    if not len(error):  # an answer without tokens has no gradient
-        return math.nan
-    entries = BLOCK_ENTRIES if read.device.type == "cpu" else BLOCK_ENTRIES_ON_GPU
-    total = torch.zeros((), dtype=torch.float64, device=read.device)
-    for part in error.split(max(1, entries // width), dim=1):
-        # three times as fast on a CPU as a vector norm, and `sum` adds pairwise, which keeps the digits
-        total += (part.T @ read).abs_().sum()
-    return float(total) / (vocabulary * width)
-
-
-def _pull(anatomy: Anatomy, error: Tensor) -> tuple[Tensor, float]:
-    """The loss's gradient with respect to the states that the head reads, scaled to a largest entry of 1.
-
-    The scale keeps the tiny gradients of sure answers within the range of 16-bit floats; the backward pass is linear,
-    so multiplying its result by the scale afterwards gives the gradient itself.
-    """
-    weight = anatomy.head.weight
-    precise = torch.promote_types(weight.dtype, torch.float32)
-    scale = float(error.abs().max()) if len(error) else math.nan
-    if not scale > 0:
-        return torch.zeros(len(error), weight.shape[1], dtype=weight.dtype, device=weight.device), scale
-    pull = (error / scale).to(weight.dtype) @ weight
-    return pull.to(precise).to(weight.dtype), scale
+def _part(decoded: Decoded, rows: list[int], steps: int) -> Decoded:
+    """Some rows of a batch, with no more steps than they need."""
+    if rows == list(range(len(decoded.lengths))) and steps == decoded.token_ids.shape[1]:
+        return decoded
+    assert decoded.middle_states is not None
+    at = torch.tensor(rows, device=decoded.prompt_ids.device)
+    columns = decoded.prompt_ids.shape[1] - decoded.first_column + steps - 1
+    return replace(
+        decoded,
+        prompt_ids=decoded.prompt_ids[at],
+        prompt_mask=decoded.prompt_mask[at],
+        token_ids=decoded.token_ids[at, :steps],
+        middle_states=decoded.middle_states[at.to(decoded.middle_states.device), :columns],
+        prompt_cache=None if decoded.prompt_cache is None else select(decoded.prompt_cache, at),
+    )
 
 
 def _state_gradients(
@@ -167,7 +132,7 @@ def _state_gradients(
     current: list[bool] = []
 
     def measure(level: int, gradient: Tensor) -> None:
-        chosen = gradient[torch.arange(len(at)), at].double()
+        chosen = in_float64(gradient[torch.arange(len(at)), at])
         sizes[current[-1]][:, level] = torch.stack([chosen.abs().mean(-1), chosen.square().mean(-1)]).cpu().numpy()
 
     with frozen(anatomy.model), torch.enable_grad():

@@ -1,4 +1,4 @@
-"""Gradients the plain way: one example at a time, full sequence, autograd to every state and to the head's matrix.
+"""Gradients the plain way: one example at a time, full sequence, autograd to every state.
 
 Several times slower than `uq_harness.engine.gradients` and short enough to be believed. It serves models whose cache
 cannot be shared, checks the fast pass when a model is loaded, and is what benchmarks compare with.
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from uq_harness.engine.anatomy import Anatomy, block_input, frozen
-from uq_harness.engine.decode import Decoded, log_softmax_and_entropy
-from uq_harness.engine.forward import logits, positions
-from uq_harness.engine.gradients import Gradients, Request
+from uq_harness.engine.decode import Decoded, in_float64, log_softmax_and_entropy
+from uq_harness.engine.forward import positions
+from uq_harness.engine.gradients import Gradients
+from uq_harness.engine.head import Request
 from uq_harness.evidence import StateGradientNorms
 
 
@@ -36,7 +37,6 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, column: in
         entered.append(state if entered else state.detach().requires_grad_(True))  # the graph begins here
         return entered[-1]
 
-    weight = anatomy.head.weight
     with frozen(anatomy.model), torch.enable_grad(), ExitStack() as stack:
         for block in anatomy.blocks[request.first_block :]:
             stack.enter_context(block_input(block, watch))
@@ -46,14 +46,12 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, column: in
             "position_ids": positions(torch.ones_like(ids)),
             "use_cache": False,
         }
-        read = anatomy.decoder(**{k: v for k, v in arguments.items() if anatomy.accepts(k)})[0]
-        weight.requires_grad_(True)  # after the embedding: a tied matrix counts as the head only
-        predicting = slice(len(prompt) - 1 + tokens.start, len(prompt) - 1 + tokens.stop)
-        scores = logits(anatomy, read[:, predicting])[0]
-        losses = _losses(scores, ids[0, len(prompt) + tokens.start :])
-        head = {w: _head(losses[w], weight) for w in request.head}
+        states = anatomy.decoder(**{k: v for k, v in arguments.items() if anatomy.accepts(k)})[0]
+        read = states[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
+        linear = anatomy.head(read)
+        losses = _losses(anatomy.bend(linear), ids[0, len(prompt) + tokens.start :])
+        head = {w: _head(losses[w], linear, read) for w in request.head}
         norms = {w: _states(losses[w], entered, column - padding) for w in request.states}
-        weight.requires_grad_(False)
     return Gradients(head, norms)
 
 
@@ -64,14 +62,17 @@ def _losses(scores: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
     return {False: -taken.mean(), True: -(entropy.detach() * taken).mean()}
 
 
-def _head(loss: Tensor, weight: Tensor) -> float:
-    (gradient,) = torch.autograd.grad(loss, weight, retain_graph=True)
-    return float(gradient.double().abs().mean())
+def _head(loss: Tensor, linear: Tensor, read: Tensor) -> float:
+    """Mean absolute value over the whole matrix; its gradient is what flows into the head times what it read."""
+    (flow,) = torch.autograd.grad(loss, linear, retain_graph=True)
+    precise = torch.promote_types(read.dtype, torch.float32)
+    gradient = flow.to(precise).T @ read.detach().to(flow.device, precise)
+    return float(in_float64(gradient).abs().mean())
 
 
 def _states(loss: Tensor, entered: list[Tensor], position: int) -> StateGradientNorms:
     gradients = torch.autograd.grad(loss, entered, retain_graph=True)
-    chosen = torch.stack([g[0, position].double().cpu() for g in gradients])
+    chosen = torch.stack([in_float64(g[0, position]).cpu() for g in gradients])
     return StateGradientNorms(
         absolute=chosen.abs().mean(-1).numpy().astype(np.float64),
         squared=chosen.square().mean(-1).numpy().astype(np.float64),

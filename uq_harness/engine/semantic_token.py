@@ -38,17 +38,29 @@ class ChatTail:
         return cls(closing=opened.rpartition(_PROBE)[2], header=opened[shared:])
 
 
-def character_of(prompt: str, tail: ChatTail | None) -> int:
-    """Index of the first character of the semantic-preserving token in a prompt.
+@dataclass(frozen=True)
+class Anchor:
+    """The character of a prompt that the semantic-preserving token holds.
 
-    It belongs to the first token of the generation header if the prompt has one, else to the last token of the user's
-    text; without a chat template, to the prompt's last token.
+    Attributes:
+        character: Its index.
+        first: Whether the first or the last token that holds it is meant; a character can be spread over several.
+    """
+
+    character: int
+    first: bool
+
+
+def anchor_of(prompt: str, tail: ChatTail | None) -> Anchor | None:
+    """Where the token lies: the first token of the generation header, else the last token of the user's text.
+
+    ``None`` means the prompt's last token, for a prompt that did not go through the template.
     """
     if tail is not None and tail.header and prompt.endswith(tail.header):
-        return len(prompt) - len(tail.header)
+        return Anchor(len(prompt) - len(tail.header), first=True)
     if tail is not None and tail.closing and prompt.endswith(tail.closing):
-        return len(prompt[: -len(tail.closing)].rstrip()) - 1
-    return len(prompt) - 1
+        return Anchor(len(prompt[: -len(tail.closing)].rstrip()) - 1, first=False)
+    return None
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class SemanticToken:
             return cls(-1)
         try:
             number = float(value)
-        except ValueError:
+        except (TypeError, ValueError):
             number = 0.0
         if number >= 0 or not number.is_integer():
             raise UQHarnessError(
@@ -82,14 +94,16 @@ class SemanticToken:
     def __str__(self) -> str:
         return "auto" if self.position is None else str(self.position)
 
-    def locate(self, length: int, character: int, offsets: list[tuple[int, int]] | None, tail_tokens: int) -> int:
+    def locate(
+        self, length: int, anchor: Anchor | None, offsets: list[tuple[int, int]] | None, tail_tokens: int
+    ) -> int:
         """Position of the token from the end of one tokenised prompt, ``-1`` for the last.
 
         Args:
             length: Number of the prompt's tokens.
-            character: See `character_of`.
+            anchor: See `anchor_of`.
             offsets: Span of characters of each token, or ``None`` where the tokenizer cannot tell.
-            tail_tokens: Number of tokens from the semantic-preserving one on, where there are no offsets.
+            tail_tokens: Number of tokens from the anchor on, where there are no offsets.
 
         Raises:
             UQHarnessError: The chosen position lies before the prompt's first token.
@@ -101,7 +115,9 @@ class SemanticToken:
                     f"position from {-length} to -1, last or auto"
                 )
             return self.position
+        if anchor is None:
+            return -1
         if offsets is None:
             return -tail_tokens
-        covering = (i for i, (start, end) in enumerate(offsets) if start <= character < end)
-        return next(covering, length - 1) - length
+        holding = [i for i, (start, end) in enumerate(offsets) if start <= anchor.character < end]
+        return (holding[0] if anchor.first else holding[-1]) - length if holding else -1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
@@ -16,13 +18,15 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, has_bos_prefix, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
+from uq_harness import __version__
 from uq_harness.demo import MODEL_DIR
 from uq_harness.engine import Ending, Gatherer, Prompt, SemanticToken
-from uq_harness.engine.semantic_token import ChatTail, character_of
+from uq_harness.engine.semantic_token import ChatTail, anchor_of
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.evidence import Evidence
+from uq_harness.memory import in_shrinking_batches
 from uq_harness.methods import all_options, build_methods, settings
-from uq_harness.models._cache_stamp import check_stamp
+from uq_harness.models._cache_stamp import check_stamp, fingerprint
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
 
@@ -65,13 +69,20 @@ class UQHFLM(HFLM):
     """
 
     def __init__(
-        self, pretrained: Any, methods: str | Iterable[str] = "default", sp_token: str | float = "auto", **kwargs: Any
+        self,
+        pretrained: Any = None,
+        methods: str | Iterable[str] = "default",
+        sp_token: str | float = "auto",
+        **kwargs: Any,
     ) -> None:
+        if pretrained is None:
+            raise UQHarnessError(_no_model(kwargs))
         options = {name: kwargs.pop(name) for name in list(kwargs) if name in all_options()}
         self._methods = build_methods(methods, options)
         self._sp_token = SemanticToken.parse(sp_token)
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
+            "uq_harness": __version__,
             "methods": [method.name for method in self._methods],
             "sp_token": str(self._sp_token),
             **settings(self._methods),
@@ -86,7 +97,9 @@ class UQHFLM(HFLM):
         if self.backend != "causal":
             raise UQHarnessError(f"uq-hf needs a decoder-only model, and {self.pretrained} is of type {self.backend}")
         self._take_rank_from_launcher()
-        self._configuration["dtype"] = str(getattr(self.model, "dtype", None))
+        if self.batch_size != "auto" and int(self.batch_size) < 1:
+            raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")
+        self._configuration |= {"dtype": str(self.model.dtype), "weights": fingerprint(self.model)}
         self._gatherer = Gatherer(
             self.model,
             self.tokenizer,
@@ -94,7 +107,6 @@ class UQHFLM(HFLM):
             max_length=self.max_length,
             pad_id=self.tokenizer.pad_token_id,
         )
-        self._tail: ChatTail | None = None
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
@@ -132,20 +144,6 @@ class UQHFLM(HFLM):
         template: str | None = super().chat_template(chat_template)
         return template
 
-    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Renders a conversation, and notes what the template puts behind the user's text."""
-        if self._tail is None:
-            self._tail = ChatTail.of(self._render)
-        prompt: str = super().apply_chat_template(chat_history, add_generation_prompt)
-        return prompt
-
-    def _render(self, user: str, header: bool) -> str:
-        message = [{"role": "user", "content": user}]
-        rendered: str = self.tokenizer.apply_chat_template(
-            message, tokenize=False, add_generation_prompt=header, **self.chat_template_args
-        )
-        return rendered
-
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers requests; the answers to questions of uncertainty tasks carry their records.
 
@@ -153,7 +151,7 @@ class UQHFLM(HFLM):
             UQHarnessError: A question shall be answered by sampling, or its prompt leaves no room for an answer.
         """
         questions = [i for i, request in enumerate(requests) if isinstance(request, QuestionInstance)]
-        others = [i for i in range(len(requests)) if i not in set(questions)]
+        others = [i for i, request in enumerate(requests) if not isinstance(request, QuestionInstance)]
         answers: dict[int, str] = {}
         if questions:
             scored = self._answer([requests[i] for i in questions], disable_tqdm)
@@ -171,25 +169,25 @@ class UQHFLM(HFLM):
             groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
         endings = {key: self._ending(requests[rows[0]].args[1]) for key, rows in groups.items()}
         prompts = self._prompts(requests)
+        size = self.max_batch_size if self.batch_size == "auto" else int(self.batch_size)
         answers: dict[int, str] = {}
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Answering and scoring") as bar:
             for key, rows in groups.items():
                 fitted = {row: self._fit(prompts[row], endings[key].max_new_tokens) for row in rows}
-                for batch in self._batches(sorted(rows, key=lambda row: -len(fitted[row].token_ids))):
-                    with torch.autocast(
-                        self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
-                    ):
-                        evidence = self._gatherer.gather([fitted[row] for row in batch], endings[key])
+                longest_first = sorted(rows, key=lambda row: -len(fitted[row].token_ids))
+                work = partial(self._gather, fitted, endings[key])
+                for batch, evidence in in_shrinking_batches(work, longest_first, size):
                     for row, found in zip(batch, evidence, strict=True):
                         answers[row] = UQText(found.answer.text, self._record(found))
                         self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
                     bar.update(len(batch))
         return [answers[row] for row in range(len(requests))]
 
-    def _batches(self, rows: list[int]) -> Iterator[list[int]]:
-        size = self.max_batch_size if self.batch_size == "auto" else int(self.batch_size)
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size]
+    def _gather(self, prompts: Mapping[int, Prompt], ending: Ending, rows: Sequence[int]) -> list[Evidence]:
+        """The evidence about one batch, in mixed precision where the user asks for it."""
+        precision = self.mixed_precision_dtype
+        with torch.autocast(self.device.type, precision, enabled=precision is not None):
+            return self._gatherer.gather([prompts[row] for row in rows], ending)
 
     def _record(self, evidence: Evidence) -> dict[str, Any]:
         """What the sample log says about one answer; numbers that are undefined become ``None``."""
@@ -265,6 +263,24 @@ class UQHFLM(HFLM):
 
     # ------------------------------------------------------------------ prompts
 
+    @cached_property
+    def _tail(self) -> ChatTail | None:
+        """What the chat template puts behind the user's text; ``None`` where there is no template."""
+        if self.tokenizer.chat_template is None:
+            return None
+        try:
+            return ChatTail.of(self._render)
+        except TemplateError as error:
+            log.warning("the chat template renders no single user message (%s): sp_token=auto takes the last", error)
+            return None
+
+    def _render(self, user: str, header: bool) -> str:
+        message = [{"role": "user", "content": user}]
+        rendered: str = self.tokenizer.apply_chat_template(
+            message, tokenize=False, add_generation_prompt=header, **self.chat_template_args
+        )
+        return rendered
+
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens."""
         texts = [request.args[0] for request in requests]
@@ -286,9 +302,10 @@ class UQHFLM(HFLM):
         return prompts
 
     def _semantic_token(self, text: str, ids: list[int], offsets: list[tuple[int, int]] | None) -> int:
-        character = character_of(text, self._tail)
-        tail_tokens = 1 if offsets else len(self.tokenizer(text[character:], add_special_tokens=False)["input_ids"])
-        return self._sp_token.locate(len(ids), character, offsets, tail_tokens)
+        anchor = anchor_of(text, self._tail)
+        rest = text[anchor.character :] if anchor and offsets is None else ""
+        tail_tokens = len(self.tokenizer(rest, add_special_tokens=False)["input_ids"])
+        return self._sp_token.locate(len(ids), anchor, offsets, tail_tokens)
 
     def _fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
         """The prompt without its beginning, where prompt and answer would not fit into the context."""
@@ -311,6 +328,12 @@ class UQHFLM(HFLM):
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _no_model(kwargs: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches("pretrained", kwargs, n=1)
+    hint = f"did you mean pretrained instead of {close[0]}?" if close else "give pretrained=MODEL, or pretrained=demo"
+    return f"--model_args names no model: {hint}"
 
 
 def _explained(error: TypeError, kwargs: Mapping[str, Any]) -> Exception:
