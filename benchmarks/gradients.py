@@ -30,7 +30,7 @@ from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode_greedily
+from uq_harness.engine.decode import decode
 from uq_harness.engine.forward import left_pad
 from uq_harness.engine.gradients import gradients
 from uq_harness.engine.head import Request
@@ -172,7 +172,7 @@ def _plain_gradients(model: Any, ends: list[int], new_tokens: int) -> Callable[[
     request = Request(frozenset({True, False}), frozenset({True}), 0)
 
     def prepare(batch: list[Prompt]) -> Callable[[], Any]:
-        decoded = decode_greedily(
+        decoded = decode(
             anatomy, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
         )
         column = decoded.prompt_ids.shape[1] - 3
@@ -229,7 +229,7 @@ def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]
             model = _random_model(shape, torch.float32)
         anatomy = Anatomy.of(model)
         ids = torch.randint(3, 1000, (batch_size, 32)).tolist()
-        decoded = decode_greedily(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
+        decoded = decode(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
         scored, columns = [range(16)] * batch_size, [29] * batch_size
         request = Request(frozenset({True, False}), frozenset({True}), 2)
         used = _peak(lambda a=anatomy, d=decoded, s=scored, c=columns, r=request: gradients(a, d, s, c, r), device)

@@ -293,6 +293,7 @@ class Evidence:
         relevance: For each `TokenRelevance` one array ``[tokens]`` a sample, in [0, 1]; special tokens have 0.
         rescored: For each `RescoredLogProb` one number a sample, ``[n]``.
         conditionals: For each `AnswersGivenAnswers`.
+        cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
     """
 
     question: str
@@ -306,3 +307,4 @@ class Evidence:
     relevance: Mapping[TokenRelevance, tuple[FloatArray, ...]] = field(default_factory=dict)
     rescored: Mapping[RescoredLogProb, FloatArray] = field(default_factory=dict)
     conditionals: Mapping[AnswersGivenAnswers, Conditionals] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.cost import Stopwatch
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import Decoded, SampledAnswer, decode
@@ -131,16 +132,22 @@ class Gatherer:
 
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
         """Answers a batch of prompts and gathers the evidence about each answer."""
-        decoded = self._decode(prompts, ending)
-        answers, scored = self._answers(decoded, ending)
-        found = self._take(self._gradients, decoded, scored, prompts)
-        sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
-        rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
-        del decoded  # its caches would only be in the way of the scorers
-        messages = [(prompt.question, prompt.message) for prompt in prompts]
-        conditional = {need: self._condition(need, messages, sets) for need in self._conditionals}
-        pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
-        continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
+        watch = Stopwatch()
+        with watch.stage("decode"):
+            decoded = self._decode(prompts, ending)
+            answers, scored = self._answers(decoded, ending)
+            sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
+        row_steps = decoded.row_steps / len(prompts)
+        with watch.stage("gradients"):
+            found = self._take(self._gradients, decoded, scored, prompts)
+        with watch.stage("scoring"):
+            rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
+            del decoded  # its caches would only be in the way of the scorers
+            messages = [(prompt.question, prompt.message) for prompt in prompts]
+            conditional = {need: self._condition(need, messages, sets) for need in self._conditionals}
+            pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
+            continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
+        costs = watch.shares([1.0] * len(prompts))
         return [
             Evidence(
                 question=prompt.question,
@@ -153,6 +160,7 @@ class Gatherer:
                 samples=sets[row],
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
+                cost={**costs[row], "row_steps": row_steps},
             )
             for row, prompt in enumerate(prompts)
         ]

@@ -82,9 +82,7 @@ def rescore(
     return found
 
 
-def _read(
-    anatomy: Anatomy, prefill: Prefill, rows: list[int], tokens: list[Sequence[int]], pad_id: int
-) -> Tensor:
+def _read(anatomy: Anatomy, prefill: Prefill, rows: list[int], tokens: list[Sequence[int]], pad_id: int) -> Tensor:
     """The states that predict each token, ``[continuations, longest, width]``."""
     device = prefill.ids.device
     at = torch.tensor(rows, device=device)

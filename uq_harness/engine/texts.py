@@ -35,9 +35,7 @@ def mean_logprobs(
     """
     distinct = list(dict.fromkeys((row, text) for row, given in enumerate(texts) for text in given))
     tokens = [tokenise(text) for _, text in distinct]
-    scores = rescore(
-        anatomy, prefill, [row for row, _ in distinct], tokens, pad_id=pad_id, temperature=temperature
-    )
+    scores = rescore(anatomy, prefill, [row for row, _ in distinct], tokens, pad_id=pad_id, temperature=temperature)
     means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
     return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
 
@@ -67,7 +65,9 @@ def conditionals(
         functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], need.threshold)
         for drawn in samples
     ]
-    stated, rows, continuations = [], [], []
+    stated: list[list[int]] = []
+    rows: list[int] = []
+    continuations: list[list[int]] = []
     for (question, message), (answers, _) in zip(messages, merged, strict=True):
         if len(answers) > 1:  # one answer alone tells nothing
             for answer in answers:

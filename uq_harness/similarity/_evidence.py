@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from uq_harness.cost import Stopwatch
 from uq_harness.evidence import (
     AnswerEntailment,
     Evidence,
@@ -14,7 +16,14 @@ from uq_harness.evidence import (
     SampleSet,
     TokenRelevance,
 )
-from uq_harness.similarity._requests import AgainstAnswer, AllPairs, TokenRemovals, entailment, similarities
+from uq_harness.similarity._requests import (
+    AgainstAnswer,
+    AllPairs,
+    TokenRemovals,
+    count_pairs,
+    entailment,
+    similarities,
+)
 from uq_harness.similarity._services import NLI, Similarity
 
 
@@ -56,21 +65,45 @@ class Comparer:
         if self._pairwise or self._relevance:
             self.similarity.prepare()
 
+    def describe(self) -> dict[str, Any]:
+        """The models that are used, for the results' configuration."""
+        used: dict[str, Any] = {}
+        if self._entailment:
+            used["nli"] = self.nli.describe()
+        if self._pairwise or self._relevance:
+            used["similarity"] = self.similarity.describe()
+        return used
+
     def add_entailment(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its NLI probabilities, for the whole batch in one call."""
-        found = entailment(self.nli, [self.entailment_requests(one) for one in batch])
-        return [dataclasses.replace(one, entailment=arrays) for one, arrays in zip(batch, found, strict=True)]
+        requests = [self.entailment_requests(one) for one in batch]
+        watch = Stopwatch()
+        with watch.stage("nli"):
+            found = entailment(self.nli, requests)
+        pairs = [count_pairs(asked.values()) for asked in requests]
+        costs = watch.shares(pairs) if self._entailment else [{} for _ in batch]
+        return [
+            dataclasses.replace(one, entailment=arrays, cost={**one.cost, **cost, "nli_pairs": count})
+            for one, arrays, cost, count in zip(batch, found, costs, pairs, strict=True)
+        ]
 
     def add_similarity(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its similarities and token relevances, for the whole batch in one call."""
-        pairwise, relevance = similarities(
-            self.similarity,
-            [self.similarity_requests(one) for one in batch],
-            [self.relevance_requests(one) for one in batch],
-        )
+        pairwise_requests = [self.similarity_requests(one) for one in batch]
+        relevance_requests = [self.relevance_requests(one) for one in batch]
+        watch = Stopwatch()
+        with watch.stage("similarity"):
+            pairwise, relevance = similarities(self.similarity, pairwise_requests, relevance_requests)
+        pairs = [
+            count_pairs([*asked.values(), *removed.values()])
+            for asked, removed in zip(pairwise_requests, relevance_requests, strict=True)
+        ]
+        costs = watch.shares(pairs) if self._pairwise or self._relevance else [{} for _ in batch]
         return [
-            dataclasses.replace(one, similarity=squares, relevance=relevances)
-            for one, squares, relevances in zip(batch, pairwise, relevance, strict=True)
+            dataclasses.replace(
+                one, similarity=squares, relevance=relevances, cost={**one.cost, **cost, "similarity_pairs": count}
+            )
+            for one, squares, relevances, cost, count in zip(batch, pairwise, relevance, costs, pairs, strict=True)
         ]
 
     def entailment_requests(
