@@ -185,7 +185,7 @@ class Gatherer:
             tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
             if not torch.allclose(found, plain.to(found.device), rtol=0, atol=tolerance, equal_nan=True):
                 raise UQHarnessError(
-                    f"{type(self._anatomy.model).__name__} decodes otherwise with its cache than without, so uq-hf does "
+                    f"{type(self._anatomy.model).__name__} decodes otherwise with its cache than without: uq-hf does "
                     f"not fit the model or transformers {transformers.__version__}: please report it"
                 )
 
