@@ -95,13 +95,17 @@ class Anatomy:
 
     @cached_property
     def _parameters(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.model.forward).parameters) | frozenset(
-            inspect.signature(self.decoder.forward).parameters
-        )
+        return frozenset(inspect.signature(self.decoder.forward).parameters)
 
     def accepts(self, name: str) -> bool:
-        """Whether the model's forward pass takes an argument of that name."""
+        """Whether the decoder's forward pass takes an argument of that name."""
         return name in self._parameters
+
+    @property
+    def cache_argument(self) -> str | None:
+        """What the decoder calls its key-value cache; ``None`` where it has none."""
+        names = ("cache", "past_key_values")  # transformers from 5.24 on, and before
+        return next((name for name in names if self.accepts(name)), None)
 
     def bend(self, linear: Tensor) -> Tensor:
         """Logits from the head's linear output."""

@@ -47,15 +47,18 @@ def states(
     Returns:
         The states that the LM head reads, ``[rows, new, width]``, and the cache.
     """
+    name = anatomy.cache_argument
     arguments = {
         "input_ids": ids,
         "attention_mask": mask,
         "position_ids": positions(mask)[:, -ids.shape[1] :],
-        "past_key_values": cache,
-        "use_cache": use_cache,
+        "use_cache": use_cache and name is not None,
     }
-    output = anatomy.decoder(**{k: v for k, v in arguments.items() if v is not None and anatomy.accepts(k)})
-    return output[0], getattr(output, "past_key_values", None)
+    arguments = {key: value for key, value in arguments.items() if anatomy.accepts(key)}
+    if name is not None and cache is not None:
+        arguments[name] = cache
+    output = anatomy.decoder(**arguments)
+    return output[0], getattr(output, name, None) if name is not None else None
 
 
 def logits(anatomy: Anatomy, head_input: Tensor) -> Tensor:

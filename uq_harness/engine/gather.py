@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.cost import Stopwatch
@@ -19,10 +20,11 @@ from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import Decoded, SampledAnswer, decode
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
-from uq_harness.engine.reference import reference_gradients
+from uq_harness.engine.reference import full_logprobs, reference_gradients
 from uq_harness.engine.rescore import Prefill
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
+from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
     AnswersGivenAnswers,
@@ -126,6 +128,7 @@ class Gatherer:
             states=frozenset(need.reweighted for need in self._spans),
             first_block=min((span.start for span in self._spans.values()), default=0),
         )
+        self._check_decoding(tokenizer)
         self._gradients: GradientPass = gradients
         if self._spans and not self._fast_pass_is_right(tokenizer):
             self._gradients = reference_gradients
@@ -248,12 +251,34 @@ class Gatherer:
         part = slice(span.start - self._request.first_block, span.stop - self._request.first_block)
         return StateGradientNorms(norms.absolute[part], norms.squared[part])
 
-    def _fast_pass_is_right(self, tokenizer: PreTrainedTokenizerBase) -> bool:
-        """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""
+    def _try_out(self, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Prompt], Decoded]:
+        """Two short prompts of different lengths, and their answers."""
         ids = tokenizer("What is the capital of France?")["input_ids"]
         prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
         ending = Ending(end_ids=frozenset(), max_new_tokens=4, read=lambda tokens: ("", range(len(tokens))))
-        decoded = self._decode(prompts, ending, sets=False)
+        return prompts, self._decode(prompts, ending, sets=False)
+
+    def _check_decoding(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Compares a few decoded log-probabilities with those of a pass over the whole sequence without a cache.
+
+        Raises:
+            UQHarnessError: They differ; this version of transformers treats caches or masks in some new way.
+        """
+        prompts, decoded = self._try_out(tokenizer)
+        for row, prompt in enumerate(prompts):
+            answer = decoded.token_ids[row, : decoded.lengths[row]]
+            plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)
+            found = decoded.logprobs[row, : decoded.lengths[row]]
+            tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
+            if not torch.allclose(found, plain.to(found.device), rtol=0, atol=tolerance, equal_nan=True):
+                raise UQHarnessError(
+                    f"{type(self._anatomy.model).__name__} decodes otherwise with its cache than without: uq-hf does "
+                    f"not fit the model or transformers {transformers.__version__}: please report it"
+                )
+
+    def _fast_pass_is_right(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""
+        prompts, decoded = self._try_out(tokenizer)
         name = type(self._anatomy.model).__name__
         if decoded.prompt_cache is None:
             log.warning("%s keeps a cache that cannot be shared: gradients take the exact slow path", name)

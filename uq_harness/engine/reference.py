@@ -14,7 +14,7 @@ from torch import Tensor
 
 from uq_harness.engine.anatomy import Anatomy, block_input, frozen
 from uq_harness.engine.decode import Decoded
-from uq_harness.engine.forward import in_float64, log_softmax_and_entropy, positions
+from uq_harness.engine.forward import in_float64, log_softmax_and_entropy, logits, states
 from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.head import Request
 from uq_harness.evidence import StateGradientNorms
@@ -25,6 +25,19 @@ def reference_gradients(
 ) -> list[Gradients]:
     """The same numbers as `uq_harness.engine.gradients.gradients`, from the definition."""
     return [_one(anatomy, decoded, row, scored[row], columns[row], request) for row in range(len(decoded.lengths))]
+
+
+@torch.no_grad()
+def full_logprobs(anatomy: Anatomy, prompt: list[int], answer: Tensor) -> Tensor:
+    """Log-probability of each token of an answer, float64, from one pass over the whole sequence without a cache."""
+    ids = torch.cat([torch.tensor(prompt, device=answer.device), answer])[None]
+    logprobs, _ = log_softmax_and_entropy(logits(anatomy, _full_states(anatomy, ids)[0, len(prompt) - 1 : -1]))
+    return logprobs.gather(-1, answer[:, None].to(logprobs.device))[:, 0]
+
+
+def _full_states(anatomy: Anatomy, ids: Tensor) -> Tensor:
+    """The states that the head reads over a whole sequence, ``[1, tokens, width]``."""
+    return states(anatomy, ids, torch.ones_like(ids), use_cache=False)[0]
 
 
 def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, column: int, request: Request) -> Gradients:
@@ -40,14 +53,7 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, column: in
     with frozen(anatomy.model), torch.enable_grad(), ExitStack() as stack:
         for block in anatomy.blocks[request.first_block :]:
             stack.enter_context(block_input(block, watch))
-        arguments = {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            "position_ids": positions(torch.ones_like(ids)),
-            "use_cache": False,
-        }
-        states = anatomy.decoder(**{k: v for k, v in arguments.items() if anatomy.accepts(k)})[0]
-        read = states[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
+        read = _full_states(anatomy, ids)[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
         linear = anatomy.head(read)
         losses = _losses(anatomy.bend(linear), ids[0, len(prompt) + tokens.start :])
         head = {w: _head(losses[w], linear, read) for w in request.head}
