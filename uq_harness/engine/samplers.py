@@ -16,7 +16,9 @@ from uq_harness.evidence import DiverseBeams, FloatArray, Samples
 
 Sampler = Samples | DiverseBeams
 
-ENTRIES = 2**24  # logits in memory in float64 at a time
+# Logits that are in memory in float64 at a time; on a CPU few, so that they stay in its cache.
+ENTRIES = 2**16
+ENTRIES_ON_GPU = 2**24
 LOWEST = torch.finfo(torch.float64).min
 
 
@@ -101,7 +103,7 @@ def logprobs_and_entropies(scores: Tensor, likeliest: Tensor, rows: Tensor, toke
     """
     highest = in_float64(scores.gather(-1, likeliest[:, None]))
     partitions, entropies = [], []
-    size = max(1, ENTRIES // scores.shape[-1])
+    size = max(1, (ENTRIES if scores.device.type == "cpu" else ENTRIES_ON_GPU) // scores.shape[-1])
     for part, top in zip(scores.split(size), highest.split(size), strict=True):
         shifted = in_float64(part) - top  # keeps the digits of a sure token's 1 - p
         weights = shifted.exp()
