@@ -73,7 +73,7 @@ def main() -> None:
 
     def scoring(*chosen: Method) -> Callable[[list[Prompt]], Any]:
         needs = [need for method in chosen for need in method.needs()]
-        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
+        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0, encode_message=lambda message: [])
         return lambda batch: gatherer.gather(batch, ending)
 
     ways: dict[str, Callable[[list[Prompt]], Any]] = {
@@ -135,14 +135,14 @@ def _workload(args: argparse.Namespace) -> tuple[Any, list[Prompt], list[int], i
         with torch.device(args.device):
             model = _random_model(SHAPES[args.random], dtype)
         ids = torch.randint(3, 1000, (args.limit, args.prompt_tokens)).tolist()
-        return model, [Prompt("", row, -3) for row in ids], [], args.new_tokens
+        return model, [Prompt("", "", row, -3) for row in ids], [], args.new_tokens
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
     prompts = []
     for row in read_questions(args.questions)[: args.limit]:
         message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
         text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        prompts.append(Prompt(row["question"], tokenizer(text)["input_ids"], -3))
+        prompts.append(Prompt(row["question"], message[0]["content"], tokenizer(text)["input_ids"], -3))
     return model, sorted(prompts, key=lambda p: -len(p.token_ids)), [tokenizer.eos_token_id], 150
 
 
