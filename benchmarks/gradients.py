@@ -30,7 +30,7 @@ from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode_greedily
+from uq_harness.engine.decode import decode
 from uq_harness.engine.forward import left_pad
 from uq_harness.engine.gradients import gradients
 from uq_harness.engine.head import Request
@@ -73,7 +73,7 @@ def main() -> None:
 
     def scoring(*chosen: Method) -> Callable[[list[Prompt]], Any]:
         needs = [need for method in chosen for need in method.needs()]
-        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
+        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0, encode_message=lambda message: [])
         return lambda batch: gatherer.gather(batch, ending)
 
     ways: dict[str, Callable[[list[Prompt]], Any]] = {
@@ -135,14 +135,14 @@ def _workload(args: argparse.Namespace) -> tuple[Any, list[Prompt], list[int], i
         with torch.device(args.device):
             model = _random_model(SHAPES[args.random], dtype)
         ids = torch.randint(3, 1000, (args.limit, args.prompt_tokens)).tolist()
-        return model, [Prompt("", row, -3) for row in ids], [], args.new_tokens
+        return model, [Prompt("", "", row, -3) for row in ids], [], args.new_tokens
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
     prompts = []
     for row in read_questions(args.questions)[: args.limit]:
         message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
         text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        prompts.append(Prompt(row["question"], tokenizer(text)["input_ids"], -3))
+        prompts.append(Prompt(row["question"], message[0]["content"], tokenizer(text)["input_ids"], -3))
     return model, sorted(prompts, key=lambda p: -len(p.token_ids)), [tokenizer.eos_token_id], 150
 
 
@@ -172,7 +172,7 @@ def _plain_gradients(model: Any, ends: list[int], new_tokens: int) -> Callable[[
     request = Request(frozenset({True, False}), frozenset({True}), 0)
 
     def prepare(batch: list[Prompt]) -> Callable[[], Any]:
-        decoded = decode_greedily(
+        decoded = decode(
             anatomy, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
         )
         column = decoded.prompt_ids.shape[1] - 3
@@ -229,7 +229,7 @@ def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]
             model = _random_model(shape, torch.float32)
         anatomy = Anatomy.of(model)
         ids = torch.randint(3, 1000, (batch_size, 32)).tolist()
-        decoded = decode_greedily(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
+        decoded = decode(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
         scored, columns = [range(16)] * batch_size, [29] * batch_size
         request = Request(frozenset({True, False}), frozenset({True}), 2)
         used = _peak(lambda a=anatomy, d=decoded, s=scored, c=columns, r=request: gradients(a, d, s, c, r), device)

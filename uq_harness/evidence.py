@@ -93,7 +93,113 @@ class ContinuationLogProb:
     continuation: str
 
 
-Need = HeadGradient | StateGradient | ContinuationLogProb
+@dataclass(frozen=True)
+class Samples:
+    """Need: independent answers drawn from the model.
+
+    The samples are numbered, and the first ones are the same whatever the count, so that needs that differ in nothing
+    else share them.
+
+    Attributes:
+        count: Number of samples.
+        temperature: Divides the logits before the softmax.
+        top_p: Smallest mass of the likeliest tokens that are drawn from; 1 for all.
+        top_k: Number of the likeliest tokens that are drawn from; 0 for all.
+    """
+
+    count: int
+    temperature: float
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+@dataclass(frozen=True)
+class DiverseBeams:
+    """Need: answers of diverse beam search with groups of one beam, best first.
+
+    Attributes:
+        groups: Number of groups, and so of answers.
+        penalty: What an earlier group's use of a token at the same step takes off its log-probability.
+    """
+
+    groups: int
+    penalty: float
+
+
+SampleSet = Samples | DiverseBeams
+
+
+@dataclass(frozen=True)
+class PairwiseEntailment:
+    """Need: NLI probabilities between all ordered pairs of a set's answers, each put behind the question."""
+
+    samples: SampleSet
+
+
+@dataclass(frozen=True)
+class AnswerEntailment:
+    """Need: NLI probabilities between the greedy answer and each of a set's answers, in both directions."""
+
+    samples: SampleSet
+
+
+@dataclass(frozen=True)
+class PairwiseSimilarity:
+    """Need: cross-encoder similarity of all pairs of a set's answers, each put behind the question."""
+
+    samples: SampleSet
+
+
+@dataclass(frozen=True)
+class TokenRelevance:
+    """Need: how much each token of a set's answers changes their meaning when it is left out."""
+
+    samples: SampleSet
+
+
+@dataclass(frozen=True)
+class RescoredLogProb:
+    """Need: mean log-probability per token of a set's answers as texts, tokenised anew and without the end token.
+
+    Attributes:
+        samples: The set.
+        temperature: Divides the logits before the softmax.
+    """
+
+    samples: SampleSet
+    temperature: float
+
+
+@dataclass(frozen=True)
+class AnswersGivenAnswers:
+    """Need: likelihood of each distinct answer after a prompt that states another one (or itself).
+
+    Answers are made distinct by `functional.merge_by_f1`.
+
+    Attributes:
+        samples: The set.
+        threshold: Token F1 above which two answers count as one.
+        prompt: Makes the user's message from the bare question, the stated answer and the task's own message.
+    """
+
+    samples: Samples
+    threshold: float
+    prompt: Callable[[str, str, str], str]
+
+
+Need = (
+    HeadGradient
+    | StateGradient
+    | ContinuationLogProb
+    | Samples
+    | DiverseBeams
+    | PairwiseEntailment
+    | AnswerEntailment
+    | PairwiseSimilarity
+    | TokenRelevance
+    | RescoredLogProb
+    | AnswersGivenAnswers
+)
 
 
 @dataclass(frozen=True)
@@ -134,6 +240,42 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A sampled answer.
+
+    Attributes:
+        text: The answer's text.
+        token_ids: Its tokens, the end-of-sequence token included when it was drawn.
+        logprobs: Log-probability of each token under the model itself (temperature 1, nothing cut off), in nats,
+            shape ``[tokens]``.
+        state: Input of the middle block at the last token that was fed back to the model, shape ``[width]``.
+        complete: Whether it ended by itself; false when the token limit cut it.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: FloatArray
+    state: FloatArray
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Conditionals:
+    """Distinct answers, and what the model makes of one after another has been stated.
+
+    Attributes:
+        answers: The distinct answers, k of them.
+        probabilities: Their probabilities, normalised over them, shape ``[k]``.
+        logprobs: ``logprobs[i, j]`` is the log-likelihood of answer j after a prompt that states answer i, in nats,
+            shape ``[k, k]``.
+    """
+
+    answers: tuple[str, ...]
+    probabilities: FloatArray
+    logprobs: FloatArray
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that was gathered about one question; what nobody needed is absent.
 
@@ -143,6 +285,15 @@ class Evidence:
         head_gradients: Mean absolute value of the head's gradient over its entries.
         state_gradients: Sizes of the state gradients.
         continuations: Summed log-probabilities of fixed continuations.
+        samples: The answers of each set.
+        entailment: NLI probabilities in the order entailment, neutral, contradiction on the last axis:
+            ``[n, n, 3]`` (premise, hypothesis) for `PairwiseEntailment`, ``[n, 2, 3]`` for `AnswerEntailment` (first
+            the greedy answer entailing the sample, then the sample entailing it).
+        similarity: ``[n, n]`` for each `PairwiseSimilarity`, in [0, 1].
+        relevance: For each `TokenRelevance` one array ``[tokens]`` a sample, in [0, 1]; special tokens have 0.
+        rescored: For each `RescoredLogProb` one number a sample, ``[n]``.
+        conditionals: For each `AnswersGivenAnswers`.
+        cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
     """
 
     question: str
@@ -150,3 +301,10 @@ class Evidence:
     head_gradients: Mapping[HeadGradient, float] = field(default_factory=dict)
     state_gradients: Mapping[StateGradient, StateGradientNorms] = field(default_factory=dict)
     continuations: Mapping[ContinuationLogProb, float] = field(default_factory=dict)
+    samples: Mapping[SampleSet, tuple[Sample, ...]] = field(default_factory=dict)
+    entailment: Mapping[PairwiseEntailment | AnswerEntailment, FloatArray] = field(default_factory=dict)
+    similarity: Mapping[PairwiseSimilarity, FloatArray] = field(default_factory=dict)
+    relevance: Mapping[TokenRelevance, tuple[FloatArray, ...]] = field(default_factory=dict)
+    rescored: Mapping[RescoredLogProb, FloatArray] = field(default_factory=dict)
+    conditionals: Mapping[AnswersGivenAnswers, Conditionals] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)

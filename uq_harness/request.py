@@ -13,11 +13,14 @@ class QuestionInstance(Instance):
 
     Attributes:
         question: The bare question, without the prompt around it.
+        message: The user's message that puts the question, before any chat template.
     """
 
     question: str = ""
+    message: str = ""
 
     @classmethod
-    def of(cls, instance: Instance, question: str) -> QuestionInstance:
-        """The same request, with its question."""
-        return cls(**{f.name: getattr(instance, f.name) for f in fields(Instance)}, question=question)
+    def of(cls, instance: Instance, question: str, message: str) -> QuestionInstance:
+        """The same request, with its question and message."""
+        own = {f.name: getattr(instance, f.name) for f in fields(Instance)}
+        return cls(**own, question=question, message=message)

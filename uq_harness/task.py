@@ -127,7 +127,7 @@ class UQTask(ConfigurableTask):
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> QuestionInstance:
         """A request that knows its bare question."""
         instance: Instance = super().construct_requests(doc, ctx, **kwargs)
-        return QuestionInstance.of(instance, question=doc["question"])
+        return QuestionInstance.of(instance, question=doc["question"], message=self.doc_to_text(doc))
 
     # ------------------------------------------------------------------ results
 

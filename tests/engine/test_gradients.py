@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from tests.engine.architectures import ARCHITECTURES, FLOAT32_ONLY, RECURRENT, VOCABULARY, tiny_model
+from uq_harness.engine import decode as decoding
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import Decoded, decode_greedily
+from uq_harness.engine.decode import Decoded
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
@@ -21,7 +22,7 @@ def prompts(count: int = 5) -> list[list[int]]:
 
 
 def decode(anatomy: Anatomy, texts: list[list[int]], block: int, position: int = -4, steps: int = 7) -> Decoded:
-    return decode_greedily(
+    return decoding.decode(
         anatomy, texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=steps, tap=block, tap_from=position
     )
 

@@ -4,7 +4,6 @@ Tensors go in and come out; lm_eval is unknown here. `gather` is the way in, `Ga
 """
 
 from uq_harness.engine.gather import Ending, Gatherer, Prompt
-from uq_harness.engine.memory import in_shrinking_batches
 from uq_harness.engine.semantic_token import SemanticToken
 
-__all__ = ["Ending", "Gatherer", "Prompt", "SemanticToken", "in_shrinking_batches"]
+__all__ = ["Ending", "Gatherer", "Prompt", "SemanticToken"]

@@ -12,8 +12,7 @@ from transformers.cache_utils import DynamicCache
 
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.cache import cut, is_plain, repeat
-from uq_harness.engine.decode import log_softmax_and_entropy
-from uq_harness.engine.forward import logits, right_pad, states
+from uq_harness.engine.forward import log_softmax_and_entropy, logits, right_pad, states
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb
 

@@ -64,3 +64,14 @@ def states(
 def logits(anatomy: Anatomy, head_input: Tensor) -> Tensor:
     """The model's logits for the given states, ``[..., vocabulary]``, in the model's own precision."""
     return anatomy.bend(anatomy.head(head_input))
+
+
+def in_float64(values: Tensor) -> Tensor:
+    """The values in float64, on the CPU where the device knows no float64."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
+def log_softmax_and_entropy(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropy of logits, in float64: in float32 a sure token's ``1 - p`` loses its digits."""
+    logprobs = in_float64(scores).log_softmax(-1)
+    return logprobs, torch.special.entr(logprobs.exp()).sum(-1)

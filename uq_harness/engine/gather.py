@@ -1,9 +1,12 @@
-"""From a batch of prompts to the evidence about each of them: decode, gradients, teacher-forced scores."""
+"""From a batch of prompts to the evidence about each of them: decode, gradients, teacher-forced scores.
+
+What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness.similarity`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +14,29 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.cost import Stopwatch
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
-from uq_harness.engine.decode import Decoded, decode_greedily
+from uq_harness.engine.decode import Decoded, SampledAnswer, decode
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.reference import full_logprobs, reference_gradients
+from uq_harness.engine.rescore import Prefill
+from uq_harness.engine.sample_sets import SampleSets
+from uq_harness.engine.texts import conditionals, mean_logprobs
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
+    AnswersGivenAnswers,
+    Conditionals,
     ContinuationLogProb,
     Evidence,
+    FloatArray,
     HeadGradient,
     Need,
+    RescoredLogProb,
+    Sample,
+    SampleSet,
     StateGradient,
     StateGradientNorms,
 )
@@ -38,11 +51,13 @@ class Prompt:
 
     Attributes:
         question: The bare question.
+        message: The user's message that puts the question, before the chat template.
         token_ids: The whole prompt, chat template included.
         semantic_token: Position of its semantic-preserving token from the end, ``-1`` for the last token.
     """
 
     question: str
+    message: str
     token_ids: Sequence[int]
     semantic_token: int
 
@@ -73,6 +88,8 @@ class Gatherer:
         needs: What the methods need; asking twice for the same costs nothing.
         max_length: The model's context in tokens.
         pad_id: Token that fills the padding.
+        encode_message: Token ids of the whole prompt for a user's message, as the prompts themselves were made.
+        seed: Seed of all samples.
 
     Raises:
         UQHarnessError: The architecture is not understood, a layer span does not fit the model, or a few-shot prefix
@@ -87,10 +104,16 @@ class Gatherer:
         *,
         max_length: int,
         pad_id: int,
+        encode_message: Callable[[str], list[int]],
+        seed: int = 0,
     ) -> None:
         needs = frozenset(needs)
         self._anatomy = Anatomy.of(model)
-        self._pad_id = pad_id
+        self._pad_id, self._encode_message, self._seed = pad_id, encode_message, seed
+        self._tokenise = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+        self._sets = SampleSets.of(needs)
+        self._rescored = [need for need in needs if isinstance(need, RescoredLogProb)]
+        self._conditionals = [need for need in needs if isinstance(need, AnswersGivenAnswers)]
         self._heads = [need for need in needs if isinstance(need, HeadGradient)]
         self._spans = {
             need: need.layers.resolve(self._anatomy.n_blocks) for need in needs if isinstance(need, StateGradient)
@@ -112,7 +135,40 @@ class Gatherer:
 
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
         """Answers a batch of prompts and gathers the evidence about each answer."""
-        decoded = self._decode(prompts, ending)
+        watch = Stopwatch()
+        with watch.stage("decode"):
+            decoded = self._decode(prompts, ending)
+            answers, scored = self._answers(decoded, ending)
+            sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
+        row_steps = decoded.row_steps / len(prompts)
+        with watch.stage("gradients"):
+            found = self._take(self._gradients, decoded, scored, prompts)
+        with watch.stage("scoring"):
+            rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
+            del decoded  # its caches would only be in the way of the scorers
+            messages = [(prompt.question, prompt.message) for prompt in prompts]
+            conditional = {need: self._condition(need, messages, sets) for need in self._conditionals}
+            pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
+            continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
+        costs = watch.shares([1.0] * len(prompts))
+        return [
+            Evidence(
+                question=prompt.question,
+                answer=answers[row],
+                head_gradients={need: found[row].head[need.reweighted] for need in self._heads},
+                state_gradients={
+                    need: self._slice(found[row].states[need.reweighted], span) for need, span in self._spans.items()
+                },
+                continuations={need: scores[row] for need, scores in continuations.items()},
+                samples=sets[row],
+                rescored={need: scores[row] for need, scores in rescored.items()},
+                conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
+                cost={**costs[row], "row_steps": row_steps},
+            )
+            for row, prompt in enumerate(prompts)
+        ]
+
+    def _answers(self, decoded: Decoded, ending: Ending) -> tuple[list[Answer], list[range]]:
         raw = [row[:n] for row, n in zip(decoded.token_ids.tolist(), decoded.lengths, strict=True)]
         read = [ending.read(tokens) for tokens in raw]
         answers = [
@@ -125,33 +181,64 @@ class Gatherer:
             )
             for row, (text, scored) in enumerate(read)
         ]
-        found = self._take(self._gradients, decoded, [scored for _, scored in read], prompts)
-        del decoded  # its caches would only be in the way of the scorers
-        pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
-        continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
-        return [
-            Evidence(
-                question=prompt.question,
-                answer=answer,
-                head_gradients={need: of.head[need.reweighted] for need in self._heads},
-                state_gradients={
-                    need: self._slice(of.states[need.reweighted], span) for need, span in self._spans.items()
-                },
-                continuations={need: scores[row] for need, scores in continuations.items()},
-            )
-            for row, (prompt, answer, of) in enumerate(zip(prompts, answers, found, strict=True))
-        ]
+        return answers, [scored for _, scored in read]
 
-    def _decode(self, prompts: Sequence[Prompt], ending: Ending) -> Decoded:
-        return decode_greedily(
+    def _sampled(
+        self, drawn: Mapping[SampleSet, Sequence[SampledAnswer]], ending: Ending
+    ) -> dict[SampleSet, list[Sample]]:
+        """The drawn answers with their texts, cut where the greedy answer would be cut."""
+        return {sampler: [self._sample(one, ending) for one in answers] for sampler, answers in drawn.items()}
+
+    def _sample(self, one: SampledAnswer, ending: Ending) -> Sample:
+        text, counted = ending.read(list(one.token_ids))
+        return Sample(
+            text=text,
+            token_ids=tuple(one.token_ids[counted.start : counted.stop]),
+            logprobs=np.asarray(one.logprobs[counted.start : counted.stop], dtype=np.float64),
+            state=one.state.double().cpu().numpy(),
+            complete=one.ended,
+        )
+
+    def _rescore(
+        self, need: RescoredLogProb, decoded: Decoded, sets: list[dict[SampleSet, tuple[Sample, ...]]]
+    ) -> list[FloatArray]:
+        return mean_logprobs(
+            self._anatomy,
+            Prefill.of(decoded),
+            [[sample.text for sample in one[need.samples]] for one in sets],
+            self._tokenise,
+            temperature=need.temperature,
+            pad_id=self._pad_id,
+        )
+
+    def _condition(
+        self,
+        need: AnswersGivenAnswers,
+        messages: list[tuple[str, str]],
+        sets: list[dict[SampleSet, tuple[Sample, ...]]],
+    ) -> list[Conditionals]:
+        return conditionals(
+            self._anatomy,
+            need,
+            messages,
+            [one[need.samples] for one in sets],
+            self._encode_message,
+            self._tokenise,
+            pad_id=self._pad_id,
+        )
+
+    def _decode(self, prompts: Sequence[Prompt], ending: Ending, sets: bool = True) -> Decoded:
+        return decode(
             self._anatomy,
             [prompt.token_ids for prompt in prompts],
+            samplers=self._sets.samplers if sets else (),
             end_ids=ending.end_ids,
             pad_id=self._pad_id,
             max_new_tokens=ending.max_new_tokens,
             stops=ending.stops,
             tap=self._request.first_block if self._spans else None,
             tap_from=min(prompt.semantic_token for prompt in prompts),
+            seed=self._seed,
         )
 
     def _take(
@@ -167,9 +254,9 @@ class Gatherer:
     def _try_out(self, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Prompt], Decoded]:
         """Two short prompts of different lengths, and their answers."""
         ids = tokenizer("What is the capital of France?")["input_ids"]
-        prompts = [Prompt("", ids, -2), Prompt("", ids[1:], -1)]
+        prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
         ending = Ending(end_ids=frozenset(), max_new_tokens=4, read=lambda tokens: ("", range(len(tokens))))
-        return prompts, self._decode(prompts, ending)
+        return prompts, self._decode(prompts, ending, sets=False)
 
     def _check_decoding(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Compares a few decoded log-probabilities with those of a pass over the whole sequence without a cache.

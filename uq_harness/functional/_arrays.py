@@ -88,6 +88,12 @@ def check_positive(name: str, value: float) -> None:
         raise UQHarnessError(f"{name} is {value!r}, but must be above 0")
 
 
+def check_not_negative(name: str, value: float) -> None:
+    """Raises unless the number is zero or above."""
+    if not value >= 0:
+        raise UQHarnessError(f"{name} is {value!r}, but must be 0 or more")
+
+
 def mean_or_nan(array: FloatArray) -> float:
     """The mean; ``nan`` for an empty array, without NumPy's warning."""
     return float(array.mean()) if array.size else float("nan")

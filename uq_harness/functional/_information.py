@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.functional._arrays import FloatArray, as_floats, as_logprobs, check_lengths, check_square
+from uq_harness.functional._arrays import (
+    FloatArray,
+    as_floats,
+    as_logprobs,
+    check_lengths,
+    check_not_negative,
+    check_square,
+)
 from uq_harness.text import f1_of_tokens, tokens
 
 
@@ -59,26 +66,31 @@ def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: f
     return MergedAnswers(list(members), _normalised(log_mass))
 
 
-def mutual_information(first: ArrayLike, second_given_first: ArrayLike) -> float:
+def mutual_information(
+    first: ArrayLike, second_given_first: ArrayLike, gamma1: float = 0.0, gamma2: float = 0.0
+) -> float:
     """How far stating one answer changes the probabilities of the next: a lower bound of epistemic uncertainty.
 
-    ``Σ_ab μ1(a) μ2(b|a) log[μ2(b|a) / Σ_c μ1(c) μ2(b|c)]``, the mutual information of the joint ``μ1(a) μ2(b|a)``. A
-    model that knows the answer is not moved by being told another.
+    ``Σ_ab μ1(a) μ2(b|a) log[(μ1(a) μ2(b|a) + γ1) / (μ1(a) Σ_c μ1(c) μ2(b|c) + γ2)]``; with ``γ1 = γ2 = 0`` the mutual
+    information of the joint ``μ1(a) μ2(b|a)``. A model that knows the answer is not moved by being told another.
 
     Args:
         first: ``μ1``, probabilities of the answers as `merge_by_f1` gives them, shape ``(answers,)``; normalised here.
         second_given_first: Likelihood of answer ``b`` after a prompt that states ``a``, at ``[a][b]``, shape
             ``(answers, answers)``; each row is normalised here. Likelihoods of long answers underflow: for those pass
             ``scipy.special.softmax(log_likelihoods, axis=1)``.
+        gamma1: ``γ1``, added to the joint probability of two answers.
+        gamma2: ``γ2``, added to the product of their probabilities.
 
     Returns:
-        Nats, 0 or more; 0 for one answer, ``nan`` without any, or where a row that counts is all zeros.
+        Nats, 0 or more where ``γ1 = γ2 = 0``; 0 for one answer, ``nan`` without any, or where a row that counts is all
+        zeros.
 
     Raises:
         UQHarnessError: Shapes do not match, or a number is negative.
 
     Source:
-        Abbasi-Yadkori et al. 2024, arXiv 2406.02543, algorithm 3 with γ1 = γ2 = 0.
+        Abbasi-Yadkori et al. 2024, arXiv 2406.02543, algorithm 3.
 
     >>> round(mutual_information([0.5, 0.5], [[1.0, 0.0], [0.0, 1.0]]), 6)
     0.693147
@@ -86,6 +98,8 @@ def mutual_information(first: ArrayLike, second_given_first: ArrayLike) -> float
     prior = as_floats("first", first, ndim=1)
     conditional = as_floats("second_given_first", second_given_first, ndim=2)
     check_square("second_given_first", conditional, len(prior))
+    check_not_negative("gamma1", gamma1)
+    check_not_negative("gamma2", gamma2)
     negative = [*prior[prior < 0], *conditional[conditional < 0]]
     if negative:
         raise UQHarnessError(f"first and second_given_first hold {negative[0]:g}, but likelihoods are 0 or more")
@@ -99,11 +113,12 @@ def mutual_information(first: ArrayLike, second_given_first: ArrayLike) -> float
         log_prior = np.log(prior / prior.sum())[:, np.newaxis]
         log_conditional = np.log(conditional / conditional.sum(axis=1, keepdims=True))
         log_joint = log_prior + log_conditional
-        log_second = np.logaddexp.reduce(log_joint, axis=0)
+        log_product = log_prior + np.logaddexp.reduce(log_joint, axis=0)
+        gain = np.logaddexp(log_joint, np.log(gamma1)) - np.logaddexp(log_product, np.log(gamma2))
     possible = log_joint != -np.inf
-    gain = log_conditional[possible] - np.broadcast_to(log_second, log_joint.shape)[possible]
-    information = float((np.exp(log_joint[possible]) * gain).sum())
-    return information if np.isnan(information) else max(0.0, information)
+    information = float((np.exp(log_joint[possible]) * gain[possible]).sum())
+    # Below zero only by rounding, unless the gammas bring it there.
+    return information if np.isnan(information) or gamma1 or gamma2 else max(0.0, information)
 
 
 def _normalised(log_mass: FloatArray) -> FloatArray:

@@ -2,6 +2,9 @@
 
 To add a method, add a file with a class decorated by `register_method` (CONTRIBUTING.md has the recipe); nothing lists
 methods by hand. Other packages register theirs through the entry-point group ``uq_harness.methods``.
+
+Options are dataclass fields made by `choice`, `flag`, `positive`, `not_negative`, `probability`, `mass` and `whole`,
+or, for any other kind of value, by `option`.
 """
 
 from uq_harness.methods._base import (
@@ -13,13 +16,22 @@ from uq_harness.methods._base import (
     select_methods,
     settings,
 )
+from uq_harness.methods._options import choice, flag, mass, not_negative, option, positive, probability, whole
 
 __all__ = [
     "Method",
     "all_methods",
     "all_options",
     "build_methods",
+    "choice",
+    "flag",
+    "mass",
+    "not_negative",
+    "option",
+    "positive",
+    "probability",
     "register_method",
     "select_methods",
     "settings",
+    "whole",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,14 +50,44 @@ def flag(default: bool, meaning: str) -> Any:
 
 def positive(default: float, meaning: str) -> Any:
     """An option that takes a number above zero."""
+    return _number(default, lambda number: 0 < number < math.inf, "a number above 0", meaning)
 
+
+def not_negative(default: float, meaning: str) -> Any:
+    """An option that takes zero or a number above it."""
+    return _number(default, lambda number: 0 <= number < math.inf, "a number, 0 or more", meaning)
+
+
+def probability(default: float, meaning: str) -> Any:
+    """An option that takes a number from zero to one."""
+    return _number(default, lambda number: 0 <= number <= 1, "a number from 0 to 1", meaning)
+
+
+def mass(default: float, meaning: str) -> Any:
+    """An option that takes a share of a distribution that cannot be empty: above zero, at most one."""
+    return _number(default, lambda number: 0 < number <= 1, "a number above 0, at most 1", meaning)
+
+
+def whole(default: int, meaning: str, at_least: int = 1) -> Any:
+    """An option that takes a whole number."""
+
+    def read(value: Any) -> int:
+        number = float(value)
+        if isinstance(value, bool) or not number.is_integer() or number < at_least:
+            raise ValueError(value)
+        return int(number)
+
+    return option(default, read, f"a whole number, {at_least} or more", meaning)
+
+
+def _number(default: float, allows: Callable[[float], bool], allowed: str, meaning: str) -> Any:
     def read(value: Any) -> float:
         number = float(value)
-        if isinstance(value, bool) or not 0 < number < float("inf"):
+        if isinstance(value, bool) or not allows(number):
             raise ValueError(value)
         return number
 
-    return option(default, read, "a number above 0", meaning)
+    return option(default, read, allowed, meaning)
 
 
 def layer_span(default: str, meaning: str) -> Any:

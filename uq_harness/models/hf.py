@@ -6,6 +6,7 @@ import difflib
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,14 +21,16 @@ from tqdm import tqdm
 
 from uq_harness import __version__
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import Ending, Gatherer, Prompt, SemanticToken, in_shrinking_batches
+from uq_harness.engine import Ending, Gatherer, Prompt, SemanticToken
 from uq_harness.engine.semantic_token import ChatTail, anchor_of
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.evidence import Evidence
+from uq_harness.memory import in_shrinking_batches
 from uq_harness.methods import all_options, build_methods, settings
 from uq_harness.models._cache_stamp import check_stamp, fingerprint
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
+from uq_harness.similarity import Comparer, build_nli, build_similarity
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,11 @@ class UQHFLM(HFLM):
         methods: Method names joined by ``+``, or ``default``, ``sampling_free``, ``sampling``, ``all``.
         sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, or a position from
             the prompt's end such as ``-3``.
-        **kwargs: Options of the chosen methods (see ``uq-harness methods``), and arguments of ``hf``.
+        seed: Seed of the sampled answers; by default the one that lm_eval's ``--seed`` gives torch. A question's
+            samples depend on it and on the prompt, not on what shares the batch.
+        **kwargs: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
+            with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model`` (see
+            `uq_harness.similarity.build_nli`); and arguments of ``hf``.
 
     Raises:
         UQHarnessError: An unknown method or option, a value that is not allowed, a model that is not decoder-only.
@@ -72,13 +79,18 @@ class UQHFLM(HFLM):
         pretrained: Any = None,
         methods: str | Iterable[str] = "default",
         sp_token: str | float = "auto",
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         if pretrained is None:
             raise UQHarnessError(_no_model(kwargs))
         options = {name: kwargs.pop(name) for name in list(kwargs) if name in all_options()}
         self._methods = build_methods(methods, options)
+        self._needs = list(dict.fromkeys(need for method in self._methods for need in method.needs()))
         self._sp_token = SemanticToken.parse(sp_token)
+        self._seed = torch.initial_seed() % 2**63 if seed is None else int(seed)  # lm_eval's --seed has set torch's
+        nli = build_nli(**_with_prefix("nli_", kwargs))
+        similarity = build_similarity(**_with_prefix("similarity_", kwargs))
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
             "uq_harness": __version__,
@@ -102,10 +114,24 @@ class UQHFLM(HFLM):
         self._gatherer = Gatherer(
             self.model,
             self.tokenizer,
-            (need for method in self._methods for need in method.needs()),
+            self._needs,
             max_length=self.max_length,
             pad_id=self.tokenizer.pad_token_id,
+            encode_message=self._encode_message,
+            seed=self._seed,
         )
+        self._comparer = Comparer(
+            self._needs,
+            nli,
+            similarity,
+            decode=lambda tokens: self.tok_decode(list(tokens)),
+            special_ids=frozenset(self.tokenizer.all_special_ids),
+        )
+        self._comparer.prepare()
+        self._configuration |= self._comparer.describe()
+        if any(method.sampling for method in self._methods):
+            self._configuration["seed"] = self._seed
+        self._uses_template = False
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
@@ -127,7 +153,11 @@ class UQHFLM(HFLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm_eval knows of the model, and the methods with all their options."""
-        uncertainty = {"methods": [method.name for method in self._methods], "sp_token": str(self._sp_token)}
+        uncertainty = {
+            "methods": [method.name for method in self._methods],
+            "sp_token": str(self._sp_token),
+            **self._comparer.describe(),
+        }
         return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
@@ -186,7 +216,8 @@ class UQHFLM(HFLM):
         """The evidence about one batch, in mixed precision where the user asks for it."""
         precision = self.mixed_precision_dtype
         with torch.autocast(self.device.type, precision, enabled=precision is not None):
-            return self._gatherer.gather([prompts[row] for row in rows], ending)
+            evidence = self._gatherer.gather([prompts[row] for row in rows], ending)
+        return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
 
     def _record(self, evidence: Evidence) -> dict[str, Any]:
         """What the sample log says about one answer; numbers that are undefined become ``None``."""
@@ -200,6 +231,7 @@ class UQHFLM(HFLM):
             "token_ids": list(answer.token_ids),
             "token_logprobs": [_number(value) for value in answer.logprobs.tolist()],
             "token_entropies": [_number(value) for value in answer.entropies.tolist()],
+            "cost": dict(evidence.cost),
         }
 
     def _ending(self, gen_kwargs: Mapping[str, Any]) -> Ending:
@@ -283,22 +315,31 @@ class UQHFLM(HFLM):
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens."""
         texts = [request.args[0] for request in requests]
-        special: dict[str, bool] = {}
-        if has_bos_prefix(texts[0], self.tokenizer.bos_token):
-            special = {"add_special_tokens": False}
-        elif self.add_bos_token is not None:
-            special = {"add_special_tokens": self.add_bos_token}
+        special = self._special_tokens(texts[0])
         fast = bool(self.tokenizer.is_fast)
         encoded = self.tokenizer(texts, truncation=self.truncation, return_offsets_mapping=fast, **special)
         offsets = encoded["offset_mapping"] if fast else [None] * len(texts)
         prompts = [
-            Prompt(request.question, ids, self._semantic_token(text, ids, spans))
+            Prompt(request.question, request.message, ids, self._semantic_token(text, ids, spans))
             for request, text, ids, spans in zip(requests, texts, encoded["input_ids"], offsets, strict=True)
         ]
+        self._uses_template = anchor_of(texts[0], self._tail) is not None
         first = prompts[0]
         token = self.tok_decode([first.token_ids[first.semantic_token]], skip_special_tokens=False)
         log.info("semantic-preserving token: %r, position %d from the prompt's end", token, first.semantic_token)
         return prompts
+
+    def _special_tokens(self, text: str) -> dict[str, bool]:
+        """Whether the tokenizer shall add special tokens, decided as lm_eval does."""
+        if has_bos_prefix(text, self.tokenizer.bos_token):
+            return {"add_special_tokens": False}
+        return {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+
+    def _encode_message(self, message: str) -> list[int]:
+        """Token ids of the prompt for another user's message, made as this run's prompts are."""
+        text = self.apply_chat_template([{"role": "user", "content": message}]) if self._uses_template else message
+        ids: list[int] = self.tokenizer(text, **self._special_tokens(text))["input_ids"]
+        return ids[-max(1, self.max_length - self.max_gen_toks) :]
 
     def _semantic_token(self, text: str, ids: list[int], offsets: list[tuple[int, int]] | None) -> int:
         anchor = anchor_of(text, self._tail)
@@ -322,7 +363,21 @@ class UQHFLM(HFLM):
             room,
             prompt.question,
         )
-        return Prompt(prompt.question, prompt.token_ids[-room:], prompt.semantic_token)
+        return replace(prompt, token_ids=prompt.token_ids[-room:])
+
+
+def _with_prefix(prefix: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Takes the arguments with a prefix out of others, and the prefix off their names.
+
+    Raises:
+        UQHarnessError: One of them does not exist.
+    """
+    known = ("model", "batch_size", "device", "dtype", "max_length")
+    given = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(prefix)}
+    for name in given:
+        if name.removeprefix(prefix) not in known:
+            raise UQHarnessError(f"unknown option {name!r}: known are {', '.join(prefix + one for one in known)}")
+    return {name.removeprefix(prefix): value for name, value in given.items()}
 
 
 def _number(value: float) -> float | None:

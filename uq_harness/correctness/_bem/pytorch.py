@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from uq_harness.correctness._bem.inputs import Ids, Parts, Sequences, join
-from uq_harness.correctness._bem.loading import brief, cannot_load, local_folder, not_cached, why_unreachable
+from uq_harness.correctness._bem.loading import cannot_load, local_folder
 from uq_harness.correctness._bem.scoring import BemModel
 from uq_harness.errors import UQHarnessError
+from uq_harness.hub import brief, not_cached, why_unreachable
 
 MAX_LENGTH = 512
 EQUIVALENT = 1

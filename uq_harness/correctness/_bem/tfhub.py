@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from uq_harness.correctness._bem.inputs import Ids, Parts, Sequences, join
-from uq_harness.correctness._bem.loading import brief, cannot_load, local_folder, not_cached, why_unreachable
+from uq_harness.correctness._bem.loading import cannot_load, local_folder
 from uq_harness.correctness._bem.scoring import BemModel
 from uq_harness.correctness._bem.wordpiece import WordPiece
 from uq_harness.errors import UQHarnessError
+from uq_harness.hub import brief, not_cached, why_unreachable
 
 VOCABULARY = "google-bert/bert-base-uncased"
 MAX_LENGTH = 512

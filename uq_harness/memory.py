@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import torch
-
 T = TypeVar("T")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
@@ -16,10 +14,24 @@ log = logging.getLogger(__name__)
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device, or the machine, has no memory left."""
+    import torch
+
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError)
         and any(sign in str(error) for sign in ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"))
     )
+
+
+def release() -> None:
+    """Gives back what a failed batch has left behind.
+
+    To be called outside the except clause, whose traceback would keep the failed batch's tensors alive.
+    """
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def in_shrinking_batches(
@@ -53,6 +65,4 @@ def in_shrinking_batches(
         # outside the except clause, whose traceback would keep the failed batch's tensors alive
         size = len(batch) // 2
         log.warning("out of memory with a batch of %d: going on with batches of %d", len(batch), size)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release()

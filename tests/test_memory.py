@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from uq_harness.engine.memory import in_shrinking_batches
+from uq_harness.memory import in_shrinking_batches
 
 
 def test_halves_until_it_fits_remembers_it_and_yields_each_batch_at_once() -> None:

@@ -1,0 +1,186 @@
+"""Sampling-based methods: their names, their options, and the needs these make."""
+
+from typing import Any
+
+import pytest
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import (
+    AnswerEntailment,
+    AnswersGivenAnswers,
+    DiverseBeams,
+    PairwiseEntailment,
+    PairwiseSimilarity,
+    RescoredLogProb,
+    Samples,
+    TokenRelevance,
+)
+from uq_harness.methods import all_methods, build_methods, select_methods, settings
+from uq_harness.methods.mutual_information import stating_prompt
+
+TEN, FIVE = Samples(10, 1.0), Samples(5, 1.0)
+BEAMS = DiverseBeams(10, 1.0)
+DEFAULT_NEEDS = {
+    "degree": {TEN, PairwiseEntailment(TEN)},
+    "discrete_semantic_entropy": {TEN, PairwiseEntailment(TEN)},
+    "eigenscore": {Samples(10, 0.5, top_p=0.99, top_k=5)},
+    "ln_pe": {TEN},
+    "mutual_information": {Samples(10, 0.9), AnswersGivenAnswers(Samples(10, 0.9), 0.25, stating_prompt)},
+    "sar": {FIVE, PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
+    "self_consistency": {Samples(10, 0.7), AnswerEntailment(Samples(10, 0.7))},
+    "semantic_density": {BEAMS, AnswerEntailment(BEAMS), RescoredLogProb(BEAMS, 0.1)},
+    "semantic_entropy": {TEN, PairwiseEntailment(TEN)},
+    "sentence_sar": {FIVE, PairwiseSimilarity(FIVE)},
+    "token_sar": {FIVE, TokenRelevance(FIVE)},
+}
+DEFAULTS = {
+    "entropy_samples": 10,
+    "entropy_temperature": 1.0,
+    "entailment": "relaxed",
+    "consistency_samples": 10,
+    "consistency_temperature": 0.7,
+    "consistency_threshold": 0.5,
+    "eigenscore_samples": 10,
+    "eigenscore_temperature": 0.5,
+    "eigenscore_top_p": 0.99,
+    "eigenscore_top_k": 5,
+    "eigenscore_alpha": 1e-3,
+    "density_beams": 10,
+    "density_penalty": 1.0,
+    "density_temperature": 0.1,
+    "mi_samples": 10,
+    "mi_temperature": 0.9,
+    "mi_threshold": 0.25,
+    "mi_gamma1": 0.0,
+    "mi_gamma2": 0.0,
+    "sar_samples": 5,
+    "sar_shift_temperature": 1e-3,
+}
+
+
+def build(methods: str, **options: Any) -> list[Any]:
+    return build_methods(methods, options)
+
+
+def test_names() -> None:
+    ours = [cls for cls in select_methods("sampling") if cls.__module__.startswith("uq_harness.methods.")]
+    assert [cls.name for cls in ours] == list(DEFAULT_NEEDS)
+
+
+def test_they_are_only_computed_where_they_are_asked_for() -> None:
+    assert not set(DEFAULT_NEEDS) & {cls.name for cls in select_methods("default+sampling_free")}
+
+
+@pytest.mark.parametrize("name", DEFAULT_NEEDS)
+def test_default_needs(name: str) -> None:
+    (method,) = build(name)
+    assert set(method.needs()) == DEFAULT_NEEDS[name]
+
+
+def test_defaults_are_printed_with_the_results() -> None:
+    assert settings(build("+".join(DEFAULT_NEEDS))) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "needs"),
+    [
+        ("ln_pe", {"entropy_samples": "3", "entropy_temperature": 2}, {Samples(3, 2.0)}),
+        ("degree", {"entropy_samples": 3}, {Samples(3, 1.0), PairwiseEntailment(Samples(3, 1.0))}),
+        ("token_sar", {"sar_samples": 2}, {Samples(2, 1.0), TokenRelevance(Samples(2, 1.0))}),
+        (
+            "self_consistency",
+            {"consistency_samples": 4, "consistency_temperature": 0.3},
+            {Samples(4, 0.3), AnswerEntailment(Samples(4, 0.3))},
+        ),
+        (
+            "eigenscore",
+            {"eigenscore_samples": 6, "eigenscore_temperature": 1, "eigenscore_top_p": 1, "eigenscore_top_k": 0},
+            {Samples(6, 1.0)},
+        ),
+        (
+            "semantic_density",
+            {"density_beams": 4, "density_penalty": 0, "density_temperature": 1},
+            {
+                DiverseBeams(4, 0.0),
+                AnswerEntailment(DiverseBeams(4, 0.0)),
+                RescoredLogProb(DiverseBeams(4, 0.0), 1.0),
+            },
+        ),
+        (
+            "mutual_information",
+            {"mi_samples": 4, "mi_temperature": 1, "mi_threshold": 0.5},
+            {Samples(4, 1.0), AnswersGivenAnswers(Samples(4, 1.0), 0.5, stating_prompt)},
+        ),
+    ],
+)
+def test_needs_follow_the_options(name: str, options: dict[str, Any], needs: set[Any]) -> None:
+    (method,) = build(name, **options)
+    assert set(method.needs()) == needs
+
+
+def test_methods_share_their_sample_set_whatever_its_options() -> None:
+    built = build("ln_pe+semantic_entropy+discrete_semantic_entropy+degree+sar", entropy_temperature=0.8)
+    assert {need for method in built for need in method.needs() if isinstance(need, Samples)} == {
+        Samples(10, 0.8),
+        Samples(5, 0.8),  # the first five of the same
+    }
+
+
+def test_needs_of_two_builds_are_equal() -> None:
+    """The engine looks evidence up by need."""
+    for name in DEFAULT_NEEDS:
+        (first,), (second,) = build(name), build(name)
+        assert first.needs() == second.needs()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "allowed"),
+    [
+        ("ln_pe", "entropy_samples", 0, "a whole number, 1 or more"),
+        ("ln_pe", "entropy_samples", 2.5, "a whole number, 1 or more"),
+        ("ln_pe", "entropy_samples", True, "a whole number, 1 or more"),
+        ("ln_pe", "entropy_samples", "ten", "a whole number, 1 or more"),
+        ("ln_pe", "entropy_samples", "inf", "a whole number, 1 or more"),
+        ("ln_pe", "entropy_samples", "nan", "a whole number, 1 or more"),
+        ("ln_pe", "entropy_samples", None, "a whole number, 1 or more"),
+        ("ln_pe", "entropy_temperature", 0, "a number above 0"),
+        ("eigenscore", "eigenscore_top_p", 0, "a number above 0, at most 1"),
+        ("eigenscore", "eigenscore_top_p", 1.5, "a number above 0, at most 1"),
+        ("eigenscore", "eigenscore_top_k", -1, "a whole number, 0 or more"),
+        ("eigenscore", "eigenscore_alpha", "nan", "a number above 0"),
+        ("semantic_density", "density_penalty", -0.1, "a number, 0 or more"),
+        ("semantic_density", "density_penalty", "inf", "a number, 0 or more"),
+        ("self_consistency", "consistency_threshold", 1.01, "a number from 0 to 1"),
+        ("self_consistency", "consistency_threshold", False, "a number from 0 to 1"),
+        ("semantic_entropy", "entailment", "both", "relaxed or strict"),
+        ("mutual_information", "mi_gamma1", -1, "a number, 0 or more"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named(name: str, option: str, value: Any, allowed: str) -> None:
+    with pytest.raises(UQHarnessError, match=rf"{option}=.* is not allowed: use {allowed}$"):
+        build(name, **{option: value})
+
+
+def test_whole_numbers_may_come_as_text_or_as_floats() -> None:
+    for value in (7, "7", 7.0, "7.0"):
+        (method,) = build("ln_pe", entropy_samples=value)
+        assert method.needs() == (Samples(7, 1.0),)
+        assert isinstance(method.entropy_samples, int)
+
+
+def test_options_that_share_a_name_are_one_option() -> None:
+    seen: dict[str, Any] = {}
+    for method in all_methods().values():
+        for field in method.options():
+            first = seen.setdefault(field.name, field)
+            assert (field.default, field.metadata["meaning"], field.metadata["allowed"]) == (
+                first.default,
+                first.metadata["meaning"],
+                first.metadata["allowed"],
+            )
+
+
+def test_the_prompt_that_states_an_answer() -> None:
+    assert stating_prompt("Who?", "me", "Please answer:\nWho?") == (
+        "Consider the following question: Q: Who?\nOne answer to question Q is me.\nPlease answer:\nWho?"
+    )

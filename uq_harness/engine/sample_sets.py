@@ -1,0 +1,49 @@
+"""Which samplers serve all wanted sample sets, and the sets cut out of what they drew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from uq_harness.evidence import DiverseBeams, Need, Sample, Samples, SampleSet
+
+
+@dataclass(frozen=True)
+class SampleSets:
+    """The sample sets that some needs mean, and the fewest samplers that serve them.
+
+    Samples are numbered, and the first ones do not depend on the count: sets that differ in nothing but the count
+    share one sampler.
+
+    Attributes:
+        wanted: Every set that is needed.
+        samplers: What has to be drawn.
+    """
+
+    wanted: tuple[SampleSet, ...]
+    samplers: tuple[SampleSet, ...]
+
+    @classmethod
+    def of(cls, needs: Iterable[Need]) -> SampleSets:
+        """Collects the sets; many needs name one."""
+        named = (need if isinstance(need, SampleSet) else getattr(need, "samples", None) for need in needs)
+        wanted = tuple(dict.fromkeys(found for found in named if isinstance(found, SampleSet)))
+        largest: dict[SampleSet, SampleSet] = {}
+        for one in wanted:
+            kind = _kind(one)
+            largest[kind] = max(largest.get(kind, one), one, key=_size)
+        return cls(wanted, tuple(largest.values()))
+
+    def divide(self, drawn: Mapping[SampleSet, Sequence[Sample]]) -> dict[SampleSet, tuple[Sample, ...]]:
+        """The wanted sets from what the samplers drew."""
+        serving = {_kind(sampler): sampler for sampler in self.samplers}
+        return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted}
+
+
+def _kind(one: SampleSet) -> SampleSet:
+    """The set without its count; the answers of a beam search depend on their number."""
+    return replace(one, count=0) if isinstance(one, Samples) else one
+
+
+def _size(one: SampleSet) -> int:
+    return one.groups if isinstance(one, DiverseBeams) else one.count

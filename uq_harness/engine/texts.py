@@ -1,0 +1,96 @@
+"""Likelihoods of answers as texts, tokenised anew: after their own prompt, and after prompts that state an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from uq_harness import functional
+from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.rescore import Prefill, rescore
+from uq_harness.evidence import AnswersGivenAnswers, Conditionals, FloatArray, Sample
+
+Tokenise = Callable[[str], list[int]]
+
+
+def mean_logprobs(
+    anatomy: Anatomy,
+    prefill: Prefill,
+    texts: Sequence[Sequence[str]],
+    tokenise: Tokenise,
+    *,
+    temperature: float,
+    pad_id: int,
+) -> list[FloatArray]:
+    """Mean log-probability per token of each prompt's texts, in nats; ``-inf`` for a text without tokens.
+
+    Args:
+        anatomy: The model.
+        prefill: The prompts.
+        texts: For each prompt the texts that follow it; equal ones are scored once.
+        tokenise: Token ids of a text, without special tokens.
+        temperature: Divides the logits before the softmax.
+        pad_id: Token that fills the padding.
+    """
+    distinct = list(dict.fromkeys((row, text) for row, given in enumerate(texts) for text in given))
+    tokens = [tokenise(text) for _, text in distinct]
+    scores = rescore(anatomy, prefill, [row for row, _ in distinct], tokens, pad_id=pad_id, temperature=temperature)
+    means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
+    return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
+
+
+def conditionals(
+    anatomy: Anatomy,
+    need: AnswersGivenAnswers,
+    messages: Sequence[tuple[str, str]],
+    samples: Sequence[Sequence[Sample]],
+    encode_message: Tokenise,
+    tokenise: Tokenise,
+    *,
+    pad_id: int,
+) -> list[Conditionals]:
+    """Distinct answers to each question, and their likelihoods after prompts that state one of them.
+
+    Args:
+        anatomy: The model.
+        need: How answers are merged and stated.
+        messages: For each question the bare question and the task's own message.
+        samples: For each question the sampled answers.
+        encode_message: Token ids of the whole prompt for a user's message, chat template included.
+        tokenise: Token ids of a text, without special tokens.
+        pad_id: Token that fills the padding.
+    """
+    merged = [
+        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], need.threshold)
+        for drawn in samples
+    ]
+    stated: list[list[int]] = []
+    rows: list[int] = []
+    continuations: list[list[int]] = []
+    for (question, message), (answers, _) in zip(messages, merged, strict=True):
+        if len(answers) > 1:  # one answer alone tells nothing
+            for answer in answers:
+                rows += [len(stated)] * len(answers)
+                continuations += [tokenise(other) for other in answers]
+                stated.append(encode_message(need.prompt(question, answer, message)))
+    scores = iter(_sums(anatomy, stated, rows, continuations, pad_id))
+    return [
+        Conditionals(
+            answers=tuple(answers),
+            probabilities=probabilities,
+            logprobs=np.array([[next(scores) for _ in answers] for _ in answers])
+            if len(answers) > 1
+            else np.zeros((len(answers), len(answers))),
+        )
+        for answers, probabilities in merged
+    ]
+
+
+def _sums(
+    anatomy: Anatomy, prompts: list[list[int]], rows: list[int], continuations: list[list[int]], pad_id: int
+) -> list[float]:
+    if not prompts:
+        return []
+    prefill = Prefill.read(anatomy, prompts, pad_id)
+    return [float(score.sum()) for score in rescore(anatomy, prefill, rows, continuations, pad_id=pad_id)]

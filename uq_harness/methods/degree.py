@@ -1,0 +1,35 @@
+"""Deg: how loosely the samples hang together."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need, PairwiseEntailment
+from uq_harness.methods._base import register_method
+from uq_harness.methods._entailment import ENTAILMENT
+from uq_harness.methods._samples import EntropySamplesMethod
+
+
+@register_method
+@dataclass(frozen=True)
+class Degree(EntropySamplesMethod):
+    """``1 - mean(W)``, ``W_ij`` the mean of both directions' ``P(entail)`` and ``W_ii = 1``."""
+
+    name: ClassVar[str] = "degree"
+    title: ClassVar[str] = "Deg"
+    source: ClassVar[str] = "Lin et al. 2023, arXiv 2305.19187"
+    cost: ClassVar[str] = "10 samples, NLI between all pairs"
+    sampling: ClassVar[bool] = True
+
+    def needs(self) -> tuple[Need, ...]:
+        """The samples and the entailment between them."""
+        return (self.samples, PairwiseEntailment(self.samples))
+
+    def score(self, evidence: Evidence) -> float:
+        """From 0 (all say the same) to ``1 - 1/N``; ``nan`` where a pair has no probabilities."""
+        forward = evidence.entailment[PairwiseEntailment(self.samples)][..., ENTAILMENT]
+        weights = (forward + forward.T) / 2
+        np.fill_diagonal(weights, 1.0)
+        return functional.degree(weights)

@@ -1,0 +1,29 @@
+"""LN-PE: length-normalised predictive entropy."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need
+from uq_harness.methods._base import register_method
+from uq_harness.methods._samples import EntropySamplesMethod, token_logprobs
+
+
+@register_method
+@dataclass(frozen=True)
+class LNPE(EntropySamplesMethod):
+    """``-(1/N) Σ_i l_i`` with ``l_i`` the mean token log-probability of sample ``i``."""
+
+    name: ClassVar[str] = "ln_pe"
+    title: ClassVar[str] = "LN-PE"
+    source: ClassVar[str] = "Malinin and Gales 2021, arXiv 2002.07650"
+    cost: ClassVar[str] = "10 samples"
+    sampling: ClassVar[bool] = True
+
+    def needs(self) -> tuple[Need, ...]:
+        """The samples."""
+        return (self.samples,)
+
+    def score(self, evidence: Evidence) -> float:
+        """Nats per token; ``nan`` where a sample has no tokens."""
+        return functional.ln_pe(token_logprobs(evidence.samples[self.samples]))

@@ -1,0 +1,37 @@
+"""SAR: likelihood of relevant tokens, shared among samples that resemble each other."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need, PairwiseSimilarity, TokenRelevance
+from uq_harness.methods._base import register_method
+from uq_harness.methods._samples import ShiftedSARMethod, token_logprobs
+
+
+@register_method
+@dataclass(frozen=True)
+class SAR(ShiftedSARMethod):
+    """``(1/N) Σ_i -log(p'_i + (1/t) Σ_{j≠i} g(s_i, s_j) p'_j)`` with ``log p'_i = Σ_k (R_k/ΣR) log p(s_i,k)``.
+
+    ``R_k`` is the relevance of token ``k`` to the sample's meaning, ``g`` the similarity of two samples.
+    """
+
+    name: ClassVar[str] = "sar"
+    title: ClassVar[str] = "SAR"
+    source: ClassVar[str] = "Duan et al. 2023, arXiv 2307.01379"
+    cost: ClassVar[str] = "5 samples, similarity of all pairs and for each token"
+    sampling: ClassVar[bool] = True
+
+    def needs(self) -> tuple[Need, ...]:
+        """The samples, their similarities, and the relevance of their tokens."""
+        return (self.samples, PairwiseSimilarity(self.samples), TokenRelevance(self.samples))
+
+    def score(self, evidence: Evidence) -> float:
+        """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
+        return functional.sar(
+            token_logprobs(evidence.samples[self.samples]),
+            evidence.relevance[TokenRelevance(self.samples)],
+            evidence.similarity[PairwiseSimilarity(self.samples)],
+            self.sar_shift_temperature,
+        )

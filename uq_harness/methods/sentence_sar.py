@@ -1,0 +1,33 @@
+"""Sentence-SAR: SAR without the relevance of tokens."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need, PairwiseSimilarity
+from uq_harness.methods._base import register_method
+from uq_harness.methods._samples import ShiftedSARMethod, token_logprobs
+
+
+@register_method
+@dataclass(frozen=True)
+class SentenceSAR(ShiftedSARMethod):
+    """``(1/N) Σ_i -log(p_i + (1/t) Σ_{j≠i} g(s_i, s_j) p_j)``, ``p_i`` the likelihood of the whole sample."""
+
+    name: ClassVar[str] = "sentence_sar"
+    title: ClassVar[str] = "Sentence-SAR"
+    source: ClassVar[str] = "Duan et al. 2023, arXiv 2307.01379"
+    cost: ClassVar[str] = "5 samples, similarity of all pairs"
+    sampling: ClassVar[bool] = True
+
+    def needs(self) -> tuple[Need, ...]:
+        """The samples and their similarities."""
+        return (self.samples, PairwiseSimilarity(self.samples))
+
+    def score(self, evidence: Evidence) -> float:
+        """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
+        return functional.sentence_sar(
+            token_logprobs(evidence.samples[self.samples]),
+            evidence.similarity[PairwiseSimilarity(self.samples)],
+            self.sar_shift_temperature,
+        )

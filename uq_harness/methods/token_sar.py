@@ -1,0 +1,31 @@
+"""Token-SAR: SAR without the comparison of samples."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from uq_harness import functional
+from uq_harness.evidence import Evidence, Need, TokenRelevance
+from uq_harness.methods._base import register_method
+from uq_harness.methods._samples import SARSamplesMethod, token_logprobs
+
+
+@register_method
+@dataclass(frozen=True)
+class TokenSAR(SARSamplesMethod):
+    """``-(1/N) Σ_i log p'_i`` with ``log p'_i = Σ_k (R_k/ΣR) log p(s_i,k)``, ``R_k`` the relevance of token ``k``."""
+
+    name: ClassVar[str] = "token_sar"
+    title: ClassVar[str] = "Token-SAR"
+    source: ClassVar[str] = "Duan et al. 2023, arXiv 2307.01379"
+    cost: ClassVar[str] = "5 samples, similarity for each token"
+    sampling: ClassVar[bool] = True
+
+    def needs(self) -> tuple[Need, ...]:
+        """The samples and the relevance of their tokens."""
+        return (self.samples, TokenRelevance(self.samples))
+
+    def score(self, evidence: Evidence) -> float:
+        """Nats per token; ``nan`` where a sample has no tokens."""
+        return functional.token_sar(
+            token_logprobs(evidence.samples[self.samples]), evidence.relevance[TokenRelevance(self.samples)]
+        )
