@@ -1,0 +1,175 @@
+"""What all samples of the paper cost: one pass over a tree of prefixes against calls of `generate`, in one run.
+
+    python benchmarks/decode.py --model MODEL --questions questions.jsonl
+
+The ways, interleaved batch by batch:
+
+- ours: the greedy answer and the paper's four sample sets of a batch of prompts in one pass;
+- ours with beams: the same and ten diverse beams, which transformers 5 no longer has;
+- a call per set: `generate` once for the greedy answer and once a sample set with ``num_return_sequences``;
+- a call per sample: `generate` once for every answer (measured on a few prompts).
+
+``--random`` takes a random model, whose samples all differ: the worst case. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from uq_harness.demo import MODEL_DIR, QUESTIONS
+from uq_harness.documents import read_questions
+from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.decode import decode
+from uq_harness.engine.forward import left_pad
+from uq_harness.evidence import DiverseBeams, Samples
+
+TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
+SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))
+BEAMS = DiverseBeams(10, 1.0)
+
+
+def main() -> None:
+    """Measures, prints a table and, last, one line of JSON."""
+    args = _arguments()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    model, prompts, end = _workload(args)
+    steps: dict[str, int] = {}
+    ways = _ways(model, end, args.new_tokens, steps)
+    seconds = dict.fromkeys(ways, 0.0)
+    counts = dict.fromkeys(ways, 0)
+    for way in ways.values():
+        way(prompts[:1])  # warm up
+    steps.clear()
+    for start in range(0, len(prompts), args.batch_size):
+        batch = prompts[start : start + args.batch_size]
+        for name, way in ways.items():
+            part = batch if name != "a call per sample" else batch[: args.single_prompts if start == 0 else 0]
+            if part:
+                seconds[name] += _seconds(lambda way=way, part=part: way(part))
+                counts[name] += len(part)
+    each = {name: seconds[name] / counts[name] for name in ways}
+    rows = {name: steps[name] / counts[name] for name in ways}
+    for name in ways:
+        print(f"{name:18} {1e3 * each[name]:9.2f} ms and {rows[name]:8.1f} row-steps a prompt")
+    result = {
+        "model": "random" if args.random else str(args.model),
+        "device": str(model.device),
+        "prompts": len(prompts),
+        "batch_size": args.batch_size,
+        "new_tokens": args.new_tokens,
+        "generate_over_ours": each["a call per set"] / each["ours"],
+        "single_calls_over_ours": each["a call per sample"] / each["ours"],
+        "beams_add": each["ours with beams"] / each["ours"] - 1,
+        "row_steps_a_prompt": rows,
+        "seconds_a_prompt": each,
+    }
+    print(json.dumps(result))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder or hub name of a chat model")
+    parser.add_argument("--questions", type=Path, default=Path(QUESTIONS), help="JSON lines with a field question")
+    parser.add_argument("--limit", type=int, default=40, help="number of questions")
+    parser.add_argument("--random", action="store_true", help="a random model of the size of the demo model")
+    parser.add_argument("--new-tokens", type=int, default=24, help="limit on an answer's tokens")
+    parser.add_argument("--batch-size", type=int, default=10)
+    parser.add_argument("--single-prompts", type=int, default=2, help="prompts for the way with a call per sample")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    return parser.parse_args()
+
+
+def _workload(args: argparse.Namespace) -> tuple[Any, list[list[int]], int | None]:
+    """The model, its prompts and its end token."""
+    dtype = getattr(torch, args.dtype)
+    if args.random:
+        config = AutoConfig.from_pretrained(MODEL_DIR)
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype).to(args.device).eval()
+        model.generation_config.eos_token_id = None
+        return model, torch.randint(3, config.vocab_size, (args.limit, 32)).tolist(), None
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
+    prompts = []
+    for row in read_questions(args.questions)[: args.limit]:
+        message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
+        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        prompts.append(tokenizer(text)["input_ids"])
+    return model, sorted(prompts, key=len), tokenizer.eos_token_id
+
+
+def _ways(
+    model: Any, end: int | None, new_tokens: int, steps: dict[str, int]
+) -> dict[str, Callable[[list[list[int]]], None]]:
+    """The ways by name; each adds the rows that went through the model to ``steps``."""
+    anatomy = Anatomy.of(model)
+    ends = frozenset() if end is None else frozenset({end})
+
+    def tree(name: str, samplers: tuple[Samples | DiverseBeams, ...]) -> Callable[[list[list[int]]], None]:
+        def run(batch: list[list[int]]) -> None:
+            found = decode(anatomy, batch, samplers=samplers, end_ids=ends, pad_id=0, max_new_tokens=new_tokens)
+            steps[name] = steps.get(name, 0) + found.row_steps
+
+        return run
+
+    def generate(name: str, batch: list[list[int]], sampler: Samples | None, count: int) -> None:
+        ids, mask = left_pad(batch, 0, model.device)
+        how: dict[str, Any] = {"do_sample": False}
+        if sampler is not None:
+            how = {
+                "do_sample": True,
+                "temperature": sampler.temperature,
+                "top_k": sampler.top_k,
+                "top_p": sampler.top_p,
+            }
+        found = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=new_tokens,
+            num_return_sequences=count,
+            pad_token_id=0,
+            eos_token_id=end,
+            **how,
+        )
+        steps[name] = steps.get(name, 0) + found.shape[0] * (found.shape[1] - ids.shape[1])
+
+    def per_set(batch: list[list[int]]) -> None:
+        generate("a call per set", batch, None, 1)
+        for sampler in SETS:
+            generate("a call per set", batch, sampler, sampler.count)
+
+    def per_sample(batch: list[list[int]]) -> None:
+        for prompt in batch:
+            generate("a call per sample", [prompt], None, 1)
+            for sampler in SETS:
+                for _ in range(sampler.count):
+                    generate("a call per sample", [prompt], sampler, 1)
+
+    return {
+        "ours": tree("ours", SETS),
+        "ours with beams": tree("ours with beams", (*SETS, BEAMS)),
+        "a call per set": per_set,
+        "a call per sample": per_sample,
+    }
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
