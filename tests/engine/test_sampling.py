@@ -1,6 +1,5 @@
 """Samples cost the rows of a tree, are reproducible, and do not depend on what shares their batch."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,8 @@ from transformers import DynamicCache
 from tests.engine.architectures import RECURRENT, tiny_model
 from tests.engine.test_gradients import prompts
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import Decoded, SampledAnswer, Sampler, decode
+from uq_harness.engine.decode import Decoded, SampledAnswer, decode
+from uq_harness.engine.samplers import Sampler
 from uq_harness.evidence import DiverseBeams, Samples
 
 SAMPLERS: list[Sampler] = [
@@ -209,15 +209,11 @@ def test_long_answers_keep_their_distributions() -> None:
             np.testing.assert_allclose(answer.logprobs, chosen, rtol=0, atol=1e-4)
 
 
-def stop_at(stop: int) -> Callable[[list[int]], bool]:
-    return lambda written: stop in written
-
-
 def test_stop_strings_end_every_answer() -> None:
     anatomy = Anatomy.of(tiny_model("llama"))
     free = run(anatomy, prompts(3), end_ids=frozenset())
     stop = tokens(free.samples[0])[SAMPLERS[0]][0][2]
-    found = run(anatomy, prompts(3), end_ids=frozenset(), stops=stop_at(stop))
+    found = run(anatomy, prompts(3), end_ids=frozenset(), stops=lambda written: stop in written)
     for before, after in zip(free.samples, found.samples, strict=True):
         for sampler in SAMPLERS[:3]:  # beams of one prompt influence each other
             for one, other in zip(before[sampler], after[sampler], strict=True):

@@ -53,13 +53,14 @@ class Beams:
         that has ended counts as using the padding token.
         """
         chosen, used = np.zeros(live.shape, dtype=np.int64), np.zeros(live.shape, dtype=np.int64)
+        ends = np.isin(ids, self._ends)
         for group in range(live.shape[1]):
             times = (ids[:, group, :, None] == used[:, None, :group]).sum(-1).astype(np.float32)
             total = (logprobs[:, group] - self._penalty * times) + self.totals[:, group, None]
             order = np.argsort(-total, axis=-1, kind="stable")
             ranked = np.take_along_axis(ids[:, group], order, -1)
             first = np.take_along_axis(total, order[:, :1], -1)[:, 0]
-            other = np.isin(ranked, self._ends).argmin(-1)
+            other = np.take_along_axis(ends[:, group], order, -1).argmin(-1)
             alive = live[:, group]
             chosen[:, group] = ranked[:, 0]
             used[:, group] = np.where(alive, np.take_along_axis(ranked, other[:, None], -1)[:, 0], self._pad)

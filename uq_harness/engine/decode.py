@@ -66,7 +66,7 @@ class Decoded:
         first_column: The prompt column where ``middle_states`` begin.
         prompt_cache: Keys and values of the prompts; ``None`` where the model's cache cannot be shared.
         samples: For each prompt the answers of every sampler; those of a beam search best first.
-        row_steps: Number of rows that went through the model, all steps together.
+        row_steps: Number of rows that went through the model, prompts and all steps together.
     """
 
     prompt_ids: Tensor
@@ -122,9 +122,8 @@ def decode(
     keys = [tuple(map(int, prompt)) for prompt in prompts] if keys is None else keys
     greedy, places = np.arange(len(prompts)), lay_out(samplers, len(prompts))
     others = choosers(samplers, places, keys, seed, end_ids, pad_id)
-    lanes = Lanes.on(
-        np.concatenate([greedy, *(np.indices(place.shape)[0].ravel() for place in places)]), max_new_tokens
-    )
+    prompt_of = np.concatenate([greedy, *(np.repeat(greedy, place.shape[1]) for place in places)])
+    lanes = Lanes.on(prompt_of, max_new_tokens)
     ids, mask = left_pad(prompts, pad_id, anatomy.input_device)
     column, middle = ids.shape[1] + tap_from, anatomy.n_blocks // 2 if samplers else None
     head_states: list[Tensor] = []
