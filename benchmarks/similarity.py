@@ -49,9 +49,7 @@ def main() -> None:
         "one_pair_at_a_time_over_ours": alone / together,
     }
     print(f"{ordered / len(requests):.1f} ordered pairs a question, {distinct / len(requests):.1f} of them distinct")
-    print(
-        f"{1e3 * together / len(requests):.2f} ms a question; one pair at a time takes {alone / together:.1f} times that"
-    )
+    print(f"{1e3 * together / len(requests):.2f} ms a question; one pair at a time {alone / together:.1f} times that")
     print(json.dumps(result))
 
 
