@@ -174,6 +174,18 @@ class TestEndings:
         assert uncertainty(cut, "g_nll") == pytest.approx(expected, rel=1e-5)
         assert record_of(cut)["complete"]
 
+    def test_a_stop_string_may_be_a_special_token(self) -> None:
+        """The usual help for a model whose generation configuration lacks the turn's end."""
+        template, cases = golden()
+        lm = golden_model(methods="default")
+        whole = ask(lm, [cases[0]["question"]], template)[0]
+        lm.model.generation_config.eos_token_id = 0
+        lm.tokenizer.eos_token = "<|endoftext|>"
+        cut = ask(lm, [cases[0]["question"]], template, {**GREEDY, "until": ["<|im_end|>"]})[0]
+        assert cut == whole == cases[0]["answer"]
+        assert record_of(cut)["token_ids"] == cases[0]["answer_ids"][:-1]  # the stop string does not count
+        assert record_of(cut)["complete"]
+
     def test_an_answer_that_is_all_stop_string_has_no_score(self) -> None:
         template, cases = golden()
         answer = ask(model(), [cases[0]["question"]], template, {**GREEDY, "until": [cases[0]["answer"][:2]]})[0]

@@ -258,21 +258,31 @@ class UQHFLM(HFLM):
             )
         configured = self.model.generation_config.eos_token_id if self.model.generation_config is not None else None
         ends = configured if isinstance(configured, list) else [configured]
+        end_ids = frozenset(int(token) for token in [*ends, self.eot_token_id] if token is not None)
+        stop_ids = self._special_stops(stop_strings) - end_ids
         return Ending(
-            end_ids=frozenset(int(token) for token in [*ends, self.eot_token_id] if token is not None),
+            end_ids=end_ids,
             max_new_tokens=max_new_tokens,
-            read=lambda tokens: self._read(tokens, stop_strings),
-            stops=(lambda tokens: self._stops(tokens, stop_strings)) if stop_strings else None,
+            read=lambda tokens: self._read(tokens, stop_strings, stop_ids),
+            stops=(lambda tokens: self._stops(tokens, stop_strings, stop_ids)) if stop_strings else None,
         )
 
-    def _stops(self, tokens: list[int], stop_strings: list[str]) -> bool:
+    def _special_stops(self, stop_strings: list[str]) -> frozenset[int]:
+        """The stop strings that are special tokens, which an answer's text does not show."""
+        encoded = [self.tokenizer(stop, add_special_tokens=False)["input_ids"] for stop in stop_strings]
+        return frozenset(ids[0] for ids in encoded if len(ids) == 1 and not self.tok_decode(ids))
+
+    def _stops(self, tokens: list[int], stop_strings: list[str], stop_ids: frozenset[int]) -> bool:
+        if not stop_ids.isdisjoint(tokens):
+            return True
         text = self.tok_decode(tokens)
         if isinstance(self.think_end_token, str) and self.think_end_token in text:
             text = text.split(self.think_end_token)[-1]
         return any(stop in text for stop in stop_strings)
 
-    def _read(self, tokens: list[int], stop_strings: list[str]) -> tuple[str, range]:
+    def _read(self, tokens: list[int], stop_strings: list[str], stop_ids: frozenset[int]) -> tuple[str, range]:
         """The answer's text as lm_eval's ``hf`` would give it, and the range of tokens that make it up."""
+        tokens = tokens[: next((i for i, token in enumerate(tokens) if token in stop_ids), len(tokens))]
         start = self._thinking(tokens)
         whole = self.tok_decode(tokens[start:])
         text = postprocess_generated_text(whole, stop=stop_strings, think_end_token=None)
