@@ -12,8 +12,8 @@ from tests.engine.architectures import RECURRENT, tiny_model
 from tests.engine.test_gradients import prompts
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import Decoded, SampledAnswer, decode
-from uq_harness.engine.samplers import Sampler
 from uq_harness.evidence import DiverseBeams, Samples
+from uq_harness.evidence import SampleSet as Sampler
 
 SAMPLERS: list[Sampler] = [
     Samples(6, 1.0),

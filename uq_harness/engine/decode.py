@@ -23,8 +23,9 @@ from uq_harness.engine.draw import Draws
 from uq_harness.engine.forward import left_pad, logits
 from uq_harness.engine.lanes import IntArray, Lanes, follow, take
 from uq_harness.engine.rows import grow, read_prompts
-from uq_harness.engine.samplers import Sampler, choose, choosers, lay_out
+from uq_harness.engine.samplers import choose, choosers, lay_out
 from uq_harness.evidence import FloatArray
+from uq_harness.evidence import SampleSet as Sampler
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,10 @@ class Gatherer:
             states=frozenset(need.reweighted for need in self._spans),
             first_block=min((span.start for span in self._spans.values()), default=0),
         )
-        self._check_decoding(tokenizer)
+        trial = self._try_out(tokenizer)
+        self._check_decoding(*trial)
         self._gradients: GradientPass = gradients
-        if self._spans and not self._fast_pass_is_right(tokenizer):
+        if self._spans and not self._fast_pass_is_right(*trial):
             self._gradients = reference_gradients
 
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
@@ -258,13 +259,12 @@ class Gatherer:
         ending = Ending(end_ids=frozenset(), max_new_tokens=4, read=lambda tokens: ("", range(len(tokens))))
         return prompts, self._decode(prompts, ending, sets=False)
 
-    def _check_decoding(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def _check_decoding(self, prompts: list[Prompt], decoded: Decoded) -> None:
         """Compares a few decoded log-probabilities with those of a pass over the whole sequence without a cache.
 
         Raises:
             UQHarnessError: They differ; this version of transformers treats caches or masks in some new way.
         """
-        prompts, decoded = self._try_out(tokenizer)
         for row, prompt in enumerate(prompts):
             answer = decoded.token_ids[row, : decoded.lengths[row]]
             plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)
@@ -276,9 +276,8 @@ class Gatherer:
                     f"not fit the model or transformers {transformers.__version__}: please report it"
                 )
 
-    def _fast_pass_is_right(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+    def _fast_pass_is_right(self, prompts: list[Prompt], decoded: Decoded) -> bool:
         """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""
-        prompts, decoded = self._try_out(tokenizer)
         name = type(self._anatomy.model).__name__
         if decoded.prompt_cache is None:
             log.warning("%s keeps a cache that cannot be shared: gradients take the exact slow path", name)

@@ -13,8 +13,7 @@ from uq_harness.engine.draw import Draws, sample_keys
 from uq_harness.engine.forward import in_float64
 from uq_harness.engine.lanes import IntArray, Lanes, take
 from uq_harness.evidence import DiverseBeams, FloatArray, Samples
-
-Sampler = Samples | DiverseBeams
+from uq_harness.evidence import SampleSet as Sampler
 
 # Logits that are in memory in float64 at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**16
