@@ -1,0 +1,46 @@
+"""The ``uq-harness`` program: every module in `uq_harness.cli.commands` adds its command."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import Annotated
+
+import typer
+
+from uq_harness import __version__
+from uq_harness.errors import UQHarnessError
+
+app = typer.Typer(
+    help="Uncertainty quantification for lm_eval: how far can you trust this model's answer?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"uq-harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line; wrong use ends with a message and status 2."""
+    commands = importlib.import_module("uq_harness.cli.commands")
+    for module in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"{commands.__name__}.{module.name}")
+    try:
+        app()
+    except UQHarnessError as error:
+        typer.secho(f"uq-harness: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2)
