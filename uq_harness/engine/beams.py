@@ -33,9 +33,7 @@ class Beams:
         place: Numbers of its lanes within a slot.
     """
 
-    def __init__(
-        self, sampler: DiverseBeams, place: IntArray, slots: int, end_ids: Iterable[int], pad_id: int
-    ) -> None:
+    def __init__(self, sampler: DiverseBeams, place: IntArray, slots: int, end_ids: Iterable[int], pad_id: int) -> None:
         self.sampler, self.place = sampler, place
         # sum of each group's penalised log-probabilities
         self._totals: FloatArray = np.zeros((slots, sampler.groups), dtype=np.float32)
@@ -47,7 +45,7 @@ class Beams:
 
     def has(self, places: IntArray) -> BoolArray:
         """Which lanes, by their numbers within a slot, belong to the search."""
-        return (self.place[0] <= places) & (places <= self.place[-1])
+        return np.isin(places, self.place)
 
     def __call__(self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray) -> Tensor:
         """The next token of all live lanes of some slots; arguments as in `Draws`."""

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.cache import CacheRow
-from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt, Keep
+from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray, Lanes, take
 from uq_harness.engine.prefill import Prefill
 from uq_harness.engine.rows import CopiedRows, ReadAgainRows, Rows
@@ -47,6 +48,8 @@ def decode_stream(
     max_new_tokens: int,
     stops: Callable[[list[int]], bool] | None = None,
     keep: Keep | None = None,
+    tap: int | None = None,
+    tap_from: int = -1,
     seed: int = 0,
     keys: Sequence[Hashable] | None = None,
     share_long_prompts: bool = True,
@@ -66,7 +69,9 @@ def decode_stream(
         pad_id: Token that fills the padding.
         max_new_tokens: Limit on an answer's tokens.
         stops: Says whether an answer so far contains a stop string.
-        keep: What is kept of decoding; everything but a tapped block where absent.
+        keep: What is kept beside the answers; everything where absent.
+        tap: Number of the block whose inputs are kept for the greedy answers, or ``None``.
+        tap_from: First prompt column kept of the tapped block, counted from the prompt's end.
         seed: Seed of all samples.
         keys: What tells the prompts' samples apart, with the same ``repr`` in every process; the prompts' tokens where
             absent, so that equal prompts get equal samples.
@@ -77,9 +82,9 @@ def decode_stream(
     """
     samplers = tuple(dict.fromkeys(samplers))
     keys = [tuple(map(int, prompt)) for prompt in prompts] if keys is None else keys
-    keep = keep or Keep()
     chooser = Chooser(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id)
-    table = _Table(anatomy, Lanes(2 * size, chooser.width, max_new_tokens), chooser, keep, share_long_prompts)
+    lanes = Lanes(2 * size, chooser.width, max_new_tokens)
+    table = _Table(anatomy, lanes, chooser, keep or Keep(), tap, tap_from, share_long_prompts)
     waiting = deque(range(len(prompts)))
     while True:
         clock = time.perf_counter()
@@ -92,8 +97,8 @@ def decode_stream(
         if not table.under_way:
             return
         table.note_greedy_states()
-        chooser.choose(anatomy, table.rows.head_states, table.lanes)
-        table.note_last_states(table.lanes.end(end_ids, stops))
+        chooser.choose(anatomy, table.rows.head_states, lanes)
+        table.note_last_states(lanes.end(end_ids, stops))
         table.note_cost(tokens, time.perf_counter() - clock)
         if done := table.finished():
             yield done
@@ -117,17 +122,28 @@ class _Table:
     """The prompts under way, each with a slot of lanes and its rows."""
 
     def __init__(
-        self, anatomy: Anatomy, lanes: Lanes, chooser: Chooser, keep: Keep, share_long_prompts: bool
+        self,
+        anatomy: Anatomy,
+        lanes: Lanes,
+        chooser: Chooser,
+        keep: Keep,
+        tap: int | None,
+        tap_from: int,
+        share_long_prompts: bool,
     ) -> None:
-        self.lanes, self.under_way = lanes, dict[int, _UnderWay]()
-        self._anatomy, self._chooser, self._keep, self._share = anatomy, chooser, keep, share_long_prompts
-        self._middle = anatomy.n_blocks // 2 if keep.sample_states and lanes.width > 1 else None
-        self._watch = {block for block in (keep.tap, self._middle) if block is not None}
+        self.under_way: dict[int, _UnderWay] = {}
         self.rows: Rows
+        self._anatomy, self._lanes, self._chooser, self._keep = anatomy, lanes, chooser, keep
+        self._tap, self._tap_from, self._share = tap, tap_from, share_long_prompts
+        self._stateful = np.zeros(lanes.width, dtype=np.bool_)  # places within a slot whose last states are wanted
+        for sampler, places in chooser.places.items():
+            self._stateful[places] = keep.states is None or sampler in keep.states
+        self._middle = anatomy.n_blocks // 2 if self._stateful.any() else None
+        self._watch = {block for block in (tap, self._middle) if block is not None}
 
     def free_slots(self, size: int, waiting: int) -> list[int]:
         """The slots where waiting prompts shall sit down now: none before there is room for half of a batch."""
-        room = (size * self.lanes.width - int(self.lanes.live.sum())) // self.lanes.width
+        room = (size * self._lanes.width - int(self._lanes.live.sum())) // self._lanes.width
         free = [slot for slot in range(2 * size) if slot not in self.under_way]
         count = min(room, len(free), waiting)
         return free[:count] if 2 * count >= size or count == waiting else []
@@ -143,18 +159,18 @@ class _Table:
         else:
             self.rows = self._new_rows(prefill)
         for row, (slot, number, ids) in enumerate(zip(slots, numbers, prompts, strict=True)):
-            self.lanes.seat(slot, first + row)
+            self._lanes.seat(slot, first + row)
             kept = prefill.cache if self._keep.prompt_cache else None
             self.under_way[slot] = _UnderWay(number, ids, CacheRow(kept, row, len(ids)) if kept is not None else None)
-            if self._keep.tap is not None:  # a clone, which does not keep the whole batch's states in memory
-                before = prefill.entered[self._keep.tap][row, self._keep.tap_from : -1].clone()
+            if self._tap is not None:  # a clone, which does not keep the whole batch's states in memory
+                before = prefill.entered[self._tap][row, self._tap_from : -1].clone()
                 self.under_way[slot].middle_states.append(before)
         return {slot: len(ids) for slot, ids in zip(slots, prompts, strict=True)}
 
     def _new_rows(self, prefill: Prefill) -> Rows:
         if prefill.cache is None:
             return ReadAgainRows(self._anatomy, prefill, self._watch)
-        worth = is_worth_sharing(prefill.ids.shape[1], self.lanes.width)
+        worth = is_worth_sharing(prefill.ids.shape[1], self._lanes.width)
         if self._share and worth and may_share(self._anatomy, prefill.cache):
             return TreeRows(self._anatomy, prefill, self._watch)
         return CopiedRows(self._anatomy, prefill, self._watch)
@@ -163,28 +179,29 @@ class _Table:
         """Runs the model on every distinct prefix; returns the number of rows of each slot."""
         if not self.under_way:
             return {}
-        self.rows.grow(*self.lanes.move())
-        slots, counts = np.unique(self.lanes.owners(), return_counts=True)
+        self.rows.grow(*self._lanes.move())
+        slots, counts = np.unique(self._lanes.owners(), return_counts=True)
         return dict(zip(slots.tolist(), counts.tolist(), strict=True))
 
     def note_greedy_states(self) -> None:
         """Keeps what was asked for of the states on which the greedy answers stand."""
-        slots = [slot for slot in self.under_way if self.lanes.live[slot * self.lanes.width + GREEDY]]
-        rows = self.lanes.row[np.array(slots, dtype=np.int64) * self.lanes.width + GREEDY]
-        if self._keep.head_states:
-            for slot, state in zip(slots, take(self.rows.head_states, rows), strict=True):
+        slots = [slot for slot in self.under_way if self._lanes.live[slot * self._lanes.width + GREEDY]]
+        rows = self._lanes.row[np.array(slots, dtype=np.int64) * self._lanes.width + GREEDY]
+        for slot, state in zip(slots, take(self.rows.head_states, rows), strict=True):
+            if self._keep.head_states or not self.under_way[slot].head_states:
                 self.under_way[slot].head_states.append(state[None])
-        if self._keep.tap is not None:
-            for slot, state in zip(slots, take(self.rows.entered[self._keep.tap], rows), strict=True):
+        if self._tap is not None:
+            for slot, state in zip(slots, take(self.rows.entered[self._tap], rows), strict=True):
                 self.under_way[slot].middle_states.append(state[None])
 
     def note_last_states(self, ended: IntArray) -> None:
         """Keeps the middle states on which answers have ended."""
+        ended = ended[self._stateful[ended % self._lanes.width]]
         if self._middle is None or not len(ended):
             return
-        states = take(self.rows.entered[self._middle], self.lanes.row[ended]).cpu()
+        states = take(self.rows.entered[self._middle], self._lanes.row[ended]).cpu()
         for lane, state in zip(ended.tolist(), states, strict=True):
-            slot, place = divmod(lane, self.lanes.width)
+            slot, place = divmod(lane, self._lanes.width)
             self.under_way[slot].last_states[place] = state
 
     def note_cost(self, tokens: dict[int, int], seconds: float) -> None:
@@ -197,25 +214,25 @@ class _Table:
 
     def finished(self) -> list[DecodedPrompt]:
         """Takes the prompts whose answers have all ended off the table."""
-        live = self.lanes.live.reshape(-1, self.lanes.width).any(1)
-        return [self._clear(slot) for slot in list(self.under_way) if not live[slot]]
+        done = [slot for slot in self.under_way if not self._lanes.live[self._lanes.of(slot)].any()]
+        return [self._clear(slot) for slot in done]
 
     def _clear(self, slot: int) -> DecodedPrompt:
         one = self.under_way.pop(slot)
-        first = self.lanes.of(slot).start
-        places = self._chooser.order(slot, self.lanes.lengths[self.lanes.of(slot)])
+        first = self._lanes.of(slot).start
+        places = self._chooser.order(slot, self._lanes.lengths[self._lanes.of(slot)])
         return DecodedPrompt(
             number=one.number,
             prompt_ids=one.prompt_ids,
-            greedy=DecodedAnswer(*self.lanes.answer(first + GREEDY)),
+            greedy=DecodedAnswer(*self._lanes.answer(first + GREEDY)),
             samples={
                 sampler: [
-                    DecodedAnswer(*self.lanes.answer(first + place), one.last_states.get(place))
+                    DecodedAnswer(*self._lanes.answer(first + place), one.last_states.get(place))
                     for place in lanes.tolist()
                 ]
                 for sampler, lanes in places.items()
             },
-            head_states=torch.cat(one.head_states) if one.head_states else None,
+            head_states=torch.cat(one.head_states),
             middle_states=torch.cat(one.middle_states) if one.middle_states else None,
             cache=one.cache,
             row_steps=one.row_steps,

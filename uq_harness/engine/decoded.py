@@ -13,27 +13,9 @@ from transformers.cache_utils import DynamicCache
 
 from uq_harness.engine.cache import CacheRow, stack
 from uq_harness.engine.forward import left_pad
+from uq_harness.engine.prefill import Prefill
 from uq_harness.evidence import FloatArray
 from uq_harness.evidence import SampleSet as Sampler
-
-
-@dataclass(frozen=True)
-class Keep:
-    """What is kept of decoding beside tokens and their probabilities; what nobody reads is not.
-
-    Attributes:
-        head_states: Whether the states that the head read for the greedy answers are kept.
-        prompt_cache: Whether the prompts' keys and values are kept.
-        sample_states: Whether each sample's state in the middle block is kept.
-        tap: Number of the block whose inputs are kept for the greedy answers, or ``None``.
-        tap_from: First prompt column kept of that block, counted from the prompt's end.
-    """
-
-    head_states: bool = True
-    prompt_cache: bool = True
-    sample_states: bool = True
-    tap: int | None = None
-    tap_from: int = -1
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,8 @@ class DecodedPrompt:
         prompt_ids: Its tokens.
         greedy: The greedy answer.
         samples: The answers of every sampler; those of a beam search best first.
-        head_states: The state that the head read to predict each token of the greedy answer, ``[tokens, width]``.
+        head_states: The state that the head read to predict each token of the greedy answer, ``[tokens, width]``; only
+            the first where the others are not kept.
         middle_states: The states that entered the tapped block, from the wanted prompt column to the answer's last but
             one token, ``[columns, width]``.
         cache: The prompt's keys and values; ``None`` where the model's cache cannot be shared.
@@ -77,7 +60,7 @@ class DecodedPrompt:
     prompt_ids: Sequence[int]
     greedy: DecodedAnswer
     samples: dict[Sampler, list[DecodedAnswer]]
-    head_states: Tensor | None
+    head_states: Tensor
     middle_states: Tensor | None
     cache: CacheRow | None
     row_steps: int
@@ -97,7 +80,7 @@ class Decoded:
         logprobs: Log-probability of each token, float64, ``[batch, steps]``.
         entropies: Entropy of each token's distribution in nats, float64, ``[batch, steps]``.
         head_states: The state that the head read to predict each token, zero behind an answer's end,
-            ``[batch, steps, width]``; ``None`` where it was not kept.
+            ``[batch, steps, width]``; only the first where the others are not kept.
         middle_states: The states entering the tapped block from prompt column ``first_column`` on, zero behind an
             answer's last but one token, ``[batch, columns, width]``; ``None`` where no block was tapped.
         first_column: The prompt column where ``middle_states`` begin.
@@ -113,7 +96,7 @@ class Decoded:
     ended: list[bool]
     logprobs: Tensor
     entropies: Tensor
-    head_states: Tensor | None
+    head_states: Tensor
     middle_states: Tensor | None
     first_column: int
     prompt_cache: DynamicCache | None
@@ -133,7 +116,6 @@ class Decoded:
         ids, mask = left_pad([prompt.prompt_ids for prompt in prompts], pad_id, device)
         caches = [prompt.cache for prompt in prompts if prompt.cache is not None]
         tapped = [prompt.middle_states for prompt in prompts if prompt.middle_states is not None]
-        read = [prompt.head_states for prompt in prompts if prompt.head_states is not None]
         before = [len(states) - len(p.greedy.token_ids) + 1 for p, states in zip(prompts, tapped, strict=False)]
         return cls(
             prompt_ids=ids,
@@ -143,13 +125,18 @@ class Decoded:
             ended=[answer.ended for answer in answers],
             logprobs=pad_sequence([torch.as_tensor(answer.logprobs) for answer in answers], True),
             entropies=pad_sequence([torch.as_tensor(answer.entropies) for answer in answers], True),
-            head_states=pad_sequence(read, True) if read else None,
+            head_states=pad_sequence([prompt.head_states for prompt in prompts], True),
             middle_states=_align(tapped, before) if tapped else None,
             first_column=ids.shape[1] - max(before, default=1),
             prompt_cache=stack(caches) if caches else None,
             samples=[prompt.samples for prompt in prompts],
             row_steps=sum(prompt.row_steps for prompt in prompts),
         )
+
+    @property
+    def prefill(self) -> Prefill:
+        """The prompts, which need not be read again."""
+        return Prefill(self.prompt_ids, self.prompt_mask, self.head_states[:, 0], self.prompt_cache, {})
 
 
 def _align(states: Sequence[Tensor], before: Sequence[int]) -> Tensor:

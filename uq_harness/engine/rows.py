@@ -75,9 +75,7 @@ class CopiedRows(Rows):
             self._cache.reorder_cache(at)
         token = torch.as_tensor(tokens, device=self._mask.device)[:, None]
         self._mask = torch.cat([self._mask, torch.ones_like(token)], 1)
-        hidden, self._cache, entered = watched_states(
-            self._anatomy, token, self._mask, self._cache, watch=self._watch
-        )
+        hidden, self._cache, entered = watched_states(self._anatomy, token, self._mask, self._cache, watch=self._watch)
         self.head_states, self.entered = hidden[:, -1], {block: state[:, -1] for block, state in entered.items()}
 
     def _join(self, prefill: Prefill) -> None:
@@ -101,9 +99,7 @@ class ReadAgainRows(Rows):
         token = torch.as_tensor(tokens, device=self._mask.device)[:, None]
         self._ids = torch.cat([self._ids.index_select(0, at), token], 1)
         self._mask = torch.cat([self._mask.index_select(0, at), torch.ones_like(token)], 1)
-        hidden, _, entered = watched_states(
-            self._anatomy, self._ids, self._mask, use_cache=False, watch=self._watch
-        )
+        hidden, _, entered = watched_states(self._anatomy, self._ids, self._mask, use_cache=False, watch=self._watch)
         self.head_states, self.entered = hidden[:, -1], {block: state[:, -1] for block, state in entered.items()}
 
     def _join(self, prefill: Prefill) -> None:

@@ -12,8 +12,8 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.beams import Beams
 from uq_harness.engine.draw import Draws
 from uq_harness.engine.forward import in_float64, logits
-from uq_harness.engine.lanes import IntArray, Lanes, take
-from uq_harness.evidence import DiverseBeams, FloatArray
+from uq_harness.engine.lanes import BoolArray, IntArray, Lanes, take
+from uq_harness.evidence import DiverseBeams, FloatArray, Samples
 from uq_harness.evidence import SampleSet as Sampler
 
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
@@ -56,13 +56,12 @@ class Chooser:
             for sampler, place in self.places.items()
             if isinstance(sampler, DiverseBeams)
         ]
-        self._draws = Draws.grouped(
-            {s: place for s, place in self.places.items() if not isinstance(s, DiverseBeams)}, slots, self.width, seed
-        )
+        drawn = {sampler: place for sampler, place in self.places.items() if isinstance(sampler, Samples)}
+        self._choosers: list[Beams | Draws] = [*self._beams, *Draws.grouped(drawn, slots, self.width, seed)]
 
     def seat(self, slot: int, key: Hashable) -> None:
         """Begins the answers to a prompt; its key tells its samples from other prompts'."""
-        for chooser in (*self._beams, *self._draws):
+        for chooser in self._choosers:
             chooser.seat(slot, key)
 
     def order(self, slot: int, lengths: IntArray) -> dict[Sampler, IntArray]:
@@ -103,7 +102,7 @@ class Chooser:
         likeliest = scores.argmax(-1)
         tokens = take(likeliest, row)
         slot, place = np.divmod(members, lanes.width)
-        for chooser in (*self._beams, *self._draws):
+        for chooser in self._choosers:
             mine = np.flatnonzero(chooser.has(place))
             if len(mine):
                 chosen = chooser(scores, slot[mine], place[mine], row[mine], lanes.lengths[members[mine]])
@@ -128,7 +127,11 @@ def _whole_prompts(owners: IntArray, most: int) -> Iterator[range]:
 
 
 def logprobs_and_entropies(
-    scores: Tensor, likeliest: Tensor, rows: Tensor, tokens: Tensor, precisely: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    scores: Tensor,
+    likeliest: Tensor,
+    rows: Tensor,
+    tokens: Tensor,
+    precisely: BoolArray,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of a token of each of the given rows, and the rows' entropies in nats, in float64.
 

@@ -117,17 +117,3 @@ class TreeRows(Rows):
         self._owner = np.concatenate([self._owner, len(self._cache.layers[0].keys) + np.arange(len(prefill.ids))])
         append_rows(self._cache, prefill.cache)
         self._sees = stack_right(self._sees, prefill.mask.bool())
-
-    def _compact(self) -> None:
-        """Forgets prompts without rows, and of each other prompt the columns that none of its rows sees."""
-        kept, self._owner = np.unique(self._owner, return_inverse=True)
-        owner = torch.as_tensor(self._owner, device=self._sees.device)
-        used = torch.zeros(len(kept), self._sees.shape[1], dtype=torch.long, device=self._sees.device)
-        used.index_reduce_(0, owner, self._sees.long(), "amax")
-        # a stable sort moves the used columns to the right and keeps their order
-        order = used.argsort(dim=1, stable=True)[:, -int(used.sum(1).max()) :]
-        self._sees = self._sees.gather(1, order[owner])
-        rows = torch.as_tensor(kept)
-        for layer in self._cache.layers:
-            assert isinstance(layer, GrowingLayer)
-            layer.take_columns(rows, order)
