@@ -1,4 +1,3 @@
-
 import pytest
 
 from tests.sps.data import demo_model, demo_rows, write_rows
