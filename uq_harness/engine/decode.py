@@ -22,10 +22,10 @@ from uq_harness.engine.cache import CacheRow
 from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
 from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray, Lanes, take
+from uq_harness.engine.layouts import Layout, begin
 from uq_harness.engine.prefill import Prefill
-from uq_harness.engine.rows import CopiedRows, ReadAgainRows, Rows
+from uq_harness.engine.rows import Rows
 from uq_harness.engine.samplers import GREEDY, Chooser
-from uq_harness.engine.tree_rows import TreeRows, is_worth_sharing, may_share
 from uq_harness.evidence import SampleSet as Sampler
 
 
@@ -52,7 +52,7 @@ def decode_stream(
     tap_from: int = -1,
     seed: int = 0,
     keys: Sequence[Hashable] | None = None,
-    share_long_prompts: bool = True,
+    layout: Layout = "auto",
 ) -> Iterator[list[DecodedPrompt]]:
     """Decodes the greedy answer and all samples of every prompt until their end tokens, stop strings or the limit.
 
@@ -75,7 +75,7 @@ def decode_stream(
         seed: Seed of all samples.
         keys: What tells the prompts' samples apart, with the same ``repr`` in every process; the prompts' tokens where
             absent, so that equal prompts get equal samples.
-        share_long_prompts: Whether the rows of a long prompt may share its keys and values, where the model allows it.
+        layout: How keys and values are kept; see `uq_harness.engine.layouts`.
 
     Yields:
         Prompts whose answers have all ended, as they end.
@@ -84,7 +84,7 @@ def decode_stream(
     keys = [tuple(map(int, prompt)) for prompt in prompts] if keys is None else keys
     chooser = Chooser(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id)
     lanes = Lanes(2 * size, chooser.width, max_new_tokens)
-    table = _Table(anatomy, lanes, chooser, keep or Keep(), tap, tap_from, share_long_prompts)
+    table = _Table(anatomy, lanes, chooser, keep or Keep(), tap, tap_from, layout)
     waiting = deque(range(len(prompts)))
     while True:
         clock = time.perf_counter()
@@ -129,12 +129,12 @@ class _Table:
         keep: Keep,
         tap: int | None,
         tap_from: int,
-        share_long_prompts: bool,
+        layout: Layout,
     ) -> None:
         self.under_way: dict[int, _UnderWay] = {}
         self.rows: Rows
         self._anatomy, self._lanes, self._chooser, self._keep = anatomy, lanes, chooser, keep
-        self._tap, self._tap_from, self._share = tap, tap_from, share_long_prompts
+        self._tap, self._tap_from, self._layout = tap, tap_from, layout
         self._stateful = np.zeros(lanes.width, dtype=np.bool_)  # places within a slot whose last states are wanted
         for sampler, places in chooser.places.items():
             self._stateful[places] = keep.states is None or sampler in keep.states
@@ -157,7 +157,7 @@ class _Table:
         if first:
             self.rows.join(prefill)
         else:
-            self.rows = self._new_rows(prefill)
+            self.rows = begin(self._anatomy, prefill, self._watch, self._lanes.width, self._layout)
         for row, (slot, number, ids) in enumerate(zip(slots, numbers, prompts, strict=True)):
             self._lanes.seat(slot, first + row)
             kept = prefill.cache if self._keep.prompt_cache else None
@@ -166,14 +166,6 @@ class _Table:
                 before = prefill.entered[self._tap][row, self._tap_from : -1].clone()
                 self.under_way[slot].middle_states.append(before)
         return {slot: len(ids) for slot, ids in zip(slots, prompts, strict=True)}
-
-    def _new_rows(self, prefill: Prefill) -> Rows:
-        if prefill.cache is None:
-            return ReadAgainRows(self._anatomy, prefill, self._watch)
-        worth = is_worth_sharing(prefill.ids.shape[1], self._lanes.width)
-        if self._share and worth and may_share(self._anatomy, prefill.cache):
-            return TreeRows(self._anatomy, prefill, self._watch)
-        return CopiedRows(self._anatomy, prefill, self._watch)
 
     def grow(self) -> dict[int, int]:
         """Runs the model on every distinct prefix; returns the number of rows of each slot."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray
+from uq_harness.engine.layouts import Layout
 from uq_harness.engine.reference import full_logprobs, reference_gradients
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
@@ -38,6 +40,7 @@ from uq_harness.evidence import (
     Need,
     RescoredLogProb,
     Sample,
+    Samples,
     SampleSet,
     SampleStates,
     StateGradient,
@@ -49,6 +52,10 @@ log = logging.getLogger(__name__)
 GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
 
 
+def _made_of_tokens(message: str) -> list[int]:
+    raise ValueError(f"a prompt made of tokens has no place for the message {message!r}")
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A tokenised prompt.
@@ -58,12 +65,18 @@ class Prompt:
         message: The user's message that puts the question, before the chat template.
         token_ids: The whole prompt, chat template included.
         semantic_token: Position of its semantic-preserving token from the end, ``-1`` for the last token.
+        restate: Token ids of the same prompt with another user's message in the place of its own.
     """
 
     question: str
     message: str
     token_ids: Sequence[int]
     semantic_token: int
+    restate: Callable[[str], list[int]] = _made_of_tokens
+
+    def stating(self, answer: str, *, words: Callable[[str, str, str], str]) -> list[int]:
+        """Token ids of the prompt whose message states an answer; ``words`` as in `AnswersGivenAnswers.prompt`."""
+        return self.restate(words(self.question, answer, self.message))
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,6 @@ class Gatherer:
         needs: What the methods need; asking twice for the same costs nothing.
         max_length: The model's context in tokens.
         pad_id: Token that fills the padding.
-        encode_message: Token ids of the whole prompt for a user's message, as the prompts themselves were made.
         seed: Seed of all samples.
 
     Raises:
@@ -108,12 +120,11 @@ class Gatherer:
         *,
         max_length: int,
         pad_id: int,
-        encode_message: Callable[[str], list[int]],
         seed: int = 0,
     ) -> None:
         needs = frozenset(needs)
         self._anatomy = Anatomy.of(model)
-        self._pad_id, self._encode_message, self._seed = pad_id, encode_message, seed
+        self._pad_id, self._seed = pad_id, seed
         self._tokenise = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
         self._sets = SampleSets.of(needs)
         self._keep = Keep.of(needs, self._sets)
@@ -139,7 +150,12 @@ class Gatherer:
             first_block=min((span.start for span in self._spans.values()), default=0),
         )
         trial = self._try_out(tokenizer)
-        self._check_decoding(*trial)
+        if not self._decodes_rightly(*trial):
+            raise UQHarnessError(
+                f"{type(model).__name__} decodes otherwise with its cache than without: uq-hf does not fit the model "
+                f"or transformers {transformers.__version__}: please report it"
+            )
+        self._layout = self._fitting_layout(trial[0])
         self._gradients: GradientPass = gradients
         if self._spans and not self._fast_pass_is_right(*trial):
             self._gradients = reference_gradients
@@ -210,8 +226,7 @@ class Gatherer:
         with watch.stage("scoring"):
             rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
             del decoded  # its caches would only be in the way of the scorers
-            messages = [(prompt.question, prompt.message) for prompt in prompts]
-            conditional = {need: self._condition(need, messages, sets) for need in self._conditionals}
+            conditional = {need: self._condition(need, prompts, sets) for need in self._conditionals}
             pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
             continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
         costs = watch.shares([1.0] * len(prompts))
@@ -292,16 +307,15 @@ class Gatherer:
     def _condition(
         self,
         need: AnswersGivenAnswers,
-        messages: list[tuple[str, str]],
+        prompts: Sequence[Prompt],
         sets: list[dict[SampleSet, tuple[Sample, ...]]],
     ) -> list[Conditionals]:
         return conditionals(
             self._anatomy,
-            need,
-            messages,
             [one[need.samples] for one in sets],
-            self._encode_message,
+            [partial(prompt.stating, words=need.prompt) for prompt in prompts],
             self._tokenise,
+            threshold=need.threshold,
             pad_id=self._pad_id,
         )
 
@@ -319,6 +333,7 @@ class Gatherer:
             tap=self._tap,
             tap_from=min(-self._reach, *(prompt.semantic_token for prompt in prompts)),
             seed=self._seed,
+            layout=self._layout,
         )
 
     @property
@@ -345,33 +360,48 @@ class Gatherer:
         ids = tokenizer("What is the capital of France?")["input_ids"]
         ids = ids * (1 + self._reach // (len(ids) - 1))
         prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
-        decoded = decode(
+        return prompts, self._answers_to_trial(prompts)
+
+    def _answers_to_trial(
+        self, prompts: list[Prompt], samplers: Sequence[SampleSet] = (), layout: Layout = "copied"
+    ) -> Decoded:
+        return decode(
             self._anatomy,
             [prompt.token_ids for prompt in prompts],
+            samplers=samplers,
             end_ids=frozenset(),
             pad_id=self._pad_id,
             max_new_tokens=4,
             tap=self._tap,
             tap_from=min(-self._reach, -2),
+            layout=layout,
         )
-        return prompts, decoded
 
-    def _check_decoding(self, prompts: list[Prompt], decoded: Decoded) -> None:
+    def _decodes_rightly(self, prompts: list[Prompt], decoded: Decoded) -> bool:
         """Compares a few decoded log-probabilities with those of a pass over the whole sequence without a cache.
 
-        Raises:
-            UQHarnessError: They differ; this version of transformers treats caches or masks in some new way.
+        They differ where a version of transformers treats caches or masks in some new way.
         """
+        tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
         for row, prompt in enumerate(prompts):
             answer = decoded.token_ids[row, : decoded.lengths[row]]
             plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)
             found = decoded.logprobs[row, : decoded.lengths[row]]
-            tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
             if not torch.allclose(found, plain.to(found.device), rtol=0, atol=tolerance, equal_nan=True):
-                raise UQHarnessError(
-                    f"{type(self._anatomy.model).__name__} decodes otherwise with its cache than without: uq-hf does "
-                    f"not fit the model or transformers {transformers.__version__}: please report it"
-                )
+                return False
+        return True
+
+    def _fitting_layout(self, prompts: list[Prompt]) -> Layout:
+        """Compares what long prompts would do with what short ones do, where samples beside the answers may matter."""
+        if not self._sets.samplers:
+            return "copied"
+        hot = (Samples(3, temperature=10.0),)
+        if self._decodes_rightly(prompts, self._answers_to_trial(prompts, hot, layout="tree")):
+            return "auto"
+        log.warning(
+            "%s takes no mask for every answer apart: long prompts get copies", type(self._anatomy.model).__name__
+        )
+        return "copied"
 
     def _fast_pass_is_right(self, prompts: list[Prompt], decoded: Decoded) -> bool:
         """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""

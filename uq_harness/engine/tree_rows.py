@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
-from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.cache import append_rows, growing
@@ -21,25 +20,6 @@ from uq_harness.engine.forward import watched_states
 from uq_harness.engine.lanes import IntArray
 from uq_harness.engine.prefill import Prefill
 from uq_harness.engine.rows import Rows, stack_right
-
-# From how many tokens of a prompt, and answers to it, sharing pays (benchmarks/decode.py --layouts).
-LONG_PROMPT = 256
-MANY_ANSWERS = 8
-
-
-def may_share(anatomy: Anatomy, cache: DynamicCache | None) -> bool:
-    """Whether the model's attention takes a mask for every row apart: full attention, by sdpa or eagerly."""
-    return (
-        cache is not None
-        and all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers)
-        and anatomy.model.config.get_text_config(decoder=True)._attn_implementation in ("sdpa", "eager")
-        and anatomy.accepts("position_ids")
-    )
-
-
-def is_worth_sharing(prompt_length: int, answers: int) -> bool:
-    """Whether copies of a prompt's keys and values would cost more than their sharing."""
-    return prompt_length >= LONG_PROMPT and answers >= MANY_ANSWERS
 
 
 class TreeRows(Rows):
@@ -52,7 +32,7 @@ class TreeRows(Rows):
         self._owner: IntArray = np.arange(len(self))  # the cache's row that each row lives in
         self._sees = prefill.mask.bool()  # the cache's columns that each row sees
         self._too_many_columns = 2 * self._sees.shape[1]
-        self._eager = anatomy.model.config.get_text_config(decoder=True)._attn_implementation == "eager"
+        self._eager = anatomy.attention == "eager"
 
     def grow(self, parents: IntArray, tokens: IntArray) -> None:
         """See `Rows.grow`."""
@@ -103,7 +83,7 @@ class TreeRows(Rows):
         kept, self._owner = np.unique(self._owner, return_inverse=True)
         owner = torch.as_tensor(self._owner, device=self._sees.device)
         used = torch.zeros(len(kept), self._sees.shape[1], dtype=torch.long, device=self._sees.device)
-        used.index_reduce_(0, owner, self._sees.long(), "amax")
+        used = used.index_add_(0, owner, self._sees.long()).clamp_(max=1)
         # a stable sort moves the used columns to the right and keeps their order
         order = used.argsort(dim=1, stable=True)[:, -int(used.sum(1).max()) :]
         self._sees = self._sees.gather(1, order[owner])
