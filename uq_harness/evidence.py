@@ -311,6 +311,11 @@ class Conditionals:
     probabilities: FloatArray
     logprobs: FloatArray
 
+    @property
+    def texts_scored(self) -> int:
+        """Number of answers that the model has read after another: one alone is not asked about."""
+        return len(self.answers) ** 2 if len(self.answers) > 1 else 0
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -30,9 +30,7 @@ def tokenise(text: str) -> list[int]:
     return [int(word) for word in text.split()]
 
 
-def alone(
-    model: PreTrainedModel, prompt: Sequence[int], tokens: Sequence[int], temperature: float = 1.0
-) -> np.ndarray:
+def alone(model: PreTrainedModel, prompt: Sequence[int], tokens: Sequence[int], temperature: float = 1.0) -> np.ndarray:
     """Log-probability of each token, from one pass without cache or padding."""
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *tokens]]), use_cache=False).logits[0, len(prompt) - 1 : -1]

@@ -152,6 +152,24 @@ def test_the_record_says_what_an_answer_cost() -> None:
         assert all(value >= 0 for value in cost.values())
         # a tree of prefixes: more rows than the greedy answer has, far fewer than the 41 lanes would take one by one
         assert 1 < cost["row_steps"] < 41 * 24
+        assert cost["scored_texts"] >= 1 + 1  # the verdict of P(True), and a beam
     free = record_of(ask(golden_model(methods="g_nll"), [cases[0]["question"]], template)[0])["cost"]
-    assert free["nli_pairs"] == free["similarity_pairs"] == 0
+    assert free["nli_pairs"] == free["similarity_pairs"] == free["scored_texts"] == 0
     assert "nli_seconds" not in free
+
+
+@requires_shared
+def test_two_questions_with_the_same_text_in_one_batch() -> None:
+    """Noise is keyed by the prompt: they have the same samples, each as if it were alone, and bear the same costs."""
+    template, cases = golden()
+    one, other = cases[0]["question"], cases[2]["question"]
+    lm = golden_model(**LEXICAL, batch_size=3)
+    first, between, second = (record_of(answer) for answer in ask(lm, [one, other, one], template))
+    alone = record_of(ask(lm, [one], template)[0])
+    for found in (first, second):
+        assert found["token_ids"] == alone["token_ids"]
+        assert found["uncertainty"] == pytest.approx(alone["uncertainty"], rel=1e-4, abs=1e-8)
+    for count in ("nli_pairs", "similarity_pairs", "scored_texts"):
+        assert first["cost"][count] == second["cost"][count] == alone["cost"][count] != between["cost"][count]
+    for stage in ("nli", "similarity", "scoring"):
+        assert first["cost"][f"{stage}_seconds"] == pytest.approx(second["cost"][f"{stage}_seconds"])
