@@ -19,7 +19,7 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
 from uq_harness.engine.rescore import Prefill, rescore
 from uq_harness.engine.texts import conditionals, mean_logprobs
-from uq_harness.evidence import AnswersGivenAnswers, Conditionals, Sample, Samples
+from uq_harness.evidence import Conditionals, Sample
 
 NAMES = ["llama", "mistral_window", "gemma3", "gpt2", "granite_scaled", *RECURRENT]
 TEXTS = [["5 6 7", "8", "5 6 7", "", "9 9 9 9 9 9 9"], ["5 6 7"], ["20 21", "8"]]
@@ -52,8 +52,8 @@ def given(
     samples: Sequence[Sequence[Sample]],
     threshold: float = 0.25,
 ) -> list[Conditionals]:
-    need = AnswersGivenAnswers(Samples(9, 1.0), threshold, stating)
-    return conditionals(Anatomy.of(model), need, messages, samples, tokenise, tokenise, pad_id=0)
+    state = [lambda answer, of=of: tokenise(stating(of[0], answer, of[1])) for of in messages]
+    return conditionals(Anatomy.of(model), samples, state, tokenise, threshold=threshold, pad_id=0)
 
 
 @contextmanager
@@ -148,7 +148,6 @@ def test_golden_answers_are_merged_as_in_the_function(case: dict, monkeypatch: p
     inputs = case["inputs"]
     pairs = zip(inputs["texts"], inputs["sequence_logprobs"], strict=True)
     samples = [drawn(text, logprob=logprob)[0] for text, logprob in pairs]
-    need = AnswersGivenAnswers(Samples(9, 1.0), inputs["threshold"], stating)
-    (found,) = conditionals(None, need, [("q", "m")], [samples], list, list, pad_id=0)
+    (found,) = conditionals(None, [samples], [list], list, threshold=inputs["threshold"], pad_id=0)
     assert list(found.answers) == case["expected"]["answers"]
     assert found.probabilities == pytest.approx(np.array(case["expected"]["probabilities"]), abs=1e-9)
