@@ -35,8 +35,8 @@ class Answerer:
         mixed_precision: The type of mixed precision; ``None`` for none.
 
     Raises:
-        UQHarnessError: The architecture is not understood, an option does not fit the model, or an auxiliary model
-            cannot be had.
+        UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
+            understood, an option does not fit the model, or an auxiliary model cannot be had.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Answerer:
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
     ) -> None:
+        encoder.check_model(model)
         needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
         self._methods, self._encoder = tuple(methods), encoder
         self._device, self._mixed_precision = device, mixed_precision
