@@ -14,7 +14,7 @@ from uq_harness.answering._record import record
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
 from uq_harness.memory import in_shrinking_batches
-from uq_harness.methods import Method
+from uq_harness.methods import Method, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
 
@@ -100,7 +100,7 @@ class Answerer:
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
-        return {method.name: method.score(evidence) for method in self._methods}
+        return scores(self._methods, evidence)
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """What the sample log says about one answer; numbers that are undefined become ``None``."""
