@@ -216,20 +216,25 @@ class Gatherer:
         numbers = [one.number for one in finished]
         prompts = [prompts[number] for number in numbers]
         decoded = Decoded.of(finished, self._pad_id, self._anatomy.input_device)
-        decoding = [{"decode_seconds": one.seconds, "row_steps": one.row_steps} for one in finished]
-        watch = Stopwatch()
+        watch = Stopwatch(len(prompts))
         answers, scored = self._answers(decoded, ending)
         sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
         states = [self._stacked(drawn) for drawn in decoded.samples]
-        with watch.stage("gradients"):
+        with watch.stage("gradients") as divide:
             found = self._take(self._gradients, decoded, scored, prompts) if self._heads or self._spans else []
-        with watch.stage("scoring"):
+            divide([len(tokens) for tokens in scored])
+        with watch.stage("scoring") as divide:
             rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
-            del decoded  # its caches would only be in the way of the scorers
+            again = [sum(len({s.text for s in one[need.samples]}) for need in self._rescored) for one in sets]
+            divide(again)
+        del decoded  # its caches would only be in the way of the scorers
+        with watch.stage("scoring") as divide:
             conditional = {need: self._condition(need, prompts, sets) for need in self._conditionals}
+            stated = [sum(one[row].texts_scored for one in conditional.values()) for row in range(len(prompts))]
+            divide(stated)
+        with watch.stage("scoring"):
             pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
             continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
-        costs = watch.shares([1.0] * len(prompts))
         return numbers, [
             Evidence(
                 question=prompt.question,
@@ -249,7 +254,12 @@ class Gatherer:
                 states=states[row],
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
-                cost={**decoding[row], **costs[row]},
+                cost={
+                    "decode_seconds": finished[row].seconds,
+                    **watch.shares[row],
+                    "row_steps": finished[row].row_steps,
+                    "scored_texts": again[row] + stated[row] + len(continuations),
+                },
             )
             for row, prompt in enumerate(prompts)
         ]
