@@ -40,6 +40,22 @@ def higher_is_better(metric: str) -> bool:
     return MEASURES[metric.partition("_")[0]]
 
 
+def mean_verdict(scores: Sequence[float | None]) -> float:
+    """The mean of a judge's scores over the answers with a verdict; ``nan`` where there is none.
+
+    >>> mean_verdict([1.0, None, 0.5])
+    0.75
+    """
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def mean_verdict_stderr(scores: Sequence[float | None]) -> float:
+    """The standard error of `mean_verdict`; ``nan`` for fewer than two verdicts."""
+    known = [score for score in scores if score is not None]
+    return float(np.std(known, ddof=1) / np.sqrt(len(known))) if len(known) > 1 else float("nan")
+
+
 def aggregation(metric: str, task: str, seed: int) -> Callable[[Sequence[Pair]], float]:
     """The function that makes one number of a metric's per-example pairs.
 
@@ -58,11 +74,16 @@ def _value(measure: str, pairs: Sequence[Pair], *, metric: str, task: str) -> fl
     uncertainty, correct = _arrays(pairs)
     undefined = int(np.isnan(uncertainty).sum())
     if undefined and measure == "auroc":
-        log.warning("%s: %s leaves out %d of %d answers without a score", task, metric, undefined, len(pairs))
+        log.warning(
+            "%s: %s leaves out %d of %d answers without a score or a verdict", task, metric, undefined, len(pairs)
+        )
     value = float(getattr(functional, measure)(uncertainty, correct))
     if np.isnan(value):
         judged = set(correct[~np.isnan(uncertainty)].tolist())
-        why = {0: "no answer has a score", 1: f"all answers are {'correct' if judged == {1} else 'wrong'}"}
+        why = {
+            0: "no answer has a score and a verdict",
+            1: f"all answers are {'correct' if judged == {1} else 'wrong'}",
+        }
         log.warning("%s: %s is undefined: %s", task, metric, why.get(len(judged), "it has no value"))
     return value
 

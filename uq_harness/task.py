@@ -66,7 +66,8 @@ class UQTask(ConfigurableTask):
         metadata["judges"] = [judge.describe() for judge in self._judges.values()]
         settings["metadata"] = metadata
         self._seed = 0
-        self._directions = {"accuracy": True, "undefined_scores": False} | dict.fromkeys(self._judges, True)
+        self._directions = {"accuracy": True, "undefined_scores": False, "undefined_verdicts": False}
+        self._directions |= dict.fromkeys(self._judges, True)
         super().__init__(config=settings, **kwargs)
 
     # ------------------------------------------------------------------ data
@@ -162,9 +163,16 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             return {"bypass": None}
         uncertainty = record.get("uncertainty", {})
-        metrics: dict[str, Any] = {"accuracy": float(record["correct"]), record["judge"]: record["correctness"]}
+        judge, verdict = record["judge"], record["correctness"]
+        metrics: dict[str, Any] = {
+            "accuracy": float(record["correct"]),
+            "undefined_verdicts": int(verdict is None),
+            judge: verdict,
+            f"{judge}_stderr": verdict,
+        }
         for method, score in uncertainty.items():
-            for metric, pair in quality.metrics_of(method, score, record["correct"]).items():
+            known = score if verdict is not None else None  # nothing to rank where nobody knows whether it is right
+            for metric, pair in quality.metrics_of(method, known, record["correct"]).items():
                 metrics[metric] = pair
                 if not metric.endswith("_stderr"):
                     self._directions[metric] = quality.higher_is_better(metric)
@@ -177,7 +185,9 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             aggregations: dict[str, Callable[..., float]] = self._aggregation_list
             return aggregations
-        fixed = {"accuracy": mean, "undefined_scores": sum, **dict.fromkeys(self._judges, mean)}
+        fixed = {"accuracy": mean, "undefined_scores": sum, "undefined_verdicts": sum}
+        for judge in self._judges:
+            fixed |= {judge: quality.mean_verdict, f"{judge}_stderr": quality.mean_verdict_stderr}
         return _Aggregations(self.config.task, self._seed, fixed)
 
     def higher_is_better(self) -> dict[str, bool]:
@@ -195,11 +205,14 @@ def _refuse_typos(metadata: Mapping[str, Any]) -> None:
 
 
 def _filters(correctness: Any) -> list[dict[str, Any]]:
-    """lm_eval's filter chains for the judges that ``--metadata`` asks for; a chain bears its judge's name."""
+    """lm_eval's filter chains for the judges that ``--metadata`` asks for; a chain bears its judge's label or name."""
     specs = correctness if isinstance(correctness, list) else [correctness]
-    names = [build_judge(spec).name for spec in specs]
+    names = [build_judge(spec).key for spec in specs]
     if len(set(names)) < len(names) or not names:
-        raise UQHarnessError(f"correctness names the judges {names}: give at least one, and each once")
+        raise UQHarnessError(
+            f"correctness names the judges {names}: give at least one, and each once; two of one kind need a label: "
+            f'{{"name": "{names[0] if names else "llm_judge"}", "label": "second", ...}}'
+        )
     return [
         {"name": name, "filter": [{"function": "take_first"}, {"function": "uq_correctness", "judge": spec}]}
         for name, spec in zip(names, specs, strict=True)
