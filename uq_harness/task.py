@@ -9,7 +9,6 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 from lm_eval.api.instance import Instance
-from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from uq_harness import quality
@@ -163,16 +162,13 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             return {"bypass": None}
         uncertainty = record.get("uncertainty", {})
-        judge, verdict = record["judge"], record["correctness"]
-        metrics: dict[str, Any] = {
-            "accuracy": float(record["correct"]),
-            "undefined_verdicts": int(verdict is None),
-            judge: verdict,
-            f"{judge}_stderr": verdict,
-        }
+        correct: int | None = record["correct"]
+        metrics: dict[str, Any] = {"undefined_verdicts": int(correct is None)}
+        accuracy = None if correct is None else float(correct)
+        for metric, value in (("accuracy", accuracy), (record["judge"], record["correctness"])):
+            metrics |= {metric: value, f"{metric}_stderr": value}
         for method, score in uncertainty.items():
-            known = score if verdict is not None else None  # nothing to rank where nobody knows whether it is right
-            for metric, pair in quality.metrics_of(method, known, record["correct"]).items():
+            for metric, pair in quality.metrics_of(method, score, correct).items():
                 metrics[metric] = pair
                 if not metric.endswith("_stderr"):
                     self._directions[metric] = quality.higher_is_better(metric)
@@ -185,9 +181,9 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             aggregations: dict[str, Callable[..., float]] = self._aggregation_list
             return aggregations
-        fixed = {"accuracy": mean, "undefined_scores": sum, "undefined_verdicts": sum}
-        for judge in self._judges:
-            fixed |= {judge: quality.mean_verdict, f"{judge}_stderr": quality.mean_verdict_stderr}
+        fixed: dict[str, Callable[..., float]] = {"undefined_scores": sum, "undefined_verdicts": sum}
+        for metric in ("accuracy", *self._judges):
+            fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
         return _Aggregations(self.config.task, self._seed, fixed)
 
     def higher_is_better(self) -> dict[str, bool]:

@@ -160,9 +160,10 @@ def test_the_key_is_sent_and_shows_nowhere_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("MINE", "sk-secret")
-    with serving(lambda *_: fails(401, "the key sk-secret is wrong")) as server:
-        with pytest.raises(EndpointError, match=r"the key \[key\] is wrong.*check the key in MINE") as error:
-            client(server, api_key_env="MINE").ask("hello")
+    words = r"the key \[key\] is wrong.*check the key in MINE"
+    wrong = fails(401, "the key sk-secret is wrong")
+    with serving(lambda *_: wrong) as server, pytest.raises(EndpointError, match=words) as error:
+        client(server, api_key_env="MINE").ask("hello")
     assert server.keys == ["Bearer sk-secret"]
     assert "sk-secret" not in "".join(traceback.format_exception(error.value)) + caplog.text
     assert error.value.__context__ is None  # the client's own error holds the request

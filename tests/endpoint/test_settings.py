@@ -31,7 +31,9 @@ def test_bad_values_are_refused_with_the_allowed_ones(settings: dict, words: str
         Endpoint(**{"model": "m", "base_url": "http://localhost/v1", **settings})
 
 
-@pytest.mark.parametrize("url", ["http://me:secret@localhost/v1", "http://localhost/v1?key=secret", "http://h/v1#secret"])
+@pytest.mark.parametrize(
+    "url", ["http://me:secret@localhost/v1", "http://localhost/v1?key=secret", "http://h/v1#secret"]
+)
 def test_an_address_with_a_secret_is_refused_without_quoting_it(url: str) -> None:
     with pytest.raises(UQHarnessError, match="in the environment") as error:
         Endpoint("m", url)

@@ -15,7 +15,7 @@ from uq_harness.response import UQText, record_of
 
 @register_filter("uq_correctness")
 class CorrectnessFilter(Filter):
-    """Adds ``correctness`` (number, or None for no verdict) and ``correct`` (0 or 1) to the record of every answer.
+    """Adds ``correctness`` (number) and ``correct`` (0 or 1) to the record of every answer, None where no verdict is.
 
     Documents need the fields ``question`` and ``answers``.
 
@@ -38,7 +38,7 @@ class CorrectnessFilter(Filter):
                     **record_of(answer),
                     "judge": self._judge.key,
                     "correctness": None if math.isnan(score) else score,
-                    "correct": int(self._judge.correct(score)),
+                    "correct": None if math.isnan(score) else int(self._judge.correct(score)),
                 },
             )
             for answer, score in zip(answers, scores, strict=True)
