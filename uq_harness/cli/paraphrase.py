@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,6 @@ def make(
     source: Source, chat: dict[str, Any], output: Path | None, n: int, rounds: int, limit: int | None, as_json: bool
 ) -> int:
     """Makes the paraphrases; returns the exit status, 1 where some could not be had."""
-    logging.basicConfig(format="uq-harness: %(message)s")
     if output is None:
         raise UQHarnessError("give the file that the paraphrases shall be in with --output paraphrases.jsonl")
     endpoint = _endpoint(chat)
@@ -103,7 +101,6 @@ def validate(
     """Judges the paraphrases of a file and prints both shares beside the paper's."""
     from uq_harness.similarity import build_nli
 
-    logging.basicConfig(format="uq-harness: %(message)s")
     endpoint = _endpoint(chat) if chat["model"] is not None else None
     judge = build_nli(**{name: value for name, value in nli.items() if value is not None})
     replies = ReplyCache(cache) if endpoint is not None else None

@@ -9,7 +9,7 @@ import numpy as np
 from uq_harness import functional
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.rescore import Prefill, rescore
-from uq_harness.evidence import AnswersGivenAnswers, Conditionals, FloatArray, Sample
+from uq_harness.evidence import Conditionals, FloatArray, Sample
 
 Tokenise = Callable[[str], list[int]]
 
@@ -42,38 +42,36 @@ def mean_logprobs(
 
 def conditionals(
     anatomy: Anatomy,
-    need: AnswersGivenAnswers,
-    messages: Sequence[tuple[str, str]],
     samples: Sequence[Sequence[Sample]],
-    encode_message: Tokenise,
+    stating: Sequence[Tokenise],
     tokenise: Tokenise,
     *,
+    threshold: float,
     pad_id: int,
 ) -> list[Conditionals]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
     Args:
         anatomy: The model.
-        need: How answers are merged and stated.
-        messages: For each question the bare question and the task's own message.
         samples: For each question the sampled answers.
-        encode_message: Token ids of the whole prompt for a user's message, chat template included.
+        stating: For each question, the token ids of the whole prompt that states an answer.
         tokenise: Token ids of a text, without special tokens.
+        threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
     """
     merged = [
-        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], need.threshold)
+        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], threshold)
         for drawn in samples
     ]
     stated: list[list[int]] = []
     rows: list[int] = []
     continuations: list[list[int]] = []
-    for (question, message), (answers, _) in zip(messages, merged, strict=True):
+    for state, (answers, _) in zip(stating, merged, strict=True):
         if len(answers) > 1:  # one answer alone tells nothing
             for answer in answers:
                 rows += [len(stated)] * len(answers)
                 continuations += [tokenise(other) for other in answers]
-                stated.append(encode_message(need.prompt(question, answer, message)))
+                stated.append(state(answer))
     scores = iter(_sums(anatomy, stated, rows, continuations, pad_id))
     return [
         Conditionals(
