@@ -14,7 +14,7 @@ from uq_harness.answering._record import record
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
 from uq_harness.memory import in_shrinking_batches
-from uq_harness.methods import Method
+from uq_harness.methods import Method, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
 
@@ -35,8 +35,8 @@ class Answerer:
         mixed_precision: The type of mixed precision; ``None`` for none.
 
     Raises:
-        UQHarnessError: The architecture is not understood, an option does not fit the model, or an auxiliary model
-            cannot be had.
+        UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
+            understood, an option does not fit the model, or an auxiliary model cannot be had.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Answerer:
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
     ) -> None:
+        encoder.check_model(model)
         needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
         self._methods, self._encoder = tuple(methods), encoder
         self._device, self._mixed_precision = device, mixed_precision
@@ -99,7 +100,7 @@ class Answerer:
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
-        return {method.name: method.score(evidence) for method in self._methods}
+        return scores(self._methods, evidence)
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """What the sample log says about one answer; numbers that are undefined become ``None``."""

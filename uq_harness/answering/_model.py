@@ -22,7 +22,6 @@ from uq_harness.answering._record import record
 from uq_harness.engine import SemanticToken
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
-from uq_harness.identity import ModelIdentity, template_fingerprint, weights_fingerprint
 from uq_harness.methods import build_methods, settings
 
 
@@ -120,7 +119,6 @@ class UncertaintyModel:
             raise unknown_option(next(iter(options)), _KNOWN)
         semantic_token = SemanticToken.parse(sp_token)
         length = resolve_max_length(model.config, tokenizer) if max_length is None else max_length
-        semantic_token.check(_identity(model, tokenizer, chat_template_args or {}))
         _check_count("batch_size", batch_size)
         _check_count("max_new_tokens", max_new_tokens, below=length)
         self._tokenizer, self._batch_size = tokenizer, batch_size
@@ -221,17 +219,6 @@ def _check_model(model: Any, tokenizer: Any) -> None:
         raise UQHarnessError(f"{type(model).__name__} is no decoder-only model, which uncertainty scores need")
     if model.training:
         raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
-
-
-def _identity(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template_arguments: Mapping[str, Any]
-) -> ModelIdentity:
-    return ModelIdentity(
-        name=model.name_or_path,
-        dtype=str(model.dtype),
-        weights=weights_fingerprint(model),
-        template=template_fingerprint(tokenizer.chat_template, template_arguments),
-    )
 
 
 def _check_count(name: str, value: Any, below: int | None = None) -> None:

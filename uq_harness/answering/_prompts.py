@@ -10,11 +10,12 @@ from typing import Any
 
 from jinja2 import TemplateError
 from lm_eval.models.utils import has_bos_prefix
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.engine import Prompt, SemanticToken
 from uq_harness.engine.semantic_token import ChatTail, anchor_of
 from uq_harness.errors import UQHarnessError
+from uq_harness.identity import ModelIdentity
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,14 @@ class PromptEncoder:
             prompt.question,
         )
         return replace(prompt, token_ids=prompt.token_ids[-room:])
+
+    def check_model(self, model: PreTrainedModel) -> None:
+        """Refuses a semantic-preserving token that was recommended for another model or chat template.
+
+        Raises:
+            UQHarnessError: It was.
+        """
+        self._semantic_token.check(ModelIdentity.of(model, self._tokenizer, self._chat_template_args))
 
     @property
     def chat_tail(self) -> ChatTail | None:

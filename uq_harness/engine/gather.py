@@ -173,22 +173,29 @@ class Gatherer:
             UQHarnessError: See `check`.
         """
         self.check(prompts)
-        watch = Stopwatch()
-        with watch.stage("decode"):
+        watch = Stopwatch(len(prompts))
+        with watch.stage("decode") as divide:
             decoded = self._decode(prompts, ending)
             answers, scored = self._answers(decoded, ending)
             sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
             states = [self._stacked(drawn) for drawn in decoded.samples]
-        row_steps = decoded.row_steps / len(prompts)
-        with watch.stage("gradients"):
+            row_steps = [decoded.row_steps / len(prompts)] * len(prompts)
+            divide(row_steps)
+        with watch.stage("gradients") as divide:
             found = self._take(self._gradients, decoded, scored, prompts) if self._heads or self._spans else []
-        with watch.stage("scoring"):
+            divide([len(tokens) for tokens in scored])
+        with watch.stage("scoring") as divide:
             rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
-            del decoded  # its caches would only be in the way of the scorers
+            again = [sum(len({s.text for s in one[need.samples]}) for need in self._rescored) for one in sets]
+            divide(again)
+        del decoded  # its caches would only be in the way of the scorers
+        with watch.stage("scoring") as divide:
             conditional = {need: self._condition(need, prompts, sets) for need in self._conditionals}
+            stated = [sum(one[row].texts_scored for one in conditional.values()) for row in range(len(prompts))]
+            divide(stated)
+        with watch.stage("scoring"):
             pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
             continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
-        costs = watch.shares([1.0] * len(prompts))
         return [
             Evidence(
                 question=prompt.question,
@@ -208,7 +215,11 @@ class Gatherer:
                 states=states[row],
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
-                cost={**costs[row], "row_steps": row_steps},
+                cost={
+                    **watch.shares[row],
+                    "row_steps": row_steps[row],
+                    "scored_texts": again[row] + stated[row] + len(continuations),
+                },
             )
             for row, prompt in enumerate(prompts)
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from uq_harness.demo import MODEL_DIR
 from uq_harness.engine import Ending, Prompt, SemanticToken
 from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError
-from uq_harness.identity import ModelIdentity, template_fingerprint, weights_fingerprint
+from uq_harness.identity import ModelIdentity
 from uq_harness.methods import build_methods, settings
 from uq_harness.models._cache_stamp import check_stamp
 from uq_harness.request import QuestionInstance
@@ -108,8 +109,8 @@ class UQHFLM(HFLM):
         self._take_rank_from_launcher()
         if self.batch_size != "auto" and int(self.batch_size) < 1:
             raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")
-        self._configuration |= {"dtype": str(self.model.dtype), "weights": weights_fingerprint(self.model)}
-        self._sp_token.check(self.identity)
+        self._identity = ModelIdentity.of(self.model, self.tokenizer, self.chat_template_args)
+        self._configuration |= {"dtype": self._identity.dtype, "weights": self._identity.weights}
         self._encoder = PromptEncoder(
             self.tokenizer,
             self._sp_token,
@@ -139,12 +140,7 @@ class UQHFLM(HFLM):
     @property
     def identity(self) -> ModelIdentity:
         """What this model is known by, with the chat template that its tokenizer has."""
-        return ModelIdentity(
-            name=self._configuration["pretrained"],
-            dtype=self._configuration["dtype"],
-            weights=self._configuration["weights"],
-            template=template_fingerprint(self.tokenizer.chat_template, self.chat_template_args or {}),
-        )
+        return replace(self._identity, name=self._configuration["pretrained"])
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
