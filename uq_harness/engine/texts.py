@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from uq_harness import functional
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.rescore import Prefill, rescore
+from uq_harness.engine.prefill import Prefill
+from uq_harness.engine.rescore import ROWS, rescore
 from uq_harness.evidence import Conditionals, FloatArray, Sample
 
 Tokenise = Callable[[str], list[int]]
@@ -88,7 +89,28 @@ def conditionals(
 def _sums(
     anatomy: Anatomy, prompts: list[list[int]], rows: list[int], continuations: list[list[int]], pad_id: int
 ) -> list[float]:
-    if not prompts:
-        return []
-    prefill = Prefill.read(anatomy, prompts, pad_id)
-    return [float(score.sum()) for score in rescore(anatomy, prefill, rows, continuations, pad_id=pad_id)]
+    """Log-likelihood of each continuation of the prompt at ``rows``."""
+    following: list[list[int]] = [[] for _ in prompts]
+    for i, row in enumerate(rows):
+        following[row].append(i)
+    sums = [0.0] * len(continuations)
+    for part in _parts(prompts, following):
+        prefill = Prefill.read(anatomy, [prompts[row] for row in part], pad_id)
+        numbers = [i for row in part for i in following[row]]
+        places = [place for place, row in enumerate(part) for _ in following[row]]
+        scores = rescore(anatomy, prefill, places, [continuations[i] for i in numbers], pad_id=pad_id)
+        for i, score in zip(numbers, scores, strict=True):
+            sums[i] = float(score.sum())
+    return sums
+
+
+def _parts(prompts: list[list[int]], following: list[list[int]]) -> Iterator[list[int]]:
+    """Prompts of like length, so many that what follows them goes through the model at once."""
+    part: list[int] = []
+    for row in sorted(range(len(prompts)), key=lambda row: -len(prompts[row])):
+        if part and sum(len(following[one]) for one in (*part, row)) > ROWS:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
