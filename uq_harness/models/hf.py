@@ -133,7 +133,10 @@ class UQHFLM(HFLM):
             device=self.device,
             mixed_precision=self.mixed_precision_dtype,
         )
-        self._configuration |= self._answerer.describe()
+        self._configuration |= {
+            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
+            for role, auxiliary in self._answerer.describe().items()
+        }
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
 
