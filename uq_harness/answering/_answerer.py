@@ -34,6 +34,8 @@ class Answerer:
         seed: Seed of all samples.
         device: Where the model takes its input.
         mixed_precision: The type of mixed precision; ``None`` for none.
+        batch_invariant: Whether prompts go through the model one at a time, whatever the batch size, so that no answer
+            depends on it even in 16-bit types.
 
     Raises:
         UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
@@ -54,10 +56,11 @@ class Answerer:
         seed: int,
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
+        batch_invariant: bool = False,
     ) -> None:
         encoder.check_model(model)
         needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
-        self._methods, self._encoder = tuple(methods), encoder
+        self._methods, self._encoder, self._batch_invariant = tuple(methods), encoder, batch_invariant
         self._device, self._mixed_precision = device, mixed_precision
         self._gatherer = Gatherer(
             model,
@@ -96,7 +99,8 @@ class Answerer:
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
-        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, batch_size):
+        size = 1 if self._batch_invariant else batch_size
+        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, size):
             yield from zip(rows, evidence, strict=True)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
