@@ -7,5 +7,6 @@ here; lm_eval's requests and caches stay in `uq_harness.models`.
 from uq_harness.answering._answerer import Answerer
 from uq_harness.answering._ending import ending
 from uq_harness.answering._prompts import PromptEncoder, PromptText
+from uq_harness.answering._recorder import Recorder
 
-__all__ = ["Answerer", "PromptEncoder", "PromptText", "ending"]
+__all__ = ["Answerer", "PromptEncoder", "PromptText", "Recorder", "ending"]

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering._prompts import PromptEncoder, PromptText
+from uq_harness.answering._recorder import Recorder
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
 from uq_harness.memory import in_shrinking_batches
@@ -24,7 +25,7 @@ class Answerer:
     Args:
         model: The model, in evaluation mode.
         tokenizer: Its tokenizer, with a token for padding.
-        methods: The methods; what they need is gathered, and nothing else.
+        methods: The methods; what they and the recorders need is gathered, and nothing else.
         encoder: Makes tokens of prompts.
         nli: The NLI service; it is loaded only if a method needs it.
         similarity: The similarity service; likewise.
@@ -32,6 +33,7 @@ class Answerer:
         seed: Seed of all samples.
         device: Where the model takes its input.
         mixed_precision: The type of mixed precision; ``None`` for none.
+        recorders: What they add stands in the records.
 
     Raises:
         UQHarnessError: The architecture is not understood, an option does not fit the model, or an auxiliary model
@@ -51,9 +53,10 @@ class Answerer:
         seed: int,
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
-        needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
-        self._methods, self._encoder = tuple(methods), encoder
+        needs = list(dict.fromkeys(need for one in (*methods, *recorders) for need in one.needs()))
+        self._methods, self._recorders, self._encoder = tuple(methods), tuple(recorders), encoder
         self._device, self._mixed_precision = device, mixed_precision
         self._gatherer = Gatherer(
             model,
@@ -89,9 +92,11 @@ class Answerer:
             The position of each prompt, with the evidence about its answer as soon as it is there.
 
         Raises:
-            UQHarnessError: A prompt and its answer do not fit into the context.
+            UQHarnessError: A prompt and its answer do not fit into the context, or a prompt is too short for what is
+                needed.
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
+        self._gatherer.check(fitted)
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
         for rows, evidence in in_shrinking_batches(partial(self._gather, fitted, ending), longest_first, batch_size):
             yield from zip(rows, evidence, strict=True)
@@ -112,6 +117,7 @@ class Answerer:
             "token_logprobs": [_number(value) for value in answer.logprobs.tolist()],
             "token_entropies": [_number(value) for value in answer.entropies.tolist()],
             "cost": dict(evidence.cost),
+            **{name: value for one in self._recorders for name, value in one.record(evidence).items()},
         }
 
     def describe(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 from tqdm import tqdm
 
 from uq_harness import __version__
-from uq_harness.answering import Answerer, PromptEncoder, PromptText, ending
+from uq_harness.answering import Answerer, PromptEncoder, PromptText, Recorder, ending
 from uq_harness.demo import MODEL_DIR
 from uq_harness.engine import Ending, Prompt, SemanticToken
 from uq_harness.errors import UQHarnessError, one_of
@@ -121,10 +121,15 @@ class UQHFLM(HFLM):
             seed=self._seed,
             device=self.device,
             mixed_precision=self.mixed_precision_dtype,
+            recorders=self._recorders(),
         )
         self._configuration |= self._answerer.describe()
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
+
+    def _recorders(self) -> Sequence[Recorder]:
+        """What adds to the answers' records; asked for when model and tokenizer are loaded."""
+        return ()
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
