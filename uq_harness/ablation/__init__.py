@@ -7,7 +7,7 @@ be written and read, so that scoring again needs no model.
 from uq_harness.ablation._analysis import Ablation, Choices, analyse
 from uq_harness.ablation._comparison import Compared, Quality, States, compare
 from uq_harness.ablation._evidence import AblationEvidence
-from uq_harness.ablation._preservation import Preservation, check_sps, check_sps_of_run
+from uq_harness.ablation._preservation import Preservation, check_sps
 from uq_harness.ablation._variants import Variant, check_spans, hybridgrad_variants, numbers, semgrad_variants
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "analyse",
     "check_spans",
     "check_sps",
-    "check_sps_of_run",
     "compare",
     "hybridgrad_variants",
     "numbers",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -87,9 +87,9 @@ def check_sps(sps: SpsResult, model: ModelIdentity, n_blocks: int, n_positions: 
             f"is {model.name} ({model.dtype}, weights {model.weights}): run `uq-harness sps` on this model"
         )
     if then.template != model.template:
-        made, now = (one.template or "no chat template" for one in (then, model))
+        made, now = (_template(one) for one in (then, model))
         raise UQHarnessError(
-            f"the SPS file was made with the chat template {made}, and the answers with {now}: run `uq-harness sps` "
+            f"the SPS file was made with {made}, and the answers with {now}: run `uq-harness sps` "
             "with the same template, and the ablation with --apply_chat_template if there is one"
         )
     missing = [layer for layer in range(n_blocks) if layer not in sps.layers]
@@ -102,10 +102,8 @@ def check_sps(sps: SpsResult, model: ModelIdentity, n_blocks: int, n_positions: 
         )
 
 
-def check_sps_of_run(sps: SpsResult, model: ModelIdentity, n_blocks: int, n_positions: int) -> None:
-    """The same before the first answer, when it is not known yet whether prompts will go through the template."""
-    template = sps.model.template if sps.model.template is None else model.template
-    check_sps(sps, replace(model, template=template), n_blocks, n_positions)
+def _template(model: ModelIdentity) -> str:
+    return "no chat template" if model.template is None else f"the chat template {model.template}"
 
 
 def _scores_for(sps: SpsResult, task: str) -> tuple[str, FloatArray]:

@@ -16,6 +16,7 @@ from uq_harness import register
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation._model import FIELD, AblationLM, GradientSizes
 from uq_harness.errors import UQHarnessError
+from uq_harness.identity import ModelIdentity
 from uq_harness.plugin import MODEL
 
 # lm_eval's arguments that would do nothing here.
@@ -23,7 +24,7 @@ _UNUSED = ("wandb_args", "wandb_config_args", "trackio_args", "hf_hub_log_args",
 
 
 def generate(
-    arguments: Sequence[str], output: Path, positions: int | None, check: Callable[[AblationLM], None]
+    arguments: Sequence[str], output: Path, positions: int | None, check: Callable[[AblationLM, ModelIdentity], None]
 ) -> tuple[AblationEvidence, ...] | None:
     """Runs lm_eval on uncertainty tasks and takes the sizes of all gradients along.
 
@@ -34,7 +35,8 @@ def generate(
         arguments: lm_eval's command-line arguments.
         output: Folder for what is written.
         positions: How many of the prompt's last tokens are covered; see `AblationLM`.
-        check: Called with the loaded model before the first answer; raises where something does not fit it.
+        check: Called before the first answer with the loaded model, and with what it is known by (no template where
+            none is applied); raises where something does not fit it.
 
     Returns:
         The evidence, one a task and judge; ``None`` in every process but the first.
@@ -55,7 +57,7 @@ def generate(
     _check_tasks(loaded["tasks"])
     hardware = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
     lm = AblationLM(positions=positions, **config.model_args, **hardware)
-    check(lm)
+    check(lm, lm.identity if config.apply_chat_template else replace(lm.identity, template=None))
     tracker = EvaluationTracker(output_path=str(output))
     results = simple_evaluate(
         model=lm,

@@ -16,12 +16,13 @@ from uq_harness.ablation import (
     Choices,
     analyse,
     check_spans,
-    check_sps_of_run,
+    check_sps,
     numbers,
 )
 from uq_harness.ablation import _layout as layout
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
+from uq_harness.identity import ModelIdentity
 from uq_harness.plots import new_figure
 from uq_harness.sps import SpsResult
 
@@ -81,10 +82,10 @@ def _generate(
     if positions is None and scores:
         positions = len(scores[0].positions)
 
-    def check(lm: AblationLM) -> None:
+    def check(lm: AblationLM, model: ModelIdentity) -> None:
         check_spans(choices.spans, lm.n_blocks)
         for one in scores:
-            check_sps_of_run(one, lm.identity, lm.n_blocks, lm.n_positions)
+            check_sps(one, model, lm.n_blocks, lm.n_positions)
 
     found = generate(arguments, output, positions, check)
     return [] if found is None else list(found)
