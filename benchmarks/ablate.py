@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from uq_harness.ablation._model import AblationLM
+from uq_harness.ablation.model import AblationLM
 from uq_harness.demo import QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.models import UQHFLM
@@ -65,7 +65,9 @@ def _request(lm: UQHFLM, number: int, question: str) -> QuestionInstance:
     message = TASK_PROMPT.format(question)
     prompt = lm.apply_chat_template([{"role": "user", "content": message}])
     metadata = ("benchmark", number, 1)
-    return QuestionInstance("generate_until", {}, (prompt, dict(GREEDY)), 0, metadata, question=question, message=message)
+    return QuestionInstance(
+        "generate_until", {}, (prompt, dict(GREEDY)), 0, metadata, question=question, message=message
+    )
 
 
 def _seconds(lm: UQHFLM, batch: list[QuestionInstance]) -> float:

@@ -81,7 +81,7 @@ def test_states_are_semgrad_with_one_layer_and_one_token() -> None:
     for layer in range(BLOCKS):
         spans = semgrad_variants(COLUMNS, [f"{layer}-{layer}"])
         (single,) = [variant for variant in spans if variant.label == f"layers {layer}-{layer}"]
-        at = {position: single.method for position in range(-COLUMNS, 0)}
+        at = dict.fromkeys(range(-COLUMNS, 0), single.method)
         for position, method in at.items():
             rows = [method.score(found.of_answer(row, method.needs(), position)) for row in range(60)]
             expected = Quality.of(np.array(rows), found.correct)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.ablation.made_up import evidence, sps
 from uq_harness.ablation import Choices, analyse
-from uq_harness.ablation._figures import draw
+from uq_harness.ablation.figures import draw
 
 pytest.importorskip("matplotlib")
 

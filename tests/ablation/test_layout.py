@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from tests.ablation.made_up import evidence, positions, sps
-from uq_harness.ablation import Choices, analyse
-from uq_harness.ablation import _layout as layout
+from uq_harness.ablation import Choices, analyse, layout
 
 
 def row(markdown: str, label: str) -> list[str]:

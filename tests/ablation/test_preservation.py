@@ -91,7 +91,9 @@ class TestFilesThatDoNotBelong:
 
     @pytest.mark.parametrize("template", ["another", None])
     def test_another_template(self, template: str | None) -> None:
-        with pytest.raises(UQHarnessError, match=r"chat template fedcba98, and the answers with (the chat template another|no chat)"):
+        with pytest.raises(
+            UQHarnessError, match=r"made with the chat template fedcba98, and the answers with (the|no) "
+        ):
             check_sps(sps(), replace(MODEL, template=template), BLOCKS, COLUMNS)
 
     def test_too_few_positions(self) -> None:
@@ -103,5 +105,5 @@ class TestFilesThatDoNotBelong:
             check_sps(sps(np.ones((3, COLUMNS))), MODEL, BLOCKS, COLUMNS)
 
     def test_none_where_there_is_a_template(self) -> None:
-        with pytest.raises(UQHarnessError, match=r"made with no chat template, and the answers with the chat template fedcba98"):
+        with pytest.raises(UQHarnessError, match=r"made with no chat template, and .* with the chat template fedcba98"):
             check_sps(sps(model=replace(MODEL, template=None)), MODEL, BLOCKS, COLUMNS)

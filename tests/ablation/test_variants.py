@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import SHARED, requires_shared
 from uq_harness.ablation import AblationEvidence, Variant, check_spans, hybridgrad_variants, numbers, semgrad_variants
-from uq_harness.ablation._model import FIELD, AblationLM
+from uq_harness.ablation.model import FIELD, AblationLM
 from uq_harness.demo import QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.errors import UQHarnessError

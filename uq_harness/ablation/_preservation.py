@@ -83,8 +83,8 @@ def check_sps(sps: SpsResult, model: ModelIdentity, n_blocks: int, n_positions: 
     then = sps.model
     if then.weights != model.weights:
         raise UQHarnessError(
-            f"the SPS file was made for another model: {then.name} ({then.dtype}, weights {then.weights}), and this one "
-            f"is {model.name} ({model.dtype}, weights {model.weights}): run `uq-harness sps` on this model"
+            f"the SPS file was made for another model: {then.name} ({then.dtype}, weights {then.weights}), and this "
+            f"one is {model.name} ({model.dtype}, weights {model.weights}): run `uq-harness sps` on this model"
         )
     if then.template != model.template:
         made, now = (_template(one) for one in (then, model))

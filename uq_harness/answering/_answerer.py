@@ -55,7 +55,8 @@ class Answerer:
         mixed_precision: torch.dtype | None = None,
         recorders: Sequence[Recorder] = (),
     ) -> None:
-        needs = list(dict.fromkeys(need for one in (*methods, *recorders) for need in one.needs()))
+        wanted = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
+        needs = list(dict.fromkeys(need for needs in wanted for need in needs))
         self._methods, self._recorders, self._encoder = tuple(methods), tuple(recorders), encoder
         self._device, self._mixed_precision = device, mixed_precision
         self._gatherer = Gatherer(

@@ -113,6 +113,11 @@ class PromptEncoder:
         )
         return replace(prompt, token_ids=prompt.token_ids[-room:])
 
+    @property
+    def chat_tail(self) -> ChatTail | None:
+        """What the chat template puts behind the user's text; ``None`` where there is no template."""
+        return self._tail
+
     @cached_property
     def _tail(self) -> ChatTail | None:
         """What the chat template puts behind the user's text; ``None`` where there is no template."""

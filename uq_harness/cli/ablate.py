@@ -11,15 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from uq_harness.ablation import (
+    CAUTION,
     Ablation,
     AblationEvidence,
     Choices,
     analyse,
     check_spans,
     check_sps,
+    layout,
     numbers,
 )
-from uq_harness.ablation import _layout as layout
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
 from uq_harness.identity import ModelIdentity
@@ -75,7 +76,8 @@ def _read(files: Sequence[Path], arguments: Sequence[str], positions: int | None
 def _generate(
     arguments: Sequence[str], output: Path, positions: int | None, choices: Choices, scores: Sequence[SpsResult]
 ) -> list[AblationEvidence]:
-    from uq_harness.ablation._run import AblationLM, generate
+    from uq_harness.ablation.model import AblationLM
+    from uq_harness.ablation.passes import generate
 
     if len(scores) > 1:
         raise UQHarnessError(f"--sps is given {len(scores)} times, but one model is run: give its file only")
@@ -116,7 +118,7 @@ def _write(ablations: Sequence[Ablation], output: Path, figures: bool) -> list[P
     tables[1].write_text(layout.to_markdown(ablations), encoding="utf-8")
     if not figures:
         return list(tables)
-    from uq_harness.ablation._figures import draw
+    from uq_harness.ablation.figures import draw
 
     pictures = [
         file
@@ -150,7 +152,7 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
             line = layout.preservation_line(ablation.preservation)
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if any(ablation.preservation is not None for ablation in ablations):
-        console.print(layout.CAUTION, markup=False, highlight=False)
+        console.print(CAUTION, markup=False, highlight=False)
     console.print("Written: " + ", ".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
 
 

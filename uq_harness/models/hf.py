@@ -18,9 +18,11 @@ from uq_harness import __version__
 from uq_harness.answering import Answerer, PromptEncoder, PromptText, Recorder, ending
 from uq_harness.demo import MODEL_DIR
 from uq_harness.engine import Ending, Prompt, SemanticToken
+from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.identity import ModelIdentity, template_fingerprint, weights_fingerprint
 from uq_harness.methods import all_options, build_methods, settings
-from uq_harness.models._cache_stamp import check_stamp, fingerprint
+from uq_harness.models._cache_stamp import check_stamp
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
 from uq_harness.similarity import build_nli, build_similarity
@@ -53,8 +55,8 @@ class UQHFLM(HFLM):
     Args:
         pretrained: The model; ``demo`` means the small model that comes with the package.
         methods: Method names joined by ``+``, or ``default``, ``sampling_free``, ``sampling``, ``all``.
-        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, or a position from
-            the prompt's end such as ``-3``.
+        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, a position from the
+            prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
         seed: Seed of the sampled answers; by default the one that lm_eval's ``--seed`` gives torch. A question's
             samples depend on it and on the prompt, not on what shares the batch.
         **kwargs: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
@@ -100,8 +102,9 @@ class UQHFLM(HFLM):
         self._take_rank_from_launcher()
         if self.batch_size != "auto" and int(self.batch_size) < 1:
             raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")
-        self._configuration |= {"dtype": str(self.model.dtype), "weights": fingerprint(self.model)}
-        encoder = PromptEncoder(
+        self._configuration |= {"dtype": str(self.model.dtype), "weights": weights_fingerprint(self.model)}
+        self._sp_token.check(self.identity)
+        self._encoder = PromptEncoder(
             self.tokenizer,
             self._sp_token,
             max_length=self.max_length,
@@ -114,7 +117,7 @@ class UQHFLM(HFLM):
             self.model,
             self.tokenizer,
             self._methods,
-            encoder,
+            self._encoder,
             nli,
             similarity,
             max_length=self.max_length,
@@ -130,6 +133,16 @@ class UQHFLM(HFLM):
     def _recorders(self) -> Sequence[Recorder]:
         """What adds to the answers' records; asked for when model and tokenizer are loaded."""
         return ()
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What this model is known by, with the chat template that its tokenizer has."""
+        return ModelIdentity(
+            name=self._configuration["pretrained"],
+            dtype=self._configuration["dtype"],
+            weights=self._configuration["weights"],
+            template=template_fingerprint(self.tokenizer.chat_template, self.chat_template_args or {}),
+        )
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
@@ -153,7 +166,7 @@ class UQHFLM(HFLM):
         """What lm_eval knows of the model, and the methods with all their options."""
         uncertainty = {
             "methods": [method.name for method in self._methods],
-            "sp_token": str(self._sp_token),
+            **self._sp_token.describe(),
             **self._answerer.describe(),
         }
         return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
@@ -212,6 +225,20 @@ class UQHFLM(HFLM):
         return self._answerer.encode(
             [PromptText(request.args[0], request.question, request.message) for request in requests]
         )
+
+    @property
+    def chat_tail(self) -> ChatTail | None:
+        """What the chat template puts behind the user's text; ``None`` where there is no template."""
+        return self._encoder.chat_tail
+
+    def prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
+        """Tokenised prompts as they are answered: without their beginning where an answer would not fit in.
+
+        Raises:
+            UQHarnessError: A prompt leaves no room for an answer.
+        """
+        limits = [self._ending(request.args[1]).max_new_tokens for request in requests]
+        return [self._encoder.fit(prompt, limit) for prompt, limit in zip(self._prompts(requests), limits, strict=True)]
 
     def _ending(self, gen_kwargs: Mapping[str, Any]) -> Ending:
         """How answers end, from a task's generation arguments.

@@ -20,9 +20,11 @@ from uq_harness.evidence import FloatArray
 from uq_harness.sps.heat_map import token_label
 
 NOTE = (
-    "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default, after Holm's "
-    "correction for all variants of the column."
+    "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default, after "
+    "Holm's correction for all variants on the same answers."
 )
+
+BEST = "SemGrad at one layer and one token; the best of them, which flatters them:"
 
 
 def to_json(ablations: Sequence[Ablation]) -> dict[str, Any]:
@@ -169,10 +171,14 @@ def best_states(ablation: Ablation, count: int = 3) -> list[str]:
 def preservation_line(found: Preservation) -> str:
     """The correlation in one sentence."""
     return (
-        f"Spearman's ρ between a state's AUROC and its Semantic Preservation Score ({found.source}): {found.rho:.3f} over "
-        f"{found.states} states; 95% interval [{found.bootstrap[0]:.3f}, {found.bootstrap[1]:.3f}] by bootstrap over "
-        f"token positions, [{found.fisher[0]:.3f}, {found.fisher[1]:.3f}] by Fisher's transformation."
+        f"Spearman's ρ between a state's AUROC and its Semantic Preservation Score ({found.source}): {found.rho:.3f} "
+        f"over {found.states} states; 95% interval {_interval(found.bootstrap)} by bootstrap over token positions, "
+        f"{_interval(found.fisher)} by Fisher's transformation."
     )
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return f"[{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
 def to_markdown(ablations: Sequence[Ablation]) -> str:
@@ -185,7 +191,13 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
         betas, rows = hybridgrad_rows(ablation)
         lines += ["", f"## HybridGrad on {_safe(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
         lines += ["", "The default is β = 1, γ = 1. " + NOTE]
-    lines += ["", "## Single states", "", "SemGrad at one layer and one token; the best of them, not corrected for choice:", ""]
+    lines += [
+        "",
+        "## Single states",
+        "",
+        BEST,
+        "",
+    ]
     for head, ablation in zip(heads, ablations, strict=True):
         lines.append(f"- {_safe(head)}: {'; '.join(best_states(ablation)) or 'undefined'}")
         if ablation.preservation is not None:

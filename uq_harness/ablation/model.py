@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from uq_harness.answering import Recorder
+from uq_harness.answering import PromptText, Recorder
 from uq_harness.engine import Prompt
+from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.semantic_token import anchor_of
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence, FloatArray, HeadGradient, LayerSpan, Need, StateGradientMap
 from uq_harness.methods import select_methods
 from uq_harness.models import UQHFLM
 from uq_harness.request import QuestionInstance
-from uq_harness.sps import USER_TOKENS
+from uq_harness.sps import USER_TOKENS, Position, commonest_tokens
 
 # The field of an answer's record.
 FIELD = "gradient_sizes"
@@ -98,6 +100,19 @@ class AblationLM(UQHFLM):
             return self._wanted
         closing = self.chat_tail.closing if self.chat_tail is not None else ""
         return len(self.tokenizer(closing, add_special_tokens=False)["input_ids"]) + USER_TOKENS
+
+    @cached_property
+    def n_blocks(self) -> int:
+        """Number of the model's blocks."""
+        return Anatomy.of(self.model).n_blocks
+
+    def describe_prompts(self, texts: Sequence[str]) -> tuple[bool, tuple[Position, ...]]:
+        """Whether prompts go through the chat template, and the tokens at the positions that are covered."""
+        through_template = anchor_of(texts[0], self.chat_tail) is not None
+        prompts = self._answerer.encode([PromptText(text, "", "") for text in texts])
+        last = np.array([list(prompt.token_ids)[-self.n_positions :] for prompt in prompts])
+        tokens = commonest_tokens(last, lambda token: str(self.tok_decode([token], skip_special_tokens=False)))
+        return through_template, tuple(tokens)
 
     def _recorders(self) -> Sequence[Recorder]:
         return (SizesRecorder(tuple(range(-self.n_positions, 0))),)

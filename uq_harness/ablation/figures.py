@@ -27,9 +27,7 @@ def draw(ablation: Ablation, path: Path) -> list[Path]:
         UQHarnessError: matplotlib is not installed.
     """
     pictures = {"hybridgrad": _hybridgrad(ablation), "states": _states(ablation)}
-    return [
-        file for name, figure in pictures.items() for file in save(figure, path.with_name(f"{path.name}_{name}"))
-    ]
+    return [file for name, figure in pictures.items() for file in save(figure, path.with_name(f"{path.name}_{name}"))]
 
 
 def _hybridgrad(ablation: Ablation) -> Any:
@@ -55,11 +53,11 @@ def _entropies(ablation: Ablation, axes: Any) -> None:
 
 
 def _temperatures(ablation: Ablation, axes: Any) -> None:
-    options = [one.variant.options for one in ablation.hybridgrad]
-    areas = {(one["hybrid_beta"], one["hybrid_gamma"]): c.quality.auroc for one, c in zip(options, ablation.hybridgrad, strict=True)}
+    areas = {tuple(one.variant.options.values()): one.quality.auroc for one in ablation.hybridgrad}
     for gamma in sorted({gamma for _, gamma in areas}):
         betas = sorted(beta for beta, factor in areas if factor == gamma)
-        axes.plot(betas, [areas[beta, gamma] for beta in betas], marker="o", markersize=4, label=f"HybridGrad, γ = {gamma:g}")
+        label = f"HybridGrad, γ = {gamma:g}"
+        axes.plot(betas, [areas[beta, gamma] for beta in betas], marker="o", markersize=4, label=label)
     for name, colour in (("semgrad", "0.25"), ("paragrad", "0.6")):
         title = {"semgrad": "SemGrad", "paragrad": "ParaGrad"}[name]
         axes.axhline(ablation.methods[name].auroc, color=colour, linestyle="--", linewidth=1.2, label=title)

@@ -14,7 +14,7 @@ import numpy as np
 
 from uq_harness import register
 from uq_harness.ablation._evidence import AblationEvidence
-from uq_harness.ablation._model import FIELD, AblationLM, GradientSizes
+from uq_harness.ablation.model import FIELD, AblationLM, GradientSizes
 from uq_harness.errors import UQHarnessError
 from uq_harness.identity import ModelIdentity
 from uq_harness.plugin import MODEL
