@@ -137,7 +137,7 @@ class AblationEvidence:
         if not path.is_file():
             raise UQHarnessError(f"evidence file {str(path)!r} does not exist: give the .npz that an ablation writes")
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
                 about = json.loads(str(content["about"]))
                 if about[FORMAT_KEY] != FORMAT:
                     raise KeyError(FORMAT_KEY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +55,7 @@ class Preservation:
         source, scores = _scores_for(sps, evidence.task)
         rows = [sps.layers.index(layer) for layer in range(evidence.n_blocks)]
         scores = scores[rows, -len(evidence.positions) :]
-        rho = spearman(states.auroc, scores)
+        rho = float(spearman(states.auroc.ravel(), scores.ravel()))
         count = int(np.count_nonzero(np.isfinite(states.auroc) & np.isfinite(scores)))
         return cls(
             source=source,
@@ -114,14 +113,18 @@ def _scores_for(sps: SpsResult, task: str) -> tuple[str, FloatArray]:
     return (names if own else f"average of {names}"), np.mean([one.sps for one in chosen], axis=0)
 
 
-def spearman(first: FloatArray, second: FloatArray) -> float:
-    """Spearman's rank correlation over the entries that are finite in both; ``nan`` where one side is constant."""
+def spearman(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Spearman's rank correlation over the last axis, of the entries that are finite in both.
+
+    Returns:
+        One number for each row; ``nan`` where one side is constant or too little is finite.
+    """
     both = np.isfinite(first) & np.isfinite(second)
-    if np.count_nonzero(both) < 3:
-        return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        return float(stats.spearmanr(first[both], second[both]).statistic)
+    ranks = [stats.rankdata(np.where(both, side, np.nan), axis=-1, nan_policy="omit") for side in (first, second)]
+    count = np.count_nonzero(both, -1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a, b = (np.where(both, side - np.where(both, side, 0).sum(-1, keepdims=True) / count, 0) for side in ranks)
+        return np.asarray((a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1)), dtype=np.float64)
 
 
 def fisher_interval(rho: float, n: int) -> tuple[float, float]:
@@ -143,7 +146,8 @@ def bootstrap_interval(first: FloatArray, second: FloatArray, seed: int = 0) -> 
     """Percentile interval of the rank correlation over resampled columns, the same in both arrays."""
     columns = first.shape[1]
     draws = np.random.default_rng(seed).integers(columns, size=(RESAMPLES, columns))
-    found = np.array([spearman(first[:, draw], second[:, draw]) for draw in draws])
+    drawn = [side[:, draws].swapaxes(0, 1).reshape(RESAMPLES, -1) for side in (first, second)]
+    found = spearman(*drawn)
     found = found[np.isfinite(found)]
     if not len(found):
         return float("nan"), float("nan")

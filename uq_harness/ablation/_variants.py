@@ -111,7 +111,7 @@ def _label(change: Mapping[str, Any]) -> str:
             return "no entropy reweighting"
         case {"semgrad_layers": span}:
             return f"layers {span}"
-    return "SemGrad (l1, entropy weight, top_half, semantic-preserving token)"
+    return "SemGrad (default)"
 
 
 def _typed(change: Mapping[str, Any]) -> dict[str, Any]:

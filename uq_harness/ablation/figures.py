@@ -32,7 +32,7 @@ def draw(ablation: Ablation, path: Path) -> list[Path]:
 
 def _hybridgrad(ablation: Ablation) -> Any:
     """Entropies of right and wrong answers, and HybridGrad's AUROC against its temperature."""
-    figure = new_figure(10.5, 4.2)
+    figure = new_figure(12.0, 4.2)
     left, right = figure.subplots(1, 2)
     _entropies(ablation, left)
     _temperatures(ablation, right)
@@ -54,17 +54,22 @@ def _entropies(ablation: Ablation, axes: Any) -> None:
 
 def _temperatures(ablation: Ablation, axes: Any) -> None:
     areas = {tuple(one.variant.options.values()): one.quality.auroc for one in ablation.hybridgrad}
+    betas = sorted({beta for beta, _ in areas})
+    ends = betas[0] / 1.2, betas[-1] * 1.2
     for gamma in sorted({gamma for _, gamma in areas}):
-        betas = sorted(beta for beta, factor in areas if factor == gamma)
+        known = [beta for beta in betas if (beta, gamma) in areas]
         label = f"HybridGrad, γ = {gamma:g}"
-        axes.plot(betas, [areas[beta, gamma] for beta in betas], marker="o", markersize=4, label=label)
+        axes.plot(known, [areas[beta, gamma] for beta in known], marker="o", markersize=4, label=label)
     for name, colour in (("semgrad", "0.25"), ("paragrad", "0.6")):
         title = {"semgrad": "SemGrad", "paragrad": "ParaGrad"}[name]
-        axes.axhline(ablation.methods[name].auroc, color=colour, linestyle="--", linewidth=1.2, label=title)
+        axes.plot(ends, [ablation.methods[name].auroc] * 2, color=colour, linestyle="--", linewidth=1.2, label=title)
     axes.set_xscale("log")
+    axes.set_xlim(*ends)
+    axes.set_xticks(betas, [f"{beta:g}" for beta in betas])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("temperature β of the weight α = exp(-H̄ / β)")
-    axes.set_ylabel("AUROC")
-    axes.legend(fontsize=8)
+    axes.set_ylabel("AUROC" if np.isfinite(list(areas.values())).any() else "AUROC (undefined)")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _states(ablation: Ablation) -> Any:

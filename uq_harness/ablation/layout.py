@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +20,9 @@ from uq_harness.evidence import FloatArray
 from uq_harness.sps.heat_map import token_label
 
 NOTE = (
-    "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default, after "
-    "Holm's correction for all variants on the same answers."
+    "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default (SemGrad: l1 "
+    "norm, entropy weight, top_half, semantic-preserving token; HybridGrad: β = 1, γ = 1), after Holm's correction for "
+    "all variants in the column or grid."
 )
 
 BEST = "SemGrad at one layer and one token; the best of them, which flatters them:"
@@ -109,12 +110,14 @@ def method_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     return [(name, [number(ablation.methods[name]) for ablation in ablations]) for name in names]
 
 
-def hybridgrad_rows(ablation: Ablation) -> tuple[list[float], list[tuple[str, list[str]]]]:
+def hybridgrad_rows(
+    ablation: Ablation, show: Callable[[Compared], str]
+) -> tuple[list[float], list[tuple[str, list[str]]]]:
     """The grid of HybridGrad: its temperatures, and for each factor a label and the cells."""
     found = {tuple(one.variant.options.values()): one for one in ablation.hybridgrad}
     betas, gammas = (sorted({pair[axis] for pair in found}) for axis in (0, 1))
     return betas, [
-        (f"γ = {gamma:g}", [cell(found[beta, gamma]) if (beta, gamma) in found else "" for beta in betas])
+        (f"γ = {gamma:g}", [show(found[beta, gamma]) if (beta, gamma) in found else "" for beta in betas])
         for gamma in gammas
     ]
 
@@ -127,6 +130,11 @@ def cell(one: Compared) -> str:
     return f"{text} ({p_value(one.p_holm)})"
 
 
+def short_cell(one: Compared) -> str:
+    """AUROC, with a star where it differs from the default's (corrected p < 0.05)."""
+    return "undefined" if math.isnan(one.quality.auroc) else f"{one.quality.auroc:.3f}{'*' * (one.p_holm < 0.05)}"
+
+
 def number(quality: Quality) -> str:
     """AUROC ± error."""
     if math.isnan(quality.auroc):
@@ -137,10 +145,10 @@ def number(quality: Quality) -> str:
 def p_value(value: float) -> str:
     """A p-value, short.
 
-    >>> p_value(0.0312), p_value(0.00001), p_value(1.0)
-    ('p = 0.031', 'p < 0.001', 'p = 1.000')
+    >>> p_value(0.0312), p_value(0.00001)
+    ('0.031', '<0.001')
     """
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
@@ -153,7 +161,8 @@ def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
         places = {one.position: one for one in ablation.evidence.positions}
         one = places.get(int(position))
         texts.add("·" if one is None or one.share <= 0.5 else token_label(one.text))
-    return f"{label}  {texts.pop()}" if len(texts) == 1 else label
+    last = " (last)" if position == "-1" else ""
+    return f"{label}{last}  {texts.pop()}" if len(texts) == 1 else f"{label}{last}"
 
 
 def best_states(ablation: Ablation, count: int = 3) -> list[str]:
@@ -184,13 +193,12 @@ def _interval(ends: tuple[float, float]) -> str:
 def to_markdown(ablations: Sequence[Ablation]) -> str:
     """The tables as Markdown."""
     heads = columns(ablations)
-    lines = ["# Ablation", "", *_answers(ablations, heads), "", "## SemGrad", ""]
+    lines = ["# Ablation", "", *map(_safe, answers(ablations)), "", "## SemGrad", ""]
     lines += [*_table(["variant", *heads], semgrad_rows(ablations)), "", NOTE, "", "## All methods of the run", ""]
     lines += _table(["method", *heads], method_rows(ablations))
     for head, ablation in zip(heads, ablations, strict=True):
-        betas, rows = hybridgrad_rows(ablation)
+        betas, rows = hybridgrad_rows(ablation, cell)
         lines += ["", f"## HybridGrad on {_safe(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
-        lines += ["", "The default is β = 1, γ = 1. " + NOTE]
     lines += [
         "",
         "## Single states",
@@ -207,11 +215,17 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answers(ablations: Sequence[Ablation], heads: Sequence[str]) -> list[str]:
+def answers(ablations: Sequence[Ablation]) -> list[str]:
+    """How many answers there are, and how many are right."""
     return [
-        f"- {_safe(head)}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} ({one.evidence.judge})"
-        for head, one in zip(heads, ablations, strict=True)
+        f"- {head}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} ({one.evidence.judge}), "
+        f"semantic-preserving token at {_semantic_token(one)}"
+        for head, one in zip(columns(ablations), ablations, strict=True)
     ]
+
+
+def _semantic_token(ablation: Ablation) -> str:
+    return ", ".join(map(str, np.unique(ablation.evidence.semantic_token)))
 
 
 def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:

@@ -16,6 +16,7 @@ from uq_harness import register
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation.model import FIELD, AblationLM, GradientSizes
 from uq_harness.errors import UQHarnessError
+from uq_harness.hub import brief
 from uq_harness.identity import ModelIdentity
 from uq_harness.plugin import MODEL
 
@@ -52,11 +53,9 @@ def generate(
 
     setup_logging()
     config = _configuration(arguments, output)
-    manager = config.process_tasks(config.metadata)
-    loaded = manager.load(config.tasks)
-    _check_tasks(loaded["tasks"])
-    hardware = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
-    lm = AblationLM(positions=positions, **config.model_args, **hardware)
+    manager = _task_manager(config)
+    loaded = _load_tasks(manager, config.tasks)
+    lm = _load_model(config, positions)
     check(lm, lm.identity if config.apply_chat_template else replace(lm.identity, template=None))
     tracker = EvaluationTracker(output_path=str(output))
     results = simple_evaluate(
@@ -124,7 +123,47 @@ def _configuration(arguments: Sequence[str], output: Path) -> Any:
         raise UQHarnessError(f"--model {given.model} gives no gradients: leave it out, or use {MODEL}")
     if not getattr(given, "tasks", None) and not getattr(given, "config", None):
         raise UQHarnessError("no task is named: add --tasks, such as --tasks uq_truthfulqa")
-    return EvaluatorConfig.from_cli(given)
+    try:
+        return EvaluatorConfig.from_cli(given)
+    except ValueError as error:
+        raise UQHarnessError(f"lm_eval refuses these arguments: {error}") from error
+
+
+def _task_manager(config: Any) -> Any:
+    try:
+        return config.process_tasks(config.metadata)
+    except ValueError as error:
+        raise UQHarnessError(f"--tasks: {error} (see `lm_eval ls tasks`)") from error
+
+
+def _load_tasks(manager: Any, names: Sequence[Any]) -> Mapping[str, Any]:
+    """The tasks and groups of these names.
+
+    Raises:
+        UQHarnessError: One asks no questions of uncertainty.
+    """
+    from uq_harness.task import UQTask
+
+    entries = [manager.task_index.get(name) for name in names if isinstance(name, str)]
+    plain = [entry.name for entry in entries if entry is not None and entry.kind.name == "TASK"]  # has no class
+    if not plain:
+        loaded: Mapping[str, Any] = manager.load(list(names))
+        plain = [name for name, task in loaded["tasks"].items() if not isinstance(task, UQTask)]
+    if plain:
+        raise UQHarnessError(
+            f"task {plain[0]} asks no questions of uncertainty: use uq_sciq, uq_triviaqa, uq_truthfulqa, uq_demo, the "
+            "group uq_bench, or a task of your own that includes their base file"
+        )
+    return loaded
+
+
+def _load_model(config: Any, positions: int | None) -> AblationLM:
+    hardware = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
+    try:
+        return AblationLM(positions=positions, **{**hardware, **config.model_args})
+    except OSError as error:  # no such folder, no such name on the hub, no network
+        name = config.model_args.get("pretrained")
+        raise UQHarnessError(f"model {name!r} could not be loaded: {brief(error)}") from error
 
 
 def _outermost(loaded: Mapping[str, Mapping[str, Any]]) -> list[Any]:
@@ -132,18 +171,6 @@ def _outermost(loaded: Mapping[str, Mapping[str, Any]]) -> list[Any]:
     within = {child for children in loaded["group_map"].values() for child in children}
     both = {**loaded["groups"], **loaded["tasks"]}
     return [one for name, one in both.items() if name not in within]
-
-
-def _check_tasks(tasks: Mapping[str, Any]) -> None:
-    """Refuses tasks whose answers have no uncertainty."""
-    from uq_harness.task import UQTask
-
-    other = [name for name, task in tasks.items() if not isinstance(task, UQTask)]
-    if other:
-        raise UQHarnessError(
-            f"task {other[0]} asks no questions of uncertainty: use uq_sciq, uq_triviaqa, uq_truthfulqa, uq_demo, the "
-            "group uq_bench, or a task of your own that includes their base file"
-        )
 
 
 def _evidence(lm: AblationLM, task: str, samples: Sequence[dict[str, Any]]) -> list[AblationEvidence]:

@@ -139,12 +139,15 @@ def _file_names(ablations: Sequence[Ablation]) -> list[str]:
 
 def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]) -> None:
     heads = layout.columns(ablations)
+    for line in layout.answers(ablations):
+        console.print(line, markup=False, highlight=False)
     console.print(_table("SemGrad", "variant", heads, layout.semgrad_rows(ablations)))
     console.print(layout.NOTE, markup=False, highlight=False)
     console.print(_table("All methods of the run", "method", heads, layout.method_rows(ablations)))
     for head, ablation in zip(heads, ablations, strict=True):
-        betas, rows = layout.hybridgrad_rows(ablation)
+        betas, rows = layout.hybridgrad_rows(ablation, layout.short_cell)
         console.print(_table(f"HybridGrad on {head}", "", [f"β = {beta:g}" for beta in betas], rows))
+    console.print("* differs from the default β = 1, γ = 1 (corrected p < 0.05)", markup=False, highlight=False)
     for head, ablation in zip(heads, ablations, strict=True):
         best = "; ".join(layout.best_states(ablation)) or "undefined"
         console.print(f"Best single states on {head}: {best}", markup=False, highlight=False, soft_wrap=True)
@@ -158,7 +161,7 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
 
 def _table(title: str, corner: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
     table = Table(title=Text(title), title_justify="left")
-    table.add_column(Text(corner))
+    table.add_column(Text(corner), no_wrap=True)
     for head in heads:
         table.add_column(Text(head), justify="right")
     for label, cells in rows:
