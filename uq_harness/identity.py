@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class ModelIdentity:
     dtype: str
     weights: str
     template: str | None
+
+    @classmethod
+    def of(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template_arguments: Mapping[str, Any]
+    ) -> ModelIdentity:
+        """The identity of a loaded model, with the chat template that its tokenizer has."""
+        return cls(
+            name=model.name_or_path,
+            dtype=str(model.dtype),
+            weights=weights_fingerprint(model),
+            template=template_fingerprint(tokenizer.chat_template, template_arguments),
+        )
 
 
 def weights_fingerprint(model: nn.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def _make_folder(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UQHarnessError(f"--output {output} cannot be made a folder ({error.strerror}): choose another") from None
+    if not os.access(output, os.W_OK):
+        raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")
 
 
 def _metadata(text: str | None) -> dict[str, Any]:
