@@ -33,7 +33,7 @@ def test_judges_are_named_where_there_are_several() -> None:
 def test_models_of_different_depth_and_reach_share_a_table() -> None:
     wide = evidence()
     narrow = evidence(absolute=wide.absolute[..., 1:], squared=wide.squared[..., 1:], positions=positions()[1:])
-    rows = dict(layout.semgrad_rows([analyse(wide, Choices()), analyse(narrow, Choices())]))
+    rows = dict(layout.token_rows([analyse(wide, Choices()), analyse(narrow, Choices())]))
     assert rows["token -5  ·"][1] == ""
     assert rows["token -2  <|im_start|>"][0] != ""
 

@@ -13,7 +13,7 @@ from uq_harness.errors import UQHarnessError
 
 
 def states(found) -> States:
-    return States.of(found, semgrad_variants(COLUMNS)[0].score(found))
+    return States.of(found, semgrad_variants()[0].score(found))
 
 
 def test_rho_is_spearmans_over_the_blocks_inputs() -> None:

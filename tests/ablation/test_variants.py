@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from tests.support import SHARED, requires_shared
-from uq_harness.ablation import AblationEvidence, Variant, check_spans, hybridgrad_variants, numbers, semgrad_variants
+from uq_harness.ablation import (
+    AblationEvidence,
+    Variant,
+    check_spans,
+    hybridgrad_variants,
+    numbers,
+    semgrad_variants,
+    token_variants,
+)
 from uq_harness.ablation.model import FIELD, AblationLM
 from uq_harness.demo import QUESTIONS
 from uq_harness.documents import read_questions
@@ -62,11 +70,7 @@ def test_golden_variants_come_out_of_one_pass() -> None:
     cases = golden["cases"]
     lm = AblationLM(**{**DEMO, "pretrained": str(SHARED / "models" / "qa-small"), "sp_token": golden["sp_position"]})
     evidence, records = gathered(lm, [case["question"] for case in cases])
-    variants = {
-        "=".join(map(str, next(iter(one.options.items()), ("default", "")))): one
-        for one in semgrad_variants(lm.n_positions)
-    }
-    variants["sp_token=last"] = variants["sp_token=-1"]
+    variants = {"=".join(map(str, next(iter(one.options.items()), ("default", "")))): one for one in semgrad_variants()}
     for name in cases[0]["semgrad_variants"]:
         expected = [case["semgrad_variants"][name] for case in cases]
         np.testing.assert_allclose(variants[name].score(evidence), expected, rtol=1e-4, err_msg=name)
@@ -90,8 +94,7 @@ def evidence(questions: list[str]) -> AblationEvidence:
 
 def _varied() -> list[Variant]:
     """One of each kind, the farthest token, and a span that a user has given."""
-    chosen = [one for one in semgrad_variants(9, ["1-4"]) if one.position in (None, -1, -9)]
-    return [*chosen, *hybridgrad_variants([0.5, 1.0], [10.0])]
+    return [*semgrad_variants(["1-4"]), token_variants(9)[-1], *hybridgrad_variants([0.5], [10.0])]
 
 
 @pytest.mark.parametrize("variant", _varied(), ids=lambda variant: variant.label)

@@ -42,6 +42,7 @@ def test_tables_are_shown_and_written(folder: Path) -> None:
     assert "demo / uq_demo: 48 answers" in output
     assert "token -3  <|im_start|>" in output
     assert "layers 0-2" in output
+    assert "last token" in output
     markdown = (folder / "out" / "ablation.md").read_text(encoding="utf-8")
     assert "| SemGrad (default) | " in markdown
     assert "## HybridGrad on demo / uq_demo" in markdown

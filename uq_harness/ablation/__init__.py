@@ -8,7 +8,14 @@ from uq_harness.ablation._analysis import Ablation, Choices, analyse
 from uq_harness.ablation._comparison import Compared, Quality, States, compare
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation._preservation import CAUTION, Preservation, check_sps
-from uq_harness.ablation._variants import Variant, check_spans, hybridgrad_variants, numbers, semgrad_variants
+from uq_harness.ablation._variants import (
+    Variant,
+    check_spans,
+    hybridgrad_variants,
+    numbers,
+    semgrad_variants,
+    token_variants,
+)
 
 __all__ = [
     "CAUTION",
@@ -27,4 +34,5 @@ __all__ = [
     "hybridgrad_variants",
     "numbers",
     "semgrad_variants",
+    "token_variants",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from uq_harness.ablation._comparison import Compared, Quality, States, compare
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation._preservation import Preservation
-from uq_harness.ablation._variants import BETAS, GAMMAS, hybridgrad_variants, semgrad_variants
+from uq_harness.ablation._variants import BETAS, GAMMAS, hybridgrad_variants, semgrad_variants, token_variants
 from uq_harness.sps import SpsResult
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Ablation:
         evidence: What it was worked out from.
         methods: Quality of the run's own methods.
         semgrad: SemGrad's variants, the default first.
+        tokens: SemGrad at each of the prompt's last tokens, after the default.
         hybridgrad: HybridGrad's variants, the default first.
         states: SemGrad at single states.
         preservation: Their relation to the Semantic Preservation Score; ``None`` without one.
@@ -46,6 +47,7 @@ class Ablation:
     evidence: AblationEvidence
     methods: Mapping[str, Quality]
     semgrad: tuple[Compared, ...]
+    tokens: tuple[Compared, ...]
     hybridgrad: tuple[Compared, ...]
     states: States
     preservation: Preservation | None = field(default=None)
@@ -65,12 +67,13 @@ def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None 
     if len(set(evidence.correct.tolist())) < 2:
         which = "right" if evidence.correct.all() else "wrong"
         log.warning("%s: all %d answers are %s, so no AUROC is defined", evidence.name, len(evidence.correct), which)
-    variants = semgrad_variants(len(evidence.positions), choices.spans)
+    variants, tokens = semgrad_variants(choices.spans), token_variants(len(evidence.positions))
     states = States.of(evidence, variants[0].score(evidence))
     return Ablation(
         evidence=evidence,
         methods={name: Quality.of(scores, evidence.correct) for name, scores in evidence.methods.items()},
         semgrad=compare(variants, evidence),
+        tokens=compare(tokens, evidence),
         hybridgrad=compare(hybridgrad_variants(choices.betas, choices.gammas), evidence),
         states=states,
         preservation=None if sps is None else Preservation.of(evidence, states, sps),

@@ -41,11 +41,10 @@ class Variant:
         return np.array([self.method.score(evidence.of_answer(row, needs, self.position)) for row in rows])
 
 
-def semgrad_variants(n_positions: int, spans: Sequence[str] = ()) -> tuple[Variant, ...]:
+def semgrad_variants(spans: Sequence[str] = ()) -> tuple[Variant, ...]:
     """SemGrad as it is by default, then with one thing changed at a time, in the order of the paper's Table 2.
 
     Args:
-        n_positions: How many of the prompt's last tokens are each tried in the place of the semantic-preserving one.
         spans: Layer spans beyond those that have names.
     """
     changes: list[dict[str, Any]] = [
@@ -55,9 +54,15 @@ def semgrad_variants(n_positions: int, spans: Sequence[str] = ()) -> tuple[Varia
         *({"semgrad_layers": span} for span in dict.fromkeys((*SPANS[1:], *spans))),
     ]
     variants = [Variant(_label(change), _build("semgrad", change), _typed(change)) for change in changes]
-    method = variants[0].method
-    tokens = [Variant(f"token {p}", method, {"sp_token": p}, p) for p in range(-1, -n_positions - 1, -1)]
-    return (*variants, *tokens)
+    last = Variant("last token", variants[0].method, {"sp_token": "last"}, -1)
+    return (*variants, last)
+
+
+def token_variants(n_positions: int) -> tuple[Variant, ...]:
+    """SemGrad as it is by default, then with each of the prompt's last tokens for the semantic-preserving one."""
+    default = semgrad_variants()[0]
+    positions = range(-1, -n_positions - 1, -1)
+    return (default, *(Variant(f"token {p}", default.method, {"sp_token": p}, p) for p in positions))
 
 
 def hybridgrad_variants(betas: Sequence[float] = BETAS, gammas: Sequence[float] = GAMMAS) -> tuple[Variant, ...]:

@@ -22,7 +22,7 @@ from uq_harness.sps.heat_map import token_label
 NOTE = (
     "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default (SemGrad: l1 "
     "norm, entropy weight, top_half, semantic-preserving token; HybridGrad: β = 1, γ = 1), after Holm's correction for "
-    "all variants in the column or grid."
+    "all variants in the table's column, or in the grid."
 )
 
 BEST = "SemGrad at one layer and one token; the best of them, which flatters them:"
@@ -50,6 +50,7 @@ def _one(ablation: Ablation) -> dict[str, Any]:
         "semantic_token": np.unique(evidence.semantic_token).tolist(),
         "methods": {name: _plain(asdict(quality)) for name, quality in ablation.methods.items()},
         "semgrad": [_compared(one) for one in ablation.semgrad],
+        "tokens": [_compared(one) for one in ablation.tokens],
         "hybridgrad": [_compared(one) for one in ablation.hybridgrad],
         "states": {name: _plain(values.tolist()) for name, values in vars(states).items()},
         "preservation": None if ablation.preservation is None else _preservation(ablation.preservation),
@@ -96,12 +97,19 @@ def columns(ablations: Sequence[Ablation]) -> list[str]:
 
 def semgrad_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     """The rows of the paper's Table 2: label, and a cell an ablation."""
-    found = [{one.variant.label: one for one in ablation.semgrad} for ablation in ablations]
+    return _rows([ablation.semgrad for ablation in ablations])
+
+
+def token_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
+    """The rows of the prompt's last tokens, the default before them."""
+    rows = _rows([ablation.tokens for ablation in ablations])
+    return [(_with_token(label, ablations), cells) for label, cells in rows]
+
+
+def _rows(tables: Sequence[Sequence[Compared]]) -> list[tuple[str, list[str]]]:
+    found = [{one.variant.label: one for one in table} for table in tables]
     labels = list(dict.fromkeys(label for rows in found for label in rows))
-    return [
-        (_with_token(label, ablations), [cell(rows[label]) if label in rows else "" for rows in found])
-        for label in labels
-    ]
+    return [(label, [cell(rows[label]) if label in rows else "" for rows in found]) for label in labels]
 
 
 def method_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
@@ -161,8 +169,7 @@ def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
         places = {one.position: one for one in ablation.evidence.positions}
         one = places.get(int(position))
         texts.add("·" if one is None or one.share <= 0.5 else token_label(one.text))
-    last = " (last)" if position == "-1" else ""
-    return f"{label}{last}  {texts.pop()}" if len(texts) == 1 else f"{label}{last}"
+    return f"{label}  {texts.pop()}" if len(texts) == 1 else label
 
 
 def best_states(ablation: Ablation, count: int = 3) -> list[str]:
@@ -194,7 +201,8 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
     """The tables as Markdown."""
     heads = columns(ablations)
     lines = ["# Ablation", "", *map(_safe, answers(ablations)), "", "## SemGrad", ""]
-    lines += [*_table(["variant", *heads], semgrad_rows(ablations)), "", NOTE, "", "## All methods of the run", ""]
+    lines += [*_table(["variant", *heads], semgrad_rows(ablations)), "", NOTE, "", "## SemGrad token by token", ""]
+    lines += [*_table(["token", *heads], token_rows(ablations)), "", "## All methods of the run", ""]
     lines += _table(["method", *heads], method_rows(ablations))
     for head, ablation in zip(heads, ablations, strict=True):
         betas, rows = hybridgrad_rows(ablation, cell)

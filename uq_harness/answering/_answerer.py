@@ -99,7 +99,6 @@ class Answerer:
                 needed.
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
-        self._gatherer.check(fitted)
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
         for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, batch_size):
             yield from zip(rows, evidence, strict=True)

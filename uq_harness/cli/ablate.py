@@ -142,6 +142,7 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
     for line in layout.answers(ablations):
         console.print(line, markup=False, highlight=False)
     console.print(_table("SemGrad", "variant", heads, layout.semgrad_rows(ablations)))
+    console.print(_table("SemGrad token by token", "token", heads, layout.token_rows(ablations)))
     console.print(layout.NOTE, markup=False, highlight=False)
     console.print(_table("All methods of the run", "method", heads, layout.method_rows(ablations)))
     for head, ablation in zip(heads, ablations, strict=True):
