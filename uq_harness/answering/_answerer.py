@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.answering._ending import special_ids
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
 from uq_harness.answering._recorder import Recorder
@@ -75,7 +76,7 @@ class Answerer:
             nli,
             similarity,
             decode=lambda tokens: tokenizer.decode(list(tokens), skip_special_tokens=True),
-            special_ids=frozenset(tokenizer.all_special_ids),
+            special_ids=special_ids(tokenizer),
         )
         self._comparer.prepare()
 

@@ -135,7 +135,10 @@ class UQHFLM(HFLM):
             mixed_precision=self.mixed_precision_dtype,
             recorders=self._recorders(),
         )
-        self._configuration |= self._answerer.describe()
+        self._configuration |= {
+            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
+            for role, auxiliary in self._answerer.describe().items()
+        }
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
 
