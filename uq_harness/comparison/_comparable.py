@@ -69,18 +69,25 @@ def _split(run: TaskRun) -> str | None:
 def settings_that_differ(pair: Pair) -> dict[str, tuple[Any, Any]]:
     """Settings of model and methods that do not agree, for the reader to know what was changed."""
     a, b = _settings(pair.baseline), _settings(pair.candidate)
-    return {name: (a[name], b[name]) for name in a if name in b and a[name] != b[name]}
+    found = {name: (a[name], b[name]) for name in a if name in b and a[name] != b[name]}
+    a, b = _model_arguments(pair.baseline), _model_arguments(pair.candidate)
+    arguments = {name: (a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)}
+    return found | {name: values for name, values in arguments.items() if values not in found.values()}
 
 
 def _settings(run: TaskRun) -> dict[str, Any]:
     """What may bear on a score; which methods were computed shows anyway."""
     config: Mapping[str, Any] = run.configuration.get("config", {})
     uncertainty = {name: value for name, value in (config.get("uncertainty") or {}).items() if name != "methods"}
-    named = ("model_args", "model_dtype", "device", "batch_size", "gen_kwargs")
     return {
         "model": run.model,
-        **{name: config[name] for name in named if name in config},
+        **{name: config[name] for name in ("model_dtype", "device", "batch_size", "gen_kwargs") if name in config},
         **uncertainty,
         **{f"{name} version": version for name, version in run.versions.items()},
         "generation_kwargs": run.task_settings.get("generation_kwargs"),
     }
+
+
+def _model_arguments(run: TaskRun) -> dict[str, Any]:
+    arguments = run.configuration.get("config", {}).get("model_args")
+    return dict(arguments) if isinstance(arguments, Mapping) else {"model_args": arguments}

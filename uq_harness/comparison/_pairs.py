@@ -88,7 +88,7 @@ def align(baseline: TaskRun, candidate: TaskRun, *, with_model: bool = False) ->
     Raises:
         UQHarnessError: No question is common.
     """
-    first, second = _rows(baseline), _rows(candidate)
+    first, second = baseline.first_rows(), candidate.first_rows()
     common = [key for key in first if key in second]
     if not common:
         raise UQHarnessError(
@@ -104,11 +104,3 @@ def align(baseline: TaskRun, candidate: TaskRun, *, with_model: bool = False) ->
         only_candidate=len(second) - len(common),
         repeated=baseline.duplicates + candidate.duplicates,
     )
-
-
-def _rows(run: TaskRun) -> dict[str, int]:
-    """Row of each question's first answer."""
-    rows: dict[str, int] = {}
-    for row, key in enumerate(run.keys):
-        rows.setdefault(key, row)
-    return rows
