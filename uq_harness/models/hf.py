@@ -20,6 +20,7 @@ from uq_harness.answering import (
     Answerer,
     PromptEncoder,
     PromptText,
+    Recorder,
     ending,
     take_auxiliary_models,
     take_options,
@@ -138,6 +139,7 @@ class UQHFLM(HFLM):
             device=self.device,
             mixed_precision=self.mixed_precision_dtype,
             batch_invariant=self._batch_invariant,
+            recorders=self._recorders(),
         )
         self._configuration |= {
             role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
@@ -145,6 +147,10 @@ class UQHFLM(HFLM):
         }
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
+
+    def _recorders(self) -> Sequence[Recorder]:
+        """What adds to the answers' records; asked for when model and tokenizer are loaded."""
+        return ()
 
     @property
     def identity(self) -> ModelIdentity:
