@@ -85,7 +85,7 @@ def test_an_sps_file_adds_the_correlation(tmp_path: Path) -> None:
 
 
 def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    file = evidence(correct=np.ones(60, dtype=np.int64)).write(tmp_path / "a.npz")
+    file = evidence(correct=np.ones(60)).write(tmp_path / "a.npz")
     ablate([], tmp_path / "out", evidence=[file], figures=True)
     assert "undefined" in capsys.readouterr().out
     assert found(tmp_path / "out")["semgrad"][0]["auroc"] is None

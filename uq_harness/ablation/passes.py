@@ -191,7 +191,7 @@ def _judged(lm: AblationLM, task: str, judge: str, samples: list[dict[str, Any]]
         model=identity,
         positions=positions,
         documents=np.array([sample["doc_id"] for sample in samples], dtype=np.int64),
-        correct=np.array([record["correct"] for record in records], dtype=np.int64),
+        correct=_floats([record["correct"] for record in records]),
         correctness=_floats([record["correctness"] for record in records]),
         semantic_token=np.array([one.semantic_token for one in sizes], dtype=np.int64),
         mean_entropy=np.array([one.mean_entropy for one in sizes]),
