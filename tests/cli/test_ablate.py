@@ -94,11 +94,10 @@ def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--tasks", "arc_easy"], "task arc_easy asks no questions of uncertainty: use uq_sciq"),
-        (["--tasks", "uq_nothing"], "--tasks: Tasks not found: uq_nothing"),
+        (["--tasks", "uq_demo,arc_easy"], "task arc_easy is unknown, or has no uncertainty: use uq_bench, uq_demo,"),
+        (["--limit", "2", "--samples", '{"uq_demo": [1]}'], "lm_eval refuses these arguments: If --samples"),
         (["--model", "hf"], "--model hf gives no gradients"),
         (["--predict_only"], "--predict_only would do nothing"),
-        (["--model_args", "pretrained=demo,semgrad_norm=l2"], "sets semgrad_norm, which an ablation decides"),
         (["--model_args", "pretrained=/nowhere/at/all"], "model '/nowhere/at/all' could not be loaded"),
     ],
 )
