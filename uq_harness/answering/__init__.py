@@ -9,16 +9,23 @@ from uq_harness.answering._arguments import take_auxiliary_models, take_options,
 from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import ending
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
+from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
+from uq_harness.answering._record import number, record
+from uq_harness.answering._recorder import Recorder
 
 __all__ = [
     "Answerer",
     "Conversation",
     "PromptEncoder",
     "PromptText",
+    "Recorder",
     "ScoredAnswer",
     "UncertaintyModel",
     "ending",
+    "number",
+    "pieces",
+    "record",
     "take_auxiliary_models",
     "take_options",
     "unknown_option",
