@@ -176,7 +176,9 @@ def test_two_questions_with_the_same_text_in_one_batch() -> None:
 
 
 @requires_shared
-def test_a_prompt_that_states_an_answer_and_does_not_fit_is_cut_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_prompt_that_states_an_answer_is_cut_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     template, cases = golden()
     lm = golden_model(methods="mutual_information", max_length=300)
     case = next(case for case in cases if case["g_nll"] > 4)  # several answers come up
