@@ -166,8 +166,9 @@ class Gatherer:
         Raises:
             UQHarnessError: One is too short.
         """
-        shortest = min(prompts, key=lambda prompt: len(prompt.token_ids))
-        if len(shortest.token_ids) < self._reach:
+        short = [prompt for prompt in prompts if len(prompt.token_ids) < self._reach]
+        if short:
+            shortest = min(short, key=lambda prompt: len(prompt.token_ids))
             raise UQHarnessError(
                 f"gradients at the prompts' last {self._reach} tokens are asked for, but the prompt of "
                 f"{shortest.question!r} has {len(shortest.token_ids)}: ask for that many at most"
