@@ -6,13 +6,13 @@ Whatever the source, a task's documents have the two fields ``question`` (text) 
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.json_lines import question_and_texts, read_json_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,44 +55,18 @@ def read_questions(file: str | Path) -> list[dict[str, Any]]:
     Raises:
         UQHarnessError: The file does not exist, is empty, or a line lacks something; file and line are named.
     """
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise UQHarnessError(f"data file {str(path)!r} does not exist: data_files needs a JSON lines file, {_SHAPE}")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # JSON strings may hold other line separators
-    except UnicodeDecodeError as error:
-        raise UQHarnessError(f"data file {str(path)!r} is not UTF-8 ({error}): save it in that encoding") from None
-    rows = [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    rows = [_read_row(place, row) for place, row in read_json_lines(file, "data file", _SHAPE)]
     if not rows:
-        raise UQHarnessError(f"data file {str(path)!r} holds no question: it needs {_SHAPE}")
+        raise UQHarnessError(f"data file {str(file)!r} holds no question: it needs {_SHAPE}")
     return rows
 
 
-def _read_line(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UQHarnessError(f"{place}: not valid JSON ({error.msg}): it needs {_SHAPE}") from None
-    if not isinstance(row, dict):
-        raise UQHarnessError(f"{place}: a JSON {type(row).__name__}: it needs {_SHAPE}")
-    missing = [field for field in ("question", "answers") if field not in row]
-    if missing:
-        raise UQHarnessError(f"{place}: the field {missing[0]!r} is missing: it needs {_SHAPE}")
-    question, answers = row["question"], row["answers"]
-    if not isinstance(question, str) or not question.strip():
-        raise UQHarnessError(f"{place}: the question is {question!r}: it needs a text that is not blank")
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-        raise UQHarnessError(f"{place}: the answers are {answers!r}: they need to be a list of texts")
-    if any(_has_lone_surrogate(text) for text in (question, *answers)):
-        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is no character: remove it")
+def _read_row(place: str, row: dict[str, Any]) -> dict[str, Any]:
+    question, answers = question_and_texts(place, row, "answers", _SHAPE)
     kept = not_blank(answers)
     if not kept:
         raise UQHarnessError(f"{place}: the question {question!r} has no reference answer that is not blank")
     return {"question": question, "answers": kept}
-
-
-def _has_lone_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def data_file(data_files: Any, task: str) -> str | None:

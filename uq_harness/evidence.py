@@ -130,6 +130,17 @@ SampleSet = Samples | DiverseBeams
 
 
 @dataclass(frozen=True)
+class SampleStates:
+    """Need: the model's hidden state at the end of each of a set's answers.
+
+    It is the input of the middle block at the last token that was fed back to the model: the one before the
+    end-of-sequence token, or the prompt's last token where no token was fed back.
+    """
+
+    samples: SampleSet
+
+
+@dataclass(frozen=True)
 class PairwiseEntailment:
     """Need: NLI probabilities between all ordered pairs of a set's answers, each put behind the question."""
 
@@ -193,6 +204,7 @@ Need = (
     | ContinuationLogProb
     | Samples
     | DiverseBeams
+    | SampleStates
     | PairwiseEntailment
     | AnswerEntailment
     | PairwiseSimilarity
@@ -248,14 +260,12 @@ class Sample:
         token_ids: Its tokens, the end-of-sequence token included when it was drawn.
         logprobs: Log-probability of each token under the model itself (temperature 1, nothing cut off), in nats,
             shape ``[tokens]``.
-        state: Input of the middle block at the last token that was fed back to the model, shape ``[width]``.
         complete: Whether it ended by itself; false when the token limit cut it.
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: FloatArray
-    state: FloatArray
     complete: bool
 
 
@@ -286,6 +296,7 @@ class Evidence:
         state_gradients: Sizes of the state gradients.
         continuations: Summed log-probabilities of fixed continuations.
         samples: The answers of each set.
+        states: For each `SampleStates` the hidden states, ``[n, width]``.
         entailment: NLI probabilities in the order entailment, neutral, contradiction on the last axis:
             ``[n, n, 3]`` (premise, hypothesis) for `PairwiseEntailment`, ``[n, 2, 3]`` for `AnswerEntailment` (first
             the greedy answer entailing the sample, then the sample entailing it).
@@ -302,6 +313,7 @@ class Evidence:
     state_gradients: Mapping[StateGradient, StateGradientNorms] = field(default_factory=dict)
     continuations: Mapping[ContinuationLogProb, float] = field(default_factory=dict)
     samples: Mapping[SampleSet, tuple[Sample, ...]] = field(default_factory=dict)
+    states: Mapping[SampleStates, FloatArray] = field(default_factory=dict)
     entailment: Mapping[PairwiseEntailment | AnswerEntailment, FloatArray] = field(default_factory=dict)
     similarity: Mapping[PairwiseSimilarity, FloatArray] = field(default_factory=dict)
     relevance: Mapping[TokenRelevance, tuple[FloatArray, ...]] = field(default_factory=dict)

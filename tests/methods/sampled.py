@@ -17,6 +17,7 @@ from uq_harness.evidence import (
     RescoredLogProb,
     Sample,
     Samples,
+    SampleStates,
     TokenRelevance,
 )
 from uq_harness.methods import Method, build_methods
@@ -25,6 +26,7 @@ ANSWER = Answer("Paris", (5, 2), np.array([-0.5, -0.25]), np.array([1.0, 0.5]), 
 FIELDS = {
     Samples: "samples",
     DiverseBeams: "samples",
+    SampleStates: "states",
     PairwiseEntailment: "entailment",
     AnswerEntailment: "entailment",
     PairwiseSimilarity: "similarity",
@@ -34,17 +36,14 @@ FIELDS = {
 }
 
 
-def samples(
-    logprobs: Sequence[Any] | None = None, texts: Sequence[str] | None = None, states: Sequence[Any] | None = None
-) -> tuple[Sample, ...]:
+def samples(logprobs: Sequence[Any] | None = None, texts: Sequence[str] | None = None) -> tuple[Sample, ...]:
     """Samples of which some things are known; texts differ unless they are given."""
-    count = len(next(given for given in (logprobs, texts, states) if given is not None))
+    count = len(next(given for given in (logprobs, texts) if given is not None))
     return tuple(
         Sample(
             text=texts[i] if texts is not None else f"answer {i}",
             token_ids=tuple(range(len(logprobs[i]))) if logprobs is not None else (1,),
             logprobs=np.array(logprobs[i] if logprobs is not None else [-1.0], dtype=np.float64),
-            state=np.array(states[i] if states is not None else [0.0, 1.0], dtype=np.float64),
             complete=True,
         )
         for i in range(count)

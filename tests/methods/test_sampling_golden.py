@@ -26,7 +26,7 @@ TRANSLATIONS: dict[str, Translation] = {
     ),
     "degree": lambda given: ({"entailment": nli(given["similarity"])}, {}),
     "eigenscore": lambda given: (
-        {"samples": samples(states=given["embeddings"])},
+        {"states": np.array(given["embeddings"])},
         {"eigenscore_alpha": given["alpha"]},
     ),
     "semantic_entropy": lambda given: (

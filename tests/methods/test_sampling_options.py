@@ -13,17 +13,19 @@ from uq_harness.evidence import (
     PairwiseSimilarity,
     RescoredLogProb,
     Samples,
+    SampleStates,
     TokenRelevance,
 )
 from uq_harness.methods import all_methods, build_methods, select_methods, settings
 from uq_harness.methods.mutual_information import stating_prompt
 
 TEN, FIVE = Samples(10, 1.0), Samples(5, 1.0)
+COOL = Samples(10, 0.5, top_p=0.99, top_k=5)
 BEAMS = DiverseBeams(10, 1.0)
 DEFAULT_NEEDS = {
     "degree": {TEN, PairwiseEntailment(TEN)},
     "discrete_semantic_entropy": {TEN, PairwiseEntailment(TEN)},
-    "eigenscore": {Samples(10, 0.5, top_p=0.99, top_k=5)},
+    "eigenscore": {COOL, SampleStates(COOL)},
     "ln_pe": {TEN},
     "mutual_information": {Samples(10, 0.9), AnswersGivenAnswers(Samples(10, 0.9), 0.25, stating_prompt)},
     "sar": {FIVE, PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
@@ -95,7 +97,7 @@ def test_defaults_are_printed_with_the_results() -> None:
         (
             "eigenscore",
             {"eigenscore_samples": 6, "eigenscore_temperature": 1, "eigenscore_top_p": 1, "eigenscore_top_k": 0},
-            {Samples(6, 1.0)},
+            {Samples(6, 1.0), SampleStates(Samples(6, 1.0))},
         ),
         (
             "semantic_density",

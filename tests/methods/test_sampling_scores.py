@@ -17,7 +17,7 @@ LONG = [-9.0] * 150  # e^-1350
 READS = {
     "degree": {"entailment"},
     "discrete_semantic_entropy": {"entailment"},
-    "eigenscore": {"samples (states)"},
+    "eigenscore": {"states"},
     "ln_pe": {"samples (log-probabilities)"},
     "mutual_information": {"conditionals (first)", "conditionals (second)"},
     "sar": {"samples (log-probabilities)", "similarity", "relevance"},
@@ -36,7 +36,8 @@ def found(name: str, logprobs: list[Any], texts: list[str] | None = None) -> dic
     """Evidence of samples that all say the same."""
     n = len(logprobs)
     return {
-        "samples": samples(logprobs, texts, [[0.0, 1.0, 2.0]] * n),
+        "samples": samples(logprobs, texts),
+        "states": np.array([[0.0, 1.0, 2.0]] * n),
         "entailment": nli(np.ones((n, 2 if name in ON_ANSWER else n))),
         "similarity": np.ones((n, n)),
         "relevance": tuple(np.full(len(tokens), 0.5) for tokens in logprobs),
@@ -119,9 +120,9 @@ class TestReadingEvidence:
         close = score("sentence_sar", {"sar_shift_temperature": 0.5}, **apart)
         expected = np.mean([-math.log(math.exp(-1) + math.exp(-2)), -math.log(math.exp(-2) + math.exp(-1))])
         assert close == pytest.approx(expected)
-        alike = samples(states=[[0.0, 1.0, 2.0]] * 4)
+        alike = np.array([[0.0, 1.0, 2.0]] * 4)
         for alpha in (1e-3, 1e-1):
-            value = score("eigenscore", {"eigenscore_alpha": alpha}, samples=alike)
+            value = score("eigenscore", {"eigenscore_alpha": alpha}, states=alike)
             assert value == pytest.approx((3 * math.log(alpha) + math.log(4 + alpha)) / 4)
 
 
@@ -168,10 +169,11 @@ def _with_nan(sound: dict[str, Any]) -> dict[str, Any]:
     rows = sound["conditionals"].logprobs.copy()
     rows[1, 0] = np.nan
     texts, logprobs = ["a", "b", "c"], [sample.logprobs for sample in sound["samples"]]
-    states = [sample.state for sample in sound["samples"]]
+    states = sound["states"].copy()
+    states[0, 1] = np.nan
     return {
-        "samples (log-probabilities)": samples([[-1.0, np.nan], *logprobs[1:]], texts, states),
-        "samples (states)": samples(logprobs, texts, [[0.0, np.nan, 2.0], *states[1:]]),
+        "samples (log-probabilities)": samples([[-1.0, np.nan], *logprobs[1:]], texts),
+        "states": states,
         "entailment": entailment,
         "similarity": similarity,
         "rescored": rescored,
@@ -228,7 +230,7 @@ class TestTraps:
         elif name in ("mutual_information", "semantic_density"):
             assert value == 0
         elif name == "eigenscore":
-            assert value < score(name, samples=samples(states=np.eye(5)))
+            assert value < score(name, states=np.eye(5))
         elif name in ("sar", "sentence_sar"):
             assert value < score(name, **{**same, "similarity": np.eye(5)})
         else:
@@ -288,7 +290,8 @@ class TestTraps:
             values = [
                 score(
                     name,
-                    samples=samples([logprobs[i] for i in way], states=states[way]),
+                    samples=samples([logprobs[i] for i in way]),
+                    states=states[way],
                     entailment=nli(entail[np.ix_(way, way)]),
                     similarity=similarity[np.ix_(way, way)],
                 )

@@ -20,7 +20,7 @@ from uq_harness.evidence import Answer, Evidence, Sample, Samples
 from uq_harness.methods import build_methods, settings
 
 (method,) = build_methods("distinct_answers", {"distinct_samples": "3"})
-drawn = tuple(Sample(text, (1,), np.zeros(1), np.zeros(2), True) for text in ("Rome", "rome.", "Paris"))
+drawn = tuple(Sample(text, (1,), np.zeros(1), True) for text in ("Rome", "rome.", "Paris"))
 answer = Answer("Rome", (1,), np.zeros(1), np.zeros(1), True)
 print(method.score(Evidence("Where?", answer, samples={Samples(3, 1.0): drawn})), settings([method]))
 """

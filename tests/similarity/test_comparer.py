@@ -35,9 +35,7 @@ def decode(ids):
 
 
 def evidence(question: str, *answers: tuple[int, ...]) -> Evidence:
-    samples = tuple(
-        Sample(decode(ids), ids, np.zeros(len(ids)), np.zeros(1), complete=ids[-1:] == (0,)) for ids in answers
-    )
+    samples = tuple(Sample(decode(ids), ids, np.zeros(len(ids)), complete=ids[-1:] == (0,)) for ids in answers)
     greedy = Answer("jane austen", (1, 2), np.zeros(2), np.zeros(2), complete=False)
     return Evidence(question, greedy, samples={TEN: samples, FIVE: samples[:2]})
 

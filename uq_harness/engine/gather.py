@@ -20,6 +20,7 @@ from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import Decoded, SampledAnswer, decode
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
+from uq_harness.engine.keep import Keep
 from uq_harness.engine.reference import full_logprobs, reference_gradients
 from uq_harness.engine.rescore import Prefill
 from uq_harness.engine.sample_sets import SampleSets
@@ -37,6 +38,7 @@ from uq_harness.evidence import (
     RescoredLogProb,
     Sample,
     SampleSet,
+    SampleStates,
     StateGradient,
     StateGradientNorms,
 )
@@ -112,6 +114,8 @@ class Gatherer:
         self._pad_id, self._encode_message, self._seed = pad_id, encode_message, seed
         self._tokenise = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
         self._sets = SampleSets.of(needs)
+        self._keep = Keep.of(needs, self._sets)
+        self._states = [need for need in needs if isinstance(need, SampleStates)]
         self._rescored = [need for need in needs if isinstance(need, RescoredLogProb)]
         self._conditionals = [need for need in needs if isinstance(need, AnswersGivenAnswers)]
         self._heads = [need for need in needs if isinstance(need, HeadGradient)]
@@ -141,9 +145,10 @@ class Gatherer:
             decoded = self._decode(prompts, ending)
             answers, scored = self._answers(decoded, ending)
             sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
+            states = [self._stacked(drawn) for drawn in decoded.samples]
         row_steps = decoded.row_steps / len(prompts)
         with watch.stage("gradients"):
-            found = self._take(self._gradients, decoded, scored, prompts)
+            found = self._take(self._gradients, decoded, scored, prompts) if self._heads or self._spans else []
         with watch.stage("scoring"):
             rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
             del decoded  # its caches would only be in the way of the scorers
@@ -162,6 +167,7 @@ class Gatherer:
                 },
                 continuations={need: scores[row] for need, scores in continuations.items()},
                 samples=sets[row],
+                states=states[row],
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
                 cost={**costs[row], "row_steps": row_steps},
@@ -196,9 +202,16 @@ class Gatherer:
             text=text,
             token_ids=tuple(one.token_ids[counted.start : counted.stop]),
             logprobs=np.asarray(one.logprobs[counted.start : counted.stop], dtype=np.float64),
-            state=one.state.double().cpu().numpy(),
             complete=one.ended,
         )
+
+    def _stacked(self, drawn: Mapping[SampleSet, Sequence[SampledAnswer]]) -> dict[SampleStates, FloatArray]:
+        """The hidden states of the sets whose states are needed."""
+        sets = self._sets.divide(drawn)
+        return {
+            need: torch.stack([answer.state for answer in sets[need.samples]]).double().cpu().numpy()
+            for need in self._states
+        }
 
     def _rescore(
         self, need: RescoredLogProb, decoded: Decoded, sets: list[dict[SampleSet, tuple[Sample, ...]]]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from uq_harness.evidence import DiverseBeams, Need, Sample, Samples, SampleSet
+from uq_harness.evidence import DiverseBeams, Need, Samples, SampleSet, SampleStates
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -18,23 +21,27 @@ class SampleSets:
     Attributes:
         wanted: Every set that is needed.
         samplers: What has to be drawn.
+        stateful: The samplers among them whose answers' hidden states are needed.
     """
 
     wanted: tuple[SampleSet, ...]
     samplers: tuple[SampleSet, ...]
+    stateful: frozenset[SampleSet]
 
     @classmethod
     def of(cls, needs: Iterable[Need]) -> SampleSets:
         """Collects the sets; many needs name one."""
+        needs = tuple(needs)
         named = (need if isinstance(need, SampleSet) else getattr(need, "samples", None) for need in needs)
         wanted = tuple(dict.fromkeys(found for found in named if isinstance(found, SampleSet)))
         largest: dict[SampleSet, SampleSet] = {}
         for one in wanted:
             kind = _kind(one)
             largest[kind] = max(largest.get(kind, one), one, key=_size)
-        return cls(wanted, tuple(largest.values()))
+        stateful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleStates))
+        return cls(wanted, tuple(largest.values()), stateful)
 
-    def divide(self, drawn: Mapping[SampleSet, Sequence[Sample]]) -> dict[SampleSet, tuple[Sample, ...]]:
+    def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
         """The wanted sets from what the samplers drew."""
         serving = {_kind(sampler): sampler for sampler in self.samplers}
         return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted}

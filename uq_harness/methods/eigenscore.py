@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, Samples
+from uq_harness.evidence import Evidence, Need, Samples, SampleStates
 from uq_harness.methods._base import Method, register_method
 from uq_harness.methods._options import mass, positive, whole
 
@@ -27,13 +27,12 @@ class EigenScore(Method):
     eigenscore_alpha: float = positive(1e-3, meaning="what is added to every eigenvalue")
 
     def needs(self) -> tuple[Need, ...]:
-        """The samples."""
-        return (self._samples,)
+        """The samples and their states."""
+        return (self._samples, SampleStates(self._samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats, any sign; ``nan`` where a state is not finite."""
-        states = [sample.state for sample in evidence.samples[self._samples]]
-        return functional.eigenscore(states, self.eigenscore_alpha)
+        return functional.eigenscore(evidence.states[SampleStates(self._samples)], self.eigenscore_alpha)
 
     @property
     def _samples(self) -> Samples:
