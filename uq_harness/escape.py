@@ -26,6 +26,10 @@ _LATEX = {
     "'": r"\textquotesingle{}",
     "-": r"{-}",  # no ligature of several
     "±": r"$\pm$",
+    "†": r"$^{\dagger}$",
+    "α": r"$\alpha$",
+    "⟨": r"$\langle$",
+    "⟩": r"$\rangle$",
     "–": "--",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",

@@ -19,6 +19,7 @@ from uq_harness.evidence import (
     PairwiseSimilarity,
     RescoredLogProb,
     Samples,
+    SampleStates,
     StateGradient,
     TokenRelevance,
 )
@@ -35,6 +36,7 @@ _STAGES: dict[type, str] = {
     PairwiseSimilarity: "similarity",
     TokenRelevance: "similarity",
     Samples: "samples",
+    SampleStates: "samples",
     DiverseBeams: "samples",
 }
 
