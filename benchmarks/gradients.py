@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -175,9 +176,9 @@ def _plain_gradients(model: Any, ends: list[int], new_tokens: int) -> Callable[[
         decoded = decode(
             anatomy, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
         )
-        column = decoded.prompt_ids.shape[1] - 3
+        columns = np.full((len(batch), 1), decoded.prompt_ids.shape[1] - 3)
         scored = [range(n) for n in decoded.lengths]
-        return lambda: reference_gradients(anatomy, decoded, scored, [column] * len(batch), request)
+        return lambda: reference_gradients(anatomy, decoded, scored, columns, request)
 
     return prepare
 
@@ -230,7 +231,7 @@ def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]
         anatomy = Anatomy.of(model)
         ids = torch.randint(3, 1000, (batch_size, 32)).tolist()
         decoded = decode(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
-        scored, columns = [range(16)] * batch_size, [29] * batch_size
+        scored, columns = [range(16)] * batch_size, np.full((batch_size, 1), 29)
         request = Request(frozenset({True, False}), frozenset({True}), 2)
         used = _peak(lambda a=anatomy, d=decoded, s=scored, c=columns, r=request: gradients(a, d, s, c, r), device)
         head = anatomy.head.weight.numel() * 4 / 1e6

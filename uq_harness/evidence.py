@@ -79,6 +79,21 @@ class StateGradient:
 
 
 @dataclass(frozen=True)
+class StateGradientMap:
+    """Need: gradients with respect to the inputs of decoder blocks at several prompt positions.
+
+    Attributes:
+        reweighted: Whether each token's term is multiplied by the entropy of its distribution.
+        layers: The blocks whose inputs are meant.
+        positions: Prompt positions counted from the end, ``-1`` for the last token.
+    """
+
+    reweighted: bool
+    layers: LayerSpan
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ContinuationLogProb:
     """Need: the log-probability that the model gives to a fixed continuation of a raw-text prompt.
 
@@ -201,6 +216,7 @@ class AnswersGivenAnswers:
 Need = (
     HeadGradient
     | StateGradient
+    | StateGradientMap
     | ContinuationLogProb
     | Samples
     | DiverseBeams
@@ -216,11 +232,11 @@ Need = (
 
 @dataclass(frozen=True)
 class StateGradientNorms:
-    """Sizes of a state gradient, one number a block of the span.
+    """Sizes of a state gradient, one number a block of the span, and for a `StateGradientMap` one a position.
 
     Attributes:
-        absolute: Mean of the absolute values over the hidden features, shape ``[layers]``.
-        squared: Mean of the squares over the hidden features, shape ``[layers]``.
+        absolute: Mean of the absolute values over the hidden features, shape ``[layers]`` or ``[layers, positions]``.
+        squared: Mean of the squares over the hidden features, of the same shape.
     """
 
     absolute: FloatArray
@@ -293,7 +309,9 @@ class Evidence:
         question: The bare question, without the chat prompt around it.
         answer: The greedy answer.
         head_gradients: Mean absolute value of the head's gradient over its entries.
-        state_gradients: Sizes of the state gradients.
+        semantic_token: Position of the prompt's semantic-preserving token from its end, ``-1`` for the last token.
+        state_gradients: Sizes of the gradients at the semantic-preserving token.
+        state_gradient_maps: Sizes of the gradients at chosen positions.
         continuations: Summed log-probabilities of fixed continuations.
         samples: The answers of each set.
         states: For each `SampleStates` the hidden states, ``[n, width]``.
@@ -310,7 +328,9 @@ class Evidence:
     question: str
     answer: Answer
     head_gradients: Mapping[HeadGradient, float] = field(default_factory=dict)
+    semantic_token: int = -1
     state_gradients: Mapping[StateGradient, StateGradientNorms] = field(default_factory=dict)
+    state_gradient_maps: Mapping[StateGradientMap, StateGradientNorms] = field(default_factory=dict)
     continuations: Mapping[ContinuationLogProb, float] = field(default_factory=dict)
     samples: Mapping[SampleSet, tuple[Sample, ...]] = field(default_factory=dict)
     states: Mapping[SampleStates, FloatArray] = field(default_factory=dict)

@@ -28,7 +28,7 @@ def decode(anatomy: Anatomy, texts: list[list[int]], block: int, position: int =
 
 
 def score(way, anatomy: Anatomy, decoded: Decoded, request: Request, position: int = -4) -> list[Gradients]:
-    columns = [decoded.prompt_ids.shape[1] + position] * len(decoded.lengths)
+    columns = np.full((len(decoded.lengths), 1), decoded.prompt_ids.shape[1] + position)
     return way(anatomy, decoded, [range(n) for n in decoded.lengths], columns, request)
 
 
@@ -82,7 +82,7 @@ def test_each_answer_has_its_own_column() -> None:
     anatomy, request = Anatomy.of(tiny_model("qwen3")), Request(BOTH, BOTH, 3)
     positions = [-1, -4, -2, -3, -4]
     decoded = decode(anatomy, prompts(), 3)
-    columns = [decoded.prompt_ids.shape[1] + position for position in positions]
+    columns = decoded.prompt_ids.shape[1] + np.array(positions)[:, None]
     scored = [range(n) for n in decoded.lengths]
     assert_close(
         gradients(anatomy, decoded, scored, columns, request),
@@ -91,10 +91,36 @@ def test_each_answer_has_its_own_column() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_several_columns_come_from_one_pass(name: str) -> None:
+    """The map over layers and positions equals plain autograd, also at the prompt's very end."""
+    dtype = torch.float32 if name in FLOAT32_ONLY else torch.float64
+    anatomy, request = Anatomy.of(tiny_model(name, dtype)), Request(BOTH, BOTH, 0)
+    decoded = decode(anatomy, prompts(), 0, position=-6)
+    columns = np.tile(decoded.prompt_ids.shape[1] + np.array([-3, -6, -5, -4, -3, -2, -1]), (5, 1))
+    scored = [range(n) for n in decoded.lengths]
+    found = gradients(anatomy, decoded, scored, columns, request)
+    assert found[0].states[True].absolute.shape == (5, 7)
+    rtol = 1e-5 if dtype == torch.float64 else 1e-3
+    assert_close(found, reference_gradients(anatomy, decoded, scored, columns, request), rtol)
+
+
+def test_a_column_has_the_same_gradient_alone_and_among_others() -> None:
+    anatomy, request = Anatomy.of(tiny_model("llama")), Request(BOTH, BOTH, 2)
+    wide, narrow = decode(anatomy, prompts(), 2, position=-6), decode(anatomy, prompts(), 2, position=-3)
+    scored = [range(n) for n in wide.lengths]
+    end = wide.prompt_ids.shape[1]
+    among = gradients(anatomy, wide, scored, np.tile(end + np.array([-6, -3, -1]), (5, 1)), request)
+    alone = gradients(anatomy, narrow, scored, np.full((5, 1), end - 3), request)
+    for many, one in zip(among, alone, strict=True):
+        for weighted in BOTH:
+            np.testing.assert_allclose(many.states[weighted].absolute[:, 1:2], one.states[weighted].absolute, 1e-9)
+
+
 def test_tokens_that_do_not_count_are_context_only() -> None:
     anatomy, request = Anatomy.of(tiny_model("llama")), Request(BOTH, BOTH, 3)
     decoded = decode(anatomy, prompts(), 3)
-    columns = [decoded.prompt_ids.shape[1] - 4] * 5
+    columns = np.full((5, 1), decoded.prompt_ids.shape[1] - 4)
     scored = [range(2, n - 1) for n in decoded.lengths]
     assert_close(
         gradients(anatomy, decoded, scored, columns, request),
@@ -106,7 +132,7 @@ def test_tokens_that_do_not_count_are_context_only() -> None:
 def test_an_answer_without_tokens_has_no_gradient() -> None:
     anatomy = Anatomy.of(tiny_model("llama"))
     decoded = decode(anatomy, prompts(2), 3)
-    columns = [decoded.prompt_ids.shape[1] - 4] * 2
+    columns = np.full((2, 1), decoded.prompt_ids.shape[1] - 4)
     empty, other = gradients(anatomy, decoded, [range(0), range(3)], columns, Request(BOTH, BOTH, 3))
     assert np.isnan(empty.head[True])
     assert np.isnan(empty.states[True].absolute).all()

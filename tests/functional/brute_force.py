@@ -43,3 +43,33 @@ def bootstrap_values(metric, uncertainty, correct, n_resamples, seed):
     n = len(uncertainty)
     values = [metric(uncertainty[rows], correct[rows]) for rows in random.integers(n, size=(n_resamples, n))]
     return np.array([value for value in values if not np.isnan(value)])
+
+
+def delong_covariance(uncertainties, corrects):
+    """DeLong's covariance from all pairs; where rows differ in correctness, a row's placements in two classes multiply.
+
+    Obuchowski's sum over clusters, without her factor for the number of clusters: every row is a cluster.
+    """
+    parts = []
+    for uncertainty, correct in zip(uncertainties, corrects, strict=True):
+        pairs = wins(uncertainty, correct)
+        part = np.empty(len(correct))
+        for rows, placements in ((correct == 0, pairs.mean(axis=1)), (correct == 1, pairs.mean(axis=0))):
+            m = len(placements)
+            part[rows] = (placements - pairs.mean()) / m * np.sqrt(m / (m - 1))
+        parts.append(part)
+    return np.array([[sum(a * b) for b in parts] for a in parts])
+
+
+def delong_of_the_paper(uncertainties, correct):
+    """``S10 / m + S01 / n``, with NumPy's covariance of the placements."""
+    pairs = np.array([wins(uncertainty, correct) for uncertainty in uncertainties])
+    by_wrong, by_right = np.cov(pairs.mean(axis=2)), np.cov(pairs.mean(axis=1))
+    return by_wrong / pairs.shape[1] + by_right / pairs.shape[2]
+
+
+def holm_by_closed_testing(p_values):
+    """Largest Bonferroni p-value of all sets of hypotheses that hold the one in question."""
+    tests = range(len(p_values))
+    sets = [s for size in tests for s in itertools.combinations(tests, size + 1)]
+    return [max(min(1.0, len(s) * min(p_values[i] for i in s)) for s in sets if test in s) for test in tests]

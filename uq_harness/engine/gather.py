@@ -21,6 +21,7 @@ from uq_harness.engine.decode import Decoded, SampledAnswer, decode
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
+from uq_harness.engine.lanes import IntArray
 from uq_harness.engine.reference import full_logprobs, reference_gradients
 from uq_harness.engine.rescore import Prefill
 from uq_harness.engine.sample_sets import SampleSets
@@ -40,11 +41,12 @@ from uq_harness.evidence import (
     SampleSet,
     SampleStates,
     StateGradient,
+    StateGradientMap,
     StateGradientNorms,
 )
 
 log = logging.getLogger(__name__)
-GradientPass = Callable[[Anatomy, Decoded, list[range], list[int], Request], list[Gradients]]
+GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,12 @@ class Gatherer:
         self._conditionals = [need for need in needs if isinstance(need, AnswersGivenAnswers)]
         self._heads = [need for need in needs if isinstance(need, HeadGradient)]
         self._spans = {
-            need: need.layers.resolve(self._anatomy.n_blocks) for need in needs if isinstance(need, StateGradient)
+            need: need.layers.resolve(self._anatomy.n_blocks)
+            for need in needs
+            if isinstance(need, StateGradient | StateGradientMap)
         }
+        self._positions = sorted({p for need in self._spans for p in getattr(need, "positions", ())})
+        self._reach = -min(self._positions, default=0)
         self._scorers = {
             need: ContinuationScorer(self._anatomy, tokenizer, need, max_length, pad_id)
             for need in needs
@@ -138,8 +144,26 @@ class Gatherer:
         if self._spans and not self._fast_pass_is_right(*trial):
             self._gradients = reference_gradients
 
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Checks that every prompt has the positions whose gradients are needed.
+
+        Raises:
+            UQHarnessError: One is too short.
+        """
+        shortest = min(prompts, key=lambda prompt: len(prompt.token_ids))
+        if len(shortest.token_ids) < self._reach:
+            raise UQHarnessError(
+                f"gradients at the prompts' last {self._reach} tokens are asked for, but the prompt of "
+                f"{shortest.question!r} has {len(shortest.token_ids)}: ask for that many at most"
+            )
+
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
-        """Answers a batch of prompts and gathers the evidence about each answer."""
+        """Answers a batch of prompts and gathers the evidence about each answer.
+
+        Raises:
+            UQHarnessError: See `check`.
+        """
+        self.check(prompts)
         watch = Stopwatch()
         with watch.stage("decode"):
             decoded = self._decode(prompts, ending)
@@ -162,8 +186,14 @@ class Gatherer:
                 question=prompt.question,
                 answer=answers[row],
                 head_gradients={need: found[row].head[need.reweighted] for need in self._heads},
+                semantic_token=prompt.semantic_token,
                 state_gradients={
-                    need: self._slice(found[row].states[need.reweighted], span) for need, span in self._spans.items()
+                    need: self._part(found[row], need, 0) for need in self._spans if isinstance(need, StateGradient)
+                },
+                state_gradient_maps={
+                    need: self._part(found[row], need, [1 + self._positions.index(p) for p in need.positions])
+                    for need in self._spans
+                    if isinstance(need, StateGradientMap)
                 },
                 continuations={need: scores[row] for need, scores in continuations.items()},
                 samples=sets[row],
@@ -251,23 +281,28 @@ class Gatherer:
             max_new_tokens=ending.max_new_tokens,
             stops=ending.stops,
             tap=self._request.first_block if self._spans else None,
-            tap_from=min(prompt.semantic_token for prompt in prompts),
+            tap_from=min(-self._reach, *(prompt.semantic_token for prompt in prompts)),
             seed=self._seed,
         )
 
     def _take(
         self, way: GradientPass, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]
     ) -> list[Gradients]:
-        columns = [decoded.prompt_ids.shape[1] + prompt.semantic_token for prompt in prompts]
-        return way(self._anatomy, decoded, scored, columns, self._request)
+        positions = np.array([[prompt.semantic_token, *self._positions] for prompt in prompts])
+        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, self._request)
 
-    def _slice(self, norms: StateGradientNorms, span: range) -> StateGradientNorms:
-        part = slice(span.start - self._request.first_block, span.stop - self._request.first_block)
-        return StateGradientNorms(norms.absolute[part], norms.squared[part])
+    def _part(
+        self, gradients: Gradients, need: StateGradient | StateGradientMap, columns: int | list[int]
+    ) -> StateGradientNorms:
+        """The layers that a need asks for, at one column (``[layers]``) or several (``[layers, columns]``)."""
+        norms, span = gradients.states[need.reweighted], self._spans[need]
+        layers = slice(span.start - self._request.first_block, span.stop - self._request.first_block)
+        return StateGradientNorms(norms.absolute[layers, columns], norms.squared[layers, columns])
 
     def _try_out(self, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Prompt], Decoded]:
         """Two short prompts of different lengths, and their answers."""
         ids = tokenizer("What is the capital of France?")["input_ids"]
+        ids = ids * (1 + self._reach // (len(ids) - 1))
         prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
         ending = Ending(end_ids=frozenset(), max_new_tokens=4, read=lambda tokens: ("", range(len(tokens))))
         return prompts, self._decode(prompts, ending, sets=False)

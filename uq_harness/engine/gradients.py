@@ -22,6 +22,7 @@ from uq_harness.engine.cache import cut, select, share
 from uq_harness.engine.decode import Decoded
 from uq_harness.engine.forward import in_float64, states
 from uq_harness.engine.head import Request, at_the_head
+from uq_harness.engine.lanes import IntArray
 from uq_harness.evidence import FloatArray, StateGradientNorms
 
 # Padding that must be spared before a second pass over short answers pays; a GPU reads all weights again for it.
@@ -36,7 +37,7 @@ class Gradients:
     Attributes:
         head: Mean absolute value of the gradient with respect to the LM head's matrix.
         states: Sizes of the gradients with respect to the inputs of the blocks from the lowest one asked for to the
-            last, at the semantic-preserving token.
+            last, at each of the answer's prompt columns, ``[layers, columns]``.
     """
 
     head: dict[bool, float]
@@ -44,29 +45,29 @@ class Gradients:
 
 
 def gradients(
-    anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: list[int], request: Request
+    anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: IntArray, request: Request
 ) -> list[Gradients]:
-    """Gradients of every answer of a batch.
+    """Gradients of every answer of a batch; one backward pass serves all layers and columns.
 
     Args:
         anatomy: The model.
         decoded: The answers, decoded with the block ``request.first_block`` tapped.
         scored: For each answer the range of its tokens that count (thinking and stop strings do not).
-        columns: For each answer the prompt column of its semantic-preserving token.
+        columns: The prompt columns whose states are meant, ``[batch, columns]``; none lies before those that
+            ``decoded`` has kept of the tapped block.
         request: What is wanted.
     """
     heads, pulls, scales = at_the_head(anatomy, decoded, scored, request)
-    sizes = {weighted: np.zeros((2, anatomy.n_blocks - request.first_block, len(scored))) for weighted in pulls}
+    sizes = {weighted: np.zeros((2, anatomy.n_blocks - request.first_block, *columns.shape)) for weighted in pulls}
     for rows in _groups_of_like_length(decoded, scored) if pulls else ():
         steps = max(1, *(scored[row].stop for row in rows))
         wanted = {weighted: pull[rows, :steps] for weighted, pull in pulls.items()}
-        at = [columns[row] for row in rows]
-        found = _state_gradients(anatomy, _part(decoded, rows, steps), at, wanted, request.first_block)
+        found = _state_gradients(anatomy, _part(decoded, rows, steps), columns[rows], wanted, request.first_block)
         for weighted, values in found.items():
             sizes[weighted][:, :, rows] = values
     for weighted, (absolute, squared) in sizes.items():
-        absolute *= scales[weighted]
-        squared *= scales[weighted] ** 2
+        absolute *= scales[weighted][:, None]
+        squared *= scales[weighted][:, None] ** 2
     return [
         Gradients(
             head=heads[row],
@@ -108,14 +109,14 @@ def _part(decoded: Decoded, rows: list[int], steps: int) -> Decoded:
 
 
 def _state_gradients(
-    anatomy: Anatomy, decoded: Decoded, columns: list[int], pulls: dict[bool, Tensor], first_block: int
+    anatomy: Anatomy, decoded: Decoded, columns: IntArray, pulls: dict[bool, Tensor], first_block: int
 ) -> dict[bool, FloatArray]:
-    """Mean absolute value and mean square of the gradient at each answer's column, ``[2, blocks, batch]``.
+    """Mean absolute value and mean square of the gradient at each answer's columns, ``[2, blocks, batch, columns]``.
 
     Args:
         anatomy: The model.
         decoded: The answers.
-        columns: The prompt column of each answer's semantic-preserving token.
+        columns: Each answer's prompt columns, ``[batch, columns]``.
         pulls: Gradient of each loss with respect to the states that the head reads, ``[batch, steps, width]``.
         first_block: Lowest block whose input is wanted.
     """
@@ -126,13 +127,12 @@ def _state_gradients(
     ids = torch.cat([decoded.prompt_ids, fed], 1)
     mask = torch.cat([decoded.prompt_mask, torch.ones_like(fed)], 1)
     prefix = _prefix_cache(anatomy, decoded, start)
-    at = torch.tensor(columns) - start
-    grown = anatomy.n_blocks - first_block
-    sizes = {w: np.zeros((2, grown, len(columns))) for w in pulls}
+    rows, at = torch.arange(len(columns))[:, None], torch.as_tensor(columns) - start
+    sizes = {w: np.zeros((2, anatomy.n_blocks - first_block, *columns.shape)) for w in pulls}
     current: list[bool] = []
 
     def measure(level: int, gradient: Tensor) -> None:
-        chosen = in_float64(gradient[torch.arange(len(at)), at])
+        chosen = in_float64(gradient[rows, at])
         sizes[current[-1]][:, level] = torch.stack([chosen.abs().mean(-1), chosen.square().mean(-1)]).cpu().numpy()
 
     with frozen(anatomy.model), torch.enable_grad():

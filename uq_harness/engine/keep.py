@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from uq_harness.engine.sample_sets import SampleSets
-from uq_harness.evidence import HeadGradient, Need, RescoredLogProb, SampleSet, StateGradient
+from uq_harness.evidence import HeadGradient, Need, RescoredLogProb, SampleSet, StateGradient, StateGradientMap
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Keep:
         """
         needs = tuple(needs)
         return cls(
-            head_states=any(isinstance(need, HeadGradient | StateGradient) for need in needs),
-            prompt_cache=any(isinstance(need, StateGradient | RescoredLogProb) for need in needs),
+            head_states=any(isinstance(need, HeadGradient | StateGradient | StateGradientMap) for need in needs),
+            prompt_cache=any(isinstance(need, StateGradient | StateGradientMap | RescoredLogProb) for need in needs),
             states=sets.stateful,
         )

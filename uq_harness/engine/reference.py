@@ -17,11 +17,12 @@ from uq_harness.engine.decode import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy, logits, states
 from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.head import Request
+from uq_harness.engine.lanes import IntArray
 from uq_harness.evidence import StateGradientNorms
 
 
 def reference_gradients(
-    anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: list[int], request: Request
+    anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: IntArray, request: Request
 ) -> list[Gradients]:
     """The same numbers as `uq_harness.engine.gradients.gradients`, from the definition."""
     return [_one(anatomy, decoded, row, scored[row], columns[row], request) for row in range(len(decoded.lengths))]
@@ -40,7 +41,7 @@ def _full_states(anatomy: Anatomy, ids: Tensor) -> Tensor:
     return states(anatomy, ids, torch.ones_like(ids), use_cache=False)[0]
 
 
-def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, column: int, request: Request) -> Gradients:
+def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, columns: IntArray, request: Request) -> Gradients:
     prompt = decoded.prompt_ids[row][decoded.prompt_mask[row].bool()]
     padding = decoded.prompt_ids.shape[1] - len(prompt)
     ids = torch.cat([prompt, decoded.token_ids[row, : tokens.stop]])[None]
@@ -57,7 +58,7 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, column: in
         linear = anatomy.head(read)
         losses = _losses(anatomy.bend(linear), ids[0, len(prompt) + tokens.start :])
         head = {w: _head(losses[w], linear, read) for w in request.head}
-        norms = {w: _states(losses[w], entered, column - padding) for w in request.states}
+        norms = {w: _states(losses[w], entered, torch.as_tensor(columns - padding)) for w in request.states}
     return Gradients(head, norms)
 
 
@@ -76,9 +77,9 @@ def _head(loss: Tensor, linear: Tensor, read: Tensor) -> float:
     return float(in_float64(gradient).abs().mean())
 
 
-def _states(loss: Tensor, entered: list[Tensor], position: int) -> StateGradientNorms:
+def _states(loss: Tensor, entered: list[Tensor], positions: Tensor) -> StateGradientNorms:
     gradients = torch.autograd.grad(loss, entered, retain_graph=True)
-    chosen = torch.stack([in_float64(g[0, position]).cpu() for g in gradients])
+    chosen = torch.stack([in_float64(g[0, positions]).cpu() for g in gradients])
     return StateGradientNorms(
         absolute=chosen.abs().mean(-1).numpy().astype(np.float64),
         squared=chosen.square().mean(-1).numpy().astype(np.float64),

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from uq_harness.functional._arrays import FloatArray
+from uq_harness.functional._components import auroc_components, spread
 from uq_harness.functional._tie_groups import (
     area_under_roc,
     harmonic_numbers,
@@ -55,23 +56,12 @@ def auroc_stderr(uncertainty: ArrayLike, correct: ArrayLike) -> float:
         UQHarnessError: Shapes do not match, or ``correct`` holds anything but 0 and 1.
 
     Source:
-        DeLong et al. 1988, Biometrics 44; computed from counts in O(n log n) in the spirit of Sun and Xu 2014.
+        DeLong et al. 1988, Biometrics 44; in O(n log n), as Sun and Xu 2014 showed to be possible.
 
     >>> round(auroc_stderr(uncertainty=[0.1, 0.4, 0.4, 0.9], correct=[1, 1, 0, 0]), 6)
     0.176777
     """
-    groups = tie_groups(uncertainty, correct)
-    n_right, n_wrong = int(groups.right.sum()), int(groups.wrong.sum())
-    if min(n_right, n_wrong) < 2:
-        return float("nan")
-    # For a wrong answer of each group the share of right ones it beats; for a right answer the share of wrong ones
-    # that beat it. Both average to the AUROC.
-    beaten = (np.cumsum(groups.right) - groups.right / 2) / n_right
-    beaten_by = (n_wrong - np.cumsum(groups.wrong) + groups.wrong / 2) / n_wrong
-    area = area_under_roc(groups)
-    variance_wrong = (groups.wrong * (beaten - area) ** 2).sum() / (n_wrong - 1)
-    variance_right = (groups.right * (beaten_by - area) ** 2).sum() / (n_right - 1)
-    return float(np.sqrt(variance_wrong / n_wrong + variance_right / n_right))
+    return spread(auroc_components(uncertainty, correct))
 
 
 def risk_coverage(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:

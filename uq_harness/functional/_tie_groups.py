@@ -37,14 +37,20 @@ def tie_groups(uncertainty: ArrayLike, correct: ArrayLike) -> TieGroups:
 
 def checked_rows(uncertainty: ArrayLike, correct: ArrayLike) -> tuple[FloatArray, BoolArray]:
     """Finite scores, and whether their answers were right."""
+    scores, right = checked_answers(uncertainty, correct)
+    finite = np.isfinite(scores)
+    return scores[finite], right[finite]
+
+
+def checked_answers(uncertainty: ArrayLike, correct: ArrayLike) -> tuple[FloatArray, BoolArray]:
+    """All scores, finite or not, and whether their answers were right."""
     scores = as_floats("uncertainty", uncertainty, ndim=1)
     labels = as_floats("correct", correct, ndim=1)
     check_lengths(uncertainty=scores, correct=labels)
     strange = labels[(labels != 0) & (labels != 1)]
     if strange.size:
         raise UQHarnessError(f"correct holds {strange[0]:g}, but must be 1 for a right answer and 0 for a wrong one")
-    finite = np.isfinite(scores)
-    return scores[finite], labels[finite] == 1
+    return scores, labels == 1
 
 
 def has_both_classes(groups: TieGroups) -> bool:

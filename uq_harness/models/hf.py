@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import difflib
-import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import handle_stop_sequences, has_bos_prefix, normalize_gen_kwargs, postprocess_generated_text
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 from tqdm import tqdm
 
 from uq_harness import __version__
+from uq_harness.answering import Answerer, PromptEncoder, PromptText, ending
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import Ending, Gatherer, Prompt, SemanticToken
-from uq_harness.engine.semantic_token import ChatTail, anchor_of
+from uq_harness.engine import Ending, Prompt, SemanticToken
 from uq_harness.errors import UQHarnessError, one_of
-from uq_harness.evidence import Evidence
-from uq_harness.memory import in_shrinking_batches
 from uq_harness.methods import all_options, build_methods, settings
 from uq_harness.models._cache_stamp import check_stamp, fingerprint
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
-from uq_harness.similarity import Comparer, build_nli, build_similarity
-
-log = logging.getLogger(__name__)
+from uq_harness.similarity import build_nli, build_similarity
 
 # Arguments of `hf` that change neither answers nor scores; all others belong to a response cache's configuration.
 _PLACEMENT = frozenset(
@@ -86,7 +77,6 @@ class UQHFLM(HFLM):
             raise UQHarnessError(_no_model(kwargs))
         options = {name: kwargs.pop(name) for name in list(kwargs) if name in all_options()}
         self._methods = build_methods(methods, options)
-        self._needs = list(dict.fromkeys(need for method in self._methods for need in method.needs()))
         self._sp_token = SemanticToken.parse(sp_token)
         self._seed = torch.initial_seed() % 2**63 if seed is None else int(seed)  # lm_eval's --seed has set torch's
         nli = build_nli(**_with_prefix("nli_", kwargs))
@@ -111,27 +101,30 @@ class UQHFLM(HFLM):
         if self.batch_size != "auto" and int(self.batch_size) < 1:
             raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")
         self._configuration |= {"dtype": str(self.model.dtype), "weights": fingerprint(self.model)}
-        self._gatherer = Gatherer(
+        encoder = PromptEncoder(
+            self.tokenizer,
+            self._sp_token,
+            max_length=self.max_length,
+            max_gen_toks=self.max_gen_toks,
+            chat_template_args=self.chat_template_args,
+            add_bos_token=self.add_bos_token,
+            truncation=self.truncation,
+        )
+        self._answerer = Answerer(
             self.model,
             self.tokenizer,
-            self._needs,
-            max_length=self.max_length,
-            pad_id=self.tokenizer.pad_token_id,
-            encode_message=self._encode_message,
-            seed=self._seed,
-        )
-        self._comparer = Comparer(
-            self._needs,
+            self._methods,
+            encoder,
             nli,
             similarity,
-            decode=lambda tokens: self.tok_decode(list(tokens)),
-            special_ids=frozenset(self.tokenizer.all_special_ids),
+            max_length=self.max_length,
+            seed=self._seed,
+            device=self.device,
+            mixed_precision=self.mixed_precision_dtype,
         )
-        self._comparer.prepare()
-        self._configuration |= self._comparer.describe()
+        self._configuration |= self._answerer.describe()
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
-        self._uses_template = False
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
@@ -156,7 +149,7 @@ class UQHFLM(HFLM):
         uncertainty = {
             "methods": [method.name for method in self._methods],
             "sp_token": str(self._sp_token),
-            **self._comparer.describe(),
+            **self._answerer.describe(),
         }
         return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
 
@@ -192,7 +185,7 @@ class UQHFLM(HFLM):
     # ------------------------------------------------------------------ questions
 
     def _answer(self, requests: Sequence[QuestionInstance], disable_tqdm: bool) -> list[str]:
-        """Answers questions in batches of similar length, longest first so that memory runs out early or never."""
+        """Answers questions; those that share their generation arguments share batches."""
         groups: dict[str, list[int]] = {}
         for i, request in enumerate(requests):
             groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
@@ -202,37 +195,18 @@ class UQHFLM(HFLM):
         answers: dict[int, str] = {}
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Answering and scoring") as bar:
             for key, rows in groups.items():
-                fitted = {row: self._fit(prompts[row], endings[key].max_new_tokens) for row in rows}
-                longest_first = sorted(rows, key=lambda row: -len(fitted[row].token_ids))
-                work = partial(self._gather, fitted, endings[key])
-                for batch, evidence in in_shrinking_batches(work, longest_first, size):
-                    for row, found in zip(batch, evidence, strict=True):
-                        answers[row] = UQText(found.answer.text, self._record(found))
-                        self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
-                    bar.update(len(batch))
+                for place, found in self._answerer.answer([prompts[row] for row in rows], endings[key], size):
+                    row = rows[place]
+                    answers[row] = UQText(found.answer.text, self._answerer.record(found))
+                    self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
+                    bar.update()
         return [answers[row] for row in range(len(requests))]
 
-    def _gather(self, prompts: Mapping[int, Prompt], ending: Ending, rows: Sequence[int]) -> list[Evidence]:
-        """The evidence about one batch, in mixed precision where the user asks for it."""
-        precision = self.mixed_precision_dtype
-        with torch.autocast(self.device.type, precision, enabled=precision is not None):
-            evidence = self._gatherer.gather([prompts[row] for row in rows], ending)
-        return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
-
-    def _record(self, evidence: Evidence) -> dict[str, Any]:
-        """What the sample log says about one answer; numbers that are undefined become ``None``."""
-        answer = evidence.answer
-        scores = {method.name: method.score(evidence) for method in self._methods}
-        return {
-            "uncertainty": {name: score if math.isfinite(score) else None for name, score in scores.items()},
-            "answer": answer.text,
-            "answer_tokens": len(answer.token_ids),
-            "complete": answer.complete,
-            "token_ids": list(answer.token_ids),
-            "token_logprobs": [_number(value) for value in answer.logprobs.tolist()],
-            "token_entropies": [_number(value) for value in answer.entropies.tolist()],
-            "cost": dict(evidence.cost),
-        }
+    def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
+        """Tokenised prompts with their semantic-preserving tokens."""
+        return self._answerer.encode(
+            [PromptText(request.args[0], request.question, request.message) for request in requests]
+        )
 
     def _ending(self, gen_kwargs: Mapping[str, Any]) -> Ending:
         """How answers end, from a task's generation arguments.
@@ -256,124 +230,13 @@ class UQHFLM(HFLM):
                 f"max_gen_toks={max_new_tokens} leaves no room for a prompt in the model's context of "
                 f"{self.max_length} tokens: use a number from 1 to {self.max_length - 1}"
             )
-        configured = self.model.generation_config.eos_token_id if self.model.generation_config is not None else None
-        ends = configured if isinstance(configured, list) else [configured]
-        end_ids = frozenset(int(token) for token in [*ends, self.eot_token_id] if token is not None)
-        stop_ids = self._special_stops(stop_strings) - end_ids
-        return Ending(
-            end_ids=end_ids,
+        return ending(
+            self.model,
+            self.tokenizer,
+            stop_strings=stop_strings,
             max_new_tokens=max_new_tokens,
-            read=lambda tokens: self._read(tokens, stop_strings, stop_ids),
-            stops=(lambda tokens: self._stops(tokens, stop_strings, stop_ids)) if stop_strings else None,
+            think_end_token=self.think_end_token,
         )
-
-    def _special_stops(self, stop_strings: list[str]) -> frozenset[int]:
-        """The stop strings that are special tokens, which an answer's text does not show."""
-        encoded = [self.tokenizer(stop, add_special_tokens=False)["input_ids"] for stop in stop_strings]
-        return frozenset(ids[0] for ids in encoded if len(ids) == 1 and not self.tok_decode(ids))
-
-    def _stops(self, tokens: list[int], stop_strings: list[str], stop_ids: frozenset[int]) -> bool:
-        if not stop_ids.isdisjoint(tokens):
-            return True
-        text = self.tok_decode(tokens)
-        if isinstance(self.think_end_token, str) and self.think_end_token in text:
-            text = text.split(self.think_end_token)[-1]
-        return any(stop in text for stop in stop_strings)
-
-    def _read(self, tokens: list[int], stop_strings: list[str], stop_ids: frozenset[int]) -> tuple[str, range]:
-        """The answer's text as lm_eval's ``hf`` would give it, and the range of tokens that make it up."""
-        tokens = tokens[: next((i for i, token in enumerate(tokens) if token in stop_ids), len(tokens))]
-        start = self._thinking(tokens)
-        whole = self.tok_decode(tokens[start:])
-        text = postprocess_generated_text(whole, stop=stop_strings, think_end_token=None)
-        stop = len(tokens)
-        if text != whole:  # a token counts if it begins before the stop string does
-            stop = next(n for n in range(start, stop + 1) if len(self.tok_decode(tokens[start:n])) >= len(text))
-        return (text.lstrip() if start else text), range(start, stop)
-
-    def _thinking(self, tokens: list[int]) -> int:
-        """Number of tokens up to the end of the model's thinking; 0 where it did not think."""
-        end = self.think_end_token
-        if isinstance(end, int):
-            return len(tokens) - tokens[::-1].index(end) if end in tokens else 0
-        text = self.tok_decode(tokens) if end else ""
-        if not end or end not in text:
-            return 0
-        thought = len(text) - len(text.split(end)[-1])
-        return next(n for n in range(len(tokens) + 1) if len(self.tok_decode(tokens[:n])) >= thought)
-
-    # ------------------------------------------------------------------ prompts
-
-    @cached_property
-    def _tail(self) -> ChatTail | None:
-        """What the chat template puts behind the user's text; ``None`` where there is no template."""
-        if self.tokenizer.chat_template is None:
-            return None
-        try:
-            return ChatTail.of(self._render)
-        except TemplateError as error:
-            log.warning("the chat template renders no single user message (%s): sp_token=auto takes the last", error)
-            return None
-
-    def _render(self, user: str, header: bool) -> str:
-        message = [{"role": "user", "content": user}]
-        rendered: str = self.tokenizer.apply_chat_template(
-            message, tokenize=False, add_generation_prompt=header, **self.chat_template_args
-        )
-        return rendered
-
-    def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
-        """Tokenised prompts with their semantic-preserving tokens."""
-        texts = [request.args[0] for request in requests]
-        special = self._special_tokens(texts[0])
-        fast = bool(self.tokenizer.is_fast)
-        encoded = self.tokenizer(texts, truncation=self.truncation, return_offsets_mapping=fast, **special)
-        offsets = encoded["offset_mapping"] if fast else [None] * len(texts)
-        prompts = [
-            Prompt(request.question, request.message, ids, self._semantic_token(text, ids, spans))
-            for request, text, ids, spans in zip(requests, texts, encoded["input_ids"], offsets, strict=True)
-        ]
-        self._uses_template = anchor_of(texts[0], self._tail) is not None
-        first = prompts[0]
-        token = self.tok_decode([first.token_ids[first.semantic_token]], skip_special_tokens=False)
-        log.info("semantic-preserving token: %r, position %d from the prompt's end", token, first.semantic_token)
-        return prompts
-
-    def _special_tokens(self, text: str) -> dict[str, bool]:
-        """Whether the tokenizer shall add special tokens, decided as lm_eval does."""
-        if has_bos_prefix(text, self.tokenizer.bos_token):
-            return {"add_special_tokens": False}
-        return {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
-
-    def _encode_message(self, message: str) -> list[int]:
-        """Token ids of the prompt for another user's message, made as this run's prompts are."""
-        text = self.apply_chat_template([{"role": "user", "content": message}]) if self._uses_template else message
-        ids: list[int] = self.tokenizer(text, **self._special_tokens(text))["input_ids"]
-        return ids[-max(1, self.max_length - self.max_gen_toks) :]
-
-    def _semantic_token(self, text: str, ids: list[int], offsets: list[tuple[int, int]] | None) -> int:
-        anchor = anchor_of(text, self._tail)
-        rest = text[anchor.character :] if anchor and offsets is None else ""
-        tail_tokens = len(self.tokenizer(rest, add_special_tokens=False)["input_ids"])
-        return self._sp_token.locate(len(ids), anchor, offsets, tail_tokens)
-
-    def _fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
-        """The prompt without its beginning, where prompt and answer would not fit into the context."""
-        room = self.max_length - max_new_tokens
-        if len(prompt.token_ids) <= room:
-            return prompt
-        if -prompt.semantic_token > room:
-            raise UQHarnessError(
-                f"a prompt of {len(prompt.token_ids)} tokens does not fit into the context of {self.max_length} with "
-                f"max_gen_toks={max_new_tokens}, and cutting it would lose its semantic-preserving token"
-            )
-        log.warning(
-            "a prompt of %d tokens is cut to its last %d to leave room for an answer: %r",
-            len(prompt.token_ids),
-            room,
-            prompt.question,
-        )
-        return replace(prompt, token_ids=prompt.token_ids[-room:])
 
 
 def _with_prefix(prefix: str, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -388,10 +251,6 @@ def _with_prefix(prefix: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         if name.removeprefix(prefix) not in known:
             raise UQHarnessError(f"unknown option {name!r}: known are {', '.join(prefix + one for one in known)}")
     return {name.removeprefix(prefix): value for name, value in given.items()}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _no_model(kwargs: Mapping[str, Any]) -> str:

@@ -1,0 +1,11 @@
+"""From prompt texts to answers with their evidence: the way that ``uq-hf`` and `UncertaintyModel` share.
+
+Making prompts, finding the semantic-preserving token, ending answers and going on after running out of memory live
+here; lm_eval's requests and caches stay in `uq_harness.models`.
+"""
+
+from uq_harness.answering._answerer import Answerer
+from uq_harness.answering._ending import ending
+from uq_harness.answering._prompts import PromptEncoder, PromptText
+
+__all__ = ["Answerer", "PromptEncoder", "PromptText", "ending"]

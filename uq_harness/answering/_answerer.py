@@ -1,0 +1,130 @@
+"""Answers prompts in batches, gathers what the methods need, and scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from uq_harness.answering._prompts import PromptEncoder, PromptText
+from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.evidence import Evidence
+from uq_harness.memory import in_shrinking_batches
+from uq_harness.methods import Method
+from uq_harness.similarity import NLI, Comparer, Similarity
+
+
+class Answerer:
+    """A model, its tokenizer and the chosen methods; built once per run.
+
+    Args:
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer, with a token for padding.
+        methods: The methods; what they need is gathered, and nothing else.
+        encoder: Makes tokens of prompts.
+        nli: The NLI service; it is loaded only if a method needs it.
+        similarity: The similarity service; likewise.
+        max_length: The model's context in tokens.
+        seed: Seed of all samples.
+        device: Where the model takes its input.
+        mixed_precision: The type of mixed precision; ``None`` for none.
+
+    Raises:
+        UQHarnessError: The architecture is not understood, an option does not fit the model, or an auxiliary model
+            cannot be had.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        methods: Sequence[Method],
+        encoder: PromptEncoder,
+        nli: NLI,
+        similarity: Similarity,
+        *,
+        max_length: int,
+        seed: int,
+        device: torch.device,
+        mixed_precision: torch.dtype | None = None,
+    ) -> None:
+        needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
+        self._methods, self._encoder = tuple(methods), encoder
+        self._device, self._mixed_precision = device, mixed_precision
+        self._gatherer = Gatherer(
+            model,
+            tokenizer,
+            needs,
+            max_length=max_length,
+            pad_id=tokenizer.pad_token_id,
+            encode_message=encoder.encode_message,
+            seed=seed,
+        )
+        self._comparer = Comparer(
+            needs,
+            nli,
+            similarity,
+            decode=lambda tokens: tokenizer.decode(list(tokens), skip_special_tokens=True),
+            special_ids=frozenset(tokenizer.all_special_ids),
+        )
+        self._comparer.prepare()
+
+    def encode(self, prompts: Sequence[PromptText]) -> list[Prompt]:
+        """Tokenised prompts; see `PromptEncoder.encode`."""
+        return self._encoder.encode(prompts)
+
+    def answer(self, prompts: Sequence[Prompt], ending: Ending, batch_size: int) -> Iterator[tuple[int, Evidence]]:
+        """Answers prompts in batches of similar length, longest first so that memory runs out early or never.
+
+        Args:
+            prompts: Tokenised prompts.
+            ending: How answers end.
+            batch_size: The largest batch; it halves where memory runs out.
+
+        Yields:
+            The position of each prompt, with the evidence about its answer as soon as it is there.
+
+        Raises:
+            UQHarnessError: A prompt and its answer do not fit into the context.
+        """
+        fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
+        longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
+        for rows, evidence in in_shrinking_batches(partial(self._gather, fitted, ending), longest_first, batch_size):
+            yield from zip(rows, evidence, strict=True)
+
+    def scores(self, evidence: Evidence) -> dict[str, float]:
+        """The uncertainty that each method finds; ``nan`` where it is undefined."""
+        return {method.name: method.score(evidence) for method in self._methods}
+
+    def record(self, evidence: Evidence) -> dict[str, Any]:
+        """What the sample log says about one answer; numbers that are undefined become ``None``."""
+        answer = evidence.answer
+        return {
+            "uncertainty": {name: _number(score) for name, score in self.scores(evidence).items()},
+            "answer": answer.text,
+            "answer_tokens": len(answer.token_ids),
+            "complete": answer.complete,
+            "token_ids": list(answer.token_ids),
+            "token_logprobs": [_number(value) for value in answer.logprobs.tolist()],
+            "token_entropies": [_number(value) for value in answer.entropies.tolist()],
+            "cost": dict(evidence.cost),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """The auxiliary models in use, for the results' configuration."""
+        return self._comparer.describe()
+
+    def _gather(self, prompts: Sequence[Prompt], ending: Ending, rows: Sequence[int]) -> list[Evidence]:
+        """The evidence about one batch, in mixed precision where the user asks for it."""
+        precision = self._mixed_precision
+        with torch.autocast(self._device.type, precision, enabled=precision is not None):
+            evidence = self._gatherer.gather([prompts[row] for row in rows], ending)
+        return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

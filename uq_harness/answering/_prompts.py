@@ -1,0 +1,144 @@
+"""Prompt texts become tokens, with the place of the semantic-preserving token, and fit into the model's context."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from jinja2 import TemplateError
+from lm_eval.models.utils import has_bos_prefix
+from transformers import PreTrainedTokenizerBase
+
+from uq_harness.engine import Prompt, SemanticToken
+from uq_harness.engine.semantic_token import ChatTail, anchor_of
+from uq_harness.errors import UQHarnessError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PromptText:
+    """A prompt before it is tokenised.
+
+    Attributes:
+        text: The whole prompt, chat template included.
+        question: The bare question.
+        message: The user's message that puts the question, before the chat template.
+    """
+
+    text: str
+    question: str
+    message: str
+
+
+class PromptEncoder:
+    """Tokenises prompts as lm_eval's ``hf`` does, and finds their semantic-preserving tokens.
+
+    Args:
+        tokenizer: The model's tokenizer; its chat template is read when the first prompt is.
+        semantic_token: Which token is meant.
+        max_length: The model's context in tokens.
+        max_gen_toks: Tokens that are kept free behind a prompt whose answer has no limit of its own.
+        chat_template_args: Further arguments of the chat template.
+        add_bos_token: Whether prompts begin with the beginning-of-sequence token; ``None`` leaves it to the tokenizer.
+        truncation: Whether the tokenizer may cut a prompt's end.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        semantic_token: SemanticToken,
+        *,
+        max_length: int,
+        max_gen_toks: int,
+        chat_template_args: Mapping[str, Any] | None = None,
+        add_bos_token: bool | None = None,
+        truncation: bool = False,
+    ) -> None:
+        self._tokenizer, self._semantic_token = tokenizer, semantic_token
+        self._max_length, self._max_gen_toks = max_length, max_gen_toks
+        self._chat_template_args = dict(chat_template_args or {})
+        self._add_bos_token, self._truncation = add_bos_token, truncation
+        self._uses_template = False
+
+    def encode(self, prompts: Sequence[PromptText]) -> list[Prompt]:
+        """Tokenised prompts with their semantic-preserving tokens.
+
+        Raises:
+            UQHarnessError: The chosen position lies before a prompt's first token.
+        """
+        texts = [prompt.text for prompt in prompts]
+        special = self._special_tokens(texts[0])
+        fast = bool(self._tokenizer.is_fast)
+        encoded = self._tokenizer(texts, truncation=self._truncation, return_offsets_mapping=fast, **special)
+        offsets = encoded["offset_mapping"] if fast else [None] * len(texts)
+        found = [
+            Prompt(prompt.question, prompt.message, ids, self._locate(prompt.text, ids, spans))
+            for prompt, ids, spans in zip(prompts, encoded["input_ids"], offsets, strict=True)
+        ]
+        self._uses_template = anchor_of(texts[0], self._tail) is not None
+        first = found[0]
+        token = self._tokenizer.decode([first.token_ids[first.semantic_token]])
+        log.info("semantic-preserving token: %r, position %d from the prompt's end", token, first.semantic_token)
+        return found
+
+    def encode_message(self, message: str) -> list[int]:
+        """Token ids of the prompt for another user's message, made as the latest prompts were."""
+        text = self._render(message, header=True) if self._uses_template else message
+        ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
+        return ids[-max(1, self._max_length - self._max_gen_toks) :]
+
+    def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
+        """The prompt without its beginning, where prompt and answer would not fit into the context.
+
+        Raises:
+            UQHarnessError: The semantic-preserving token would be cut off too.
+        """
+        room = self._max_length - max_new_tokens
+        if len(prompt.token_ids) <= room:
+            return prompt
+        if -prompt.semantic_token > room:
+            raise UQHarnessError(
+                f"a prompt of {len(prompt.token_ids)} tokens does not fit into the context of {self._max_length} with "
+                f"max_gen_toks={max_new_tokens}, and cutting it would lose its semantic-preserving token"
+            )
+        log.warning(
+            "a prompt of %d tokens is cut to its last %d to leave room for an answer: %r",
+            len(prompt.token_ids),
+            room,
+            prompt.question,
+        )
+        return replace(prompt, token_ids=prompt.token_ids[-room:])
+
+    @cached_property
+    def _tail(self) -> ChatTail | None:
+        """What the chat template puts behind the user's text; ``None`` where there is no template."""
+        if self._tokenizer.chat_template is None:
+            return None
+        try:
+            return ChatTail.of(self._render)
+        except TemplateError as error:
+            log.warning("the chat template renders no single user message (%s): sp_token=auto takes the last", error)
+            return None
+
+    def _render(self, user: str, header: bool) -> str:
+        message = [{"role": "user", "content": user}]
+        rendered: str = self._tokenizer.apply_chat_template(
+            message, tokenize=False, add_generation_prompt=header, **self._chat_template_args
+        )
+        return rendered
+
+    def _special_tokens(self, text: str) -> dict[str, bool]:
+        """Whether the tokenizer shall add special tokens, decided as lm_eval does."""
+        if has_bos_prefix(text, self._tokenizer.bos_token):
+            return {"add_special_tokens": False}
+        return {} if self._add_bos_token is None else {"add_special_tokens": self._add_bos_token}
+
+    def _locate(self, text: str, ids: list[int], offsets: list[tuple[int, int]] | None) -> int:
+        anchor = anchor_of(text, self._tail)
+        rest = text[anchor.character :] if anchor and offsets is None else ""
+        tail_tokens = len(self._tokenizer(rest, add_special_tokens=False)["input_ids"])
+        return self._semantic_token.locate(len(ids), anchor, offsets, tail_tokens)
