@@ -107,7 +107,7 @@ class ScatterChart:
     points: tuple[Point, ...]
 
 
-FRAME = (52.0, 10.0, 470.0, 282.0)
+FRAME = (62.0, 10.0, 470.0, 282.0)
 SMALL = (4.0, 4.0, 216.0, 84.0)
 WIDE = (60.0, 12.0, 900.0, 372.0)
 
@@ -205,7 +205,7 @@ def histogram_chart(method: str, title: str, found: Histogram) -> HistogramChart
     return HistogramChart(
         method,
         title,
-        "logarithmic scale" if found.logarithmic else "",
+        "log scale" if found.logarithmic else "",
         steps(found.correct, close=True),
         steps(found.wrong, close=False) if found.wrong.any() else "",
         ends,
@@ -226,12 +226,13 @@ def scatter_chart(points: Sequence[tuple[str, float, float, float, bool]]) -> Sc
     positive = [cost for _, cost, *_ in points if cost > 0]
     start = math.floor(math.log10(min(positive))) if positive else -3
     end = max(math.ceil(math.log10(max(positive))) if positive else -2, start + 1)
-    free = 46.0  # room at the left for what costs nothing
+    free = 80.0  # room at the left for what costs nothing
     scale = (right - left - free) / (end - start)
     lows = [value - (error if math.isfinite(error) else 0) for _, _, value, error, _ in points]
     highs = [value + (error if math.isfinite(error) else 0) for _, _, value, error, _ in points]
-    bottom, top = math.floor(20 * min(lows)) / 20, math.ceil(20 * max(highs)) / 20
-    top = top if top > bottom else bottom + 0.05
+    step = 0.05 if max(highs) - min(lows) <= 0.35 else 0.1
+    bottom, top = (step * round_to(value / step) for round_to, value in ((math.floor, min(lows)), (math.ceil, max(highs))))
+    top = max(top, bottom + step)
 
     def across(cost: float) -> float:
         return left + free + scale * (math.log10(cost) - start) if cost > 0 else left + free / 3
@@ -244,7 +245,6 @@ def scatter_chart(points: Sequence[tuple[str, float, float, float, bool]]) -> Sc
     x_ticks = [Tick(across(10.0**power), f"{10.0**power:g} s") for power in range(start, end + 1)]
     if any(cost <= 0 for _, cost, *_ in points):
         x_ticks.insert(0, Tick(across(0), "0"))
-    step = 0.05 if top - bottom <= 0.4 else 0.1
     count = round((top - bottom) / step)
     return ScatterChart(
         frame=WIDE,
