@@ -1,0 +1,114 @@
+"""Finding lm_eval's output files: which samples belong to which results."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from uq_harness.errors import UQHarnessError
+
+log = logging.getLogger(__name__)
+WHAT_TO_GIVE = "give files or folders that lm_eval wrote with --output_path and --log_samples"
+_DATE = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
+_RESULTS = re.compile(rf"results\.json|.+_(?P<date>{_DATE})\.json")
+_SAMPLES = re.compile(rf"samples_(?P<task>.+?)(?:_(?P<date>{_DATE}))?\.jsonl")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """One task's files of one call of lm_eval.
+
+    Attributes:
+        task: The task's name.
+        results: The file of aggregated results, if there is one.
+        samples: The file of samples, if there is one.
+        content: What the results file holds; empty without one.
+    """
+
+    task: str
+    results: Path | None
+    samples: Path | None
+    content: Mapping[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The file to name in messages."""
+        path = self.results or self.samples
+        assert path is not None
+        return path
+
+    @property
+    def date(self) -> datetime | None:
+        """When the run started; without results, when its samples were saved, as their name says in local time."""
+        started = self.content.get("date")
+        if isinstance(started, int | float):
+            return datetime.fromtimestamp(started, UTC)
+        named = re.search(_DATE, self.path.name)
+        if named is None:
+            return None
+        day, _, time = named[0].partition("T")
+        return datetime.fromisoformat(f"{day}T{time.replace('-', ':')}").astimezone(UTC)
+
+
+def find_files(paths: Iterable[str | Path]) -> list[RunFiles]:
+    """All runs in the given files and folders, each once.
+
+    A results file brings the samples beside it, a samples file the results beside it. Files that lm_eval did not write
+    are left out with a warning.
+
+    Raises:
+        UQHarnessError: A path does not exist, or a folder holds no file named as lm_eval names them.
+    """
+    files = dict.fromkeys(file.resolve() for path in paths for file in _expand(Path(path).expanduser()))
+    contents = {file: content for file in files if file.suffix != ".jsonl" and (content := _read(file)) is not None}
+    runs = [_run(task, file, content) for file, content in contents.items() for task in content["configs"]]
+    claimed = {run.samples for run in runs}
+    return runs + [_run_of_samples(file) for file in files if file.suffix == ".jsonl" and file not in claimed]
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UQHarnessError(f"{str(path)!r} does not exist: {WHAT_TO_GIVE}")
+    found = [file for file in path.rglob("*.json*") if _RESULTS.fullmatch(file.name) or _SAMPLES.fullmatch(file.name)]
+    if not found:
+        raise UQHarnessError(f"{str(path)!r} holds neither results_*.json nor samples_*.jsonl: {WHAT_TO_GIVE}")
+    return sorted(found)
+
+
+def _read(file: Path) -> Mapping[str, Any] | None:
+    """The content of a results file, ``None`` with a warning for another file."""
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        log.warning("%s is left out: not valid JSON (%s)", file, error)
+        return None
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("results", "configs")):
+        log.warning("%s is left out: it is no results file of lm_eval, which has 'results' and 'configs'", file)
+        return None
+    return content
+
+
+def _run(task: str, results: Path, content: Mapping[str, Any]) -> RunFiles:
+    named = _RESULTS.fullmatch(results.name)
+    suffix = f"_{named['date']}" if named and named["date"] else ""
+    samples = results.with_name(f"samples_{task}{suffix}.jsonl")
+    return RunFiles(task, results, samples if samples.is_file() else None, content)
+
+
+def _run_of_samples(samples: Path) -> RunFiles:
+    named = _SAMPLES.fullmatch(samples.name)
+    task, date = (named["task"], named["date"]) if named else (samples.stem, None)
+    for results in sorted(samples.parent.glob(f"*_{date}.json" if date else "results.json")):
+        content = _read(results)
+        if content is not None:
+            return RunFiles(task, results, samples, content)
+    log.warning("%s: no results file lies beside it, so model and configuration are not known", samples)
+    return RunFiles(task, None, samples, {})
