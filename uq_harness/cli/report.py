@@ -13,8 +13,7 @@ from rich.text import Text
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
 from uq_harness.plots import new_figure
-from uq_harness.report import Content, collect, write_report
-from uq_harness.report._reading import read_with_warnings
+from uq_harness.report import Content, collect, read_with_warnings, write_report
 
 
 def run_report(

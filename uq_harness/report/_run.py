@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +52,11 @@ def make_column(run: TaskRun, model: str, alpha: float) -> Column:
     reported = _reported(run)
     if len(run):
         seed = run.configuration.get("config", {}).get("fewshot_seed") or 0
-        quality = {
-            name: estimates(scores, run.correct, reported.get(name), seed) for name, scores in run.uncertainty.items()
-        }
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the bootstrap's array functions let threads work at once
+            found = pool.map(
+                lambda name: estimates(run.uncertainty[name], run.correct, reported.get(name), seed), run.uncertainty
+            )
+            quality = dict(zip(run.uncertainty, found, strict=True))
         ranking = rank([run.uncertainty], [run.correct], alpha)
         share = run.accuracy
         accuracy = Estimate(share, math.sqrt(share * (1 - share) / (len(run) - 1)) if len(run) > 1 else math.nan)
