@@ -11,7 +11,10 @@ import unicodedata
 # Embeddings, overrides and isolates: they reorder what follows and can outlast the text that opened them.
 _BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ud800-\udfff{_BIDI_CONTROLS}]")
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+# What opens markup, a link or a mention in any Markdown dialect; an underscore inside a word opens nothing.
+_MARKUP = re.compile(
+    r"[\\`*{}\[\]<>#|~&@!:$^\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=www)\.", re.IGNORECASE
+)
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -59,15 +62,16 @@ def _picture(code: int) -> str:
 def markdown(text: str) -> str:
     r"""A text as one line of Markdown, safe in table cells: nothing in it is markup, and nothing in it is HTML.
 
-    Punctuation is written as character references, which no Markdown parser takes for structure; text that runs from
-    right to left is isolated from what follows.
+    Punctuation with a meaning is written as character references, which no Markdown parser takes for structure; text
+    that runs from right to left is isolated from what follows. It is no shield at the beginning of a line, where a dash
+    or a number makes a list.
 
     >>> markdown("a|b <b>")
     'a&#124;b &#60;b&#62;'
-    >>> markdown("line\nline")
-    'line␊line'
+    >>> markdown("uq_sciq\n_so_")
+    'uq_sciq␊&#95;so&#95;'
     """
-    shown = _PUNCTUATION.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+    shown = _MARKUP.sub(lambda found: f"&#{ord(found[0])};", visible(text))
     return f"&#8296;{shown}&#8297;" if _runs_right_to_left(shown) else shown
 
 

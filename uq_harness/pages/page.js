@@ -82,7 +82,7 @@
       document.getElementById("shown").textContent = `${shown} of ${body.rows.length} rows`;
     };
     filters.hidden = false;
-    filters.addEventListener("input", apply);
+    for (const kind of ["input", "change"]) filters.addEventListener(kind, apply);
     filters.addEventListener("submit", (event) => event.preventDefault());
     apply();
   }
