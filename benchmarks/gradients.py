@@ -74,7 +74,7 @@ def main() -> None:
 
     def scoring(*chosen: Method) -> Callable[[list[Prompt]], Any]:
         needs = [need for method in chosen for need in method.needs()]
-        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0, encode_message=lambda message: [])
+        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
         return lambda batch: gatherer.gather(batch, ending)
 
     ways: dict[str, Callable[[list[Prompt]], Any]] = {

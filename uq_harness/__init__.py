@@ -2,17 +2,35 @@
 
 Installing the package makes the model ``uq-hf`` and the tasks ``uq_sciq``, ``uq_triviaqa``, ``uq_truthfulqa``,
 ``uq_demo`` and the group ``uq_bench`` known to lm_eval's command line. From Python, call `register` first.
+
+Applications take `UncertaintyModel`, which needs no lm_eval task.
 """
 
+from __future__ import annotations
+
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uq_harness.answering import ScoredAnswer, UncertaintyModel
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "register"]
+__all__ = ["ScoredAnswer", "UncertaintyModel", "__version__", "register"]
+
+# What applications use; imported when it is asked for, since torch comes with it.
+_HOMES = {"ScoredAnswer": "uq_harness.answering", "UncertaintyModel": "uq_harness.answering"}
 
 # In a source checkout, tasks/ and metrics/ lie beside this folder and not inside it; running from the checkout's root
 # makes it shadow an installed wheel.
 if not (Path(__file__).parent / "tasks").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def register() -> None:

@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Takes the seconds of named stages of one batch.
+    """Takes the seconds of the stages of one batch, and divides them among its examples.
+
+    Args:
+        examples: Number of examples in the batch.
 
     Attributes:
-        seconds: Seconds of each stage so far.
+        shares: For each example its seconds by stage so far (``decode_seconds``, …); together they are the batch's.
     """
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, examples: int) -> None:
+        self.shares: list[dict[str, float]] = [{} for _ in range(examples)]
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Iterator[Callable[[Sequence[float]], None]]:
         """Adds the time spent inside to a stage.
 
         Every stage ends by reading numbers back from the device, so nothing of it is still under way then.
+
+        Yields:
+            What to call with each example's part of the work, in any unit; without it, all have equal parts.
+
+        >>> watch = Stopwatch(2)
+        >>> with watch.stage("decode") as divide:
+        ...     divide([1, 3])
+        >>> one, other = watch.shares
+        >>> round(other["decode_seconds"] / one["decode_seconds"], 6)
+        3.0
         """
+        weights: list[float] = []
         start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def shares(self, weights: Sequence[float]) -> list[dict[str, float]]:
-        """The seconds of each stage, divided among the batch's examples in proportion to their weights.
-
-        >>> watch = Stopwatch()
-        >>> watch.seconds["decode"] = 3.0
-        >>> watch.shares([1, 2])
-        [{'decode_seconds': 1.0}, {'decode_seconds': 2.0}]
-        """
-        total = sum(weights)
-        parts = [weight / total if total else 1 / len(weights) for weight in weights]
-        return [{f"{stage}_seconds": part * spent for stage, spent in self.seconds.items()} for part in parts]
+        yield weights.extend
+        spent = time.perf_counter() - start
+        if not sum(weights):
+            weights = [1.0] * len(self.shares)
+        for share, weight in zip(self.shares, weights, strict=True):
+            share[f"{name}_seconds"] = share.get(f"{name}_seconds", 0.0) + spent * weight / sum(weights)

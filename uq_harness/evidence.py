@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -230,6 +230,17 @@ Need = (
 )
 
 
+def sample_sets(needs: Iterable[Need]) -> tuple[SampleSet, ...]:
+    """The sample sets that some needs are or name, each once.
+
+    >>> ten = Samples(10, 1.0)
+    >>> sample_sets([ten, PairwiseEntailment(ten), TokenRelevance(Samples(5, 1.0))])
+    (Samples(count=10, temperature=1.0, top_p=1.0, top_k=0), Samples(count=5, temperature=1.0, top_p=1.0, top_k=0))
+    """
+    named = (need if isinstance(need, SampleSet) else getattr(need, "samples", None) for need in needs)
+    return tuple(dict.fromkeys(found for found in named if isinstance(found, SampleSet)))
+
+
 @dataclass(frozen=True)
 class StateGradientNorms:
     """Sizes of a state gradient, one number a block of the span, and for a `StateGradientMap` one a position.
@@ -299,6 +310,11 @@ class Conditionals:
     answers: tuple[str, ...]
     probabilities: FloatArray
     logprobs: FloatArray
+
+    @property
+    def texts_scored(self) -> int:
+        """Number of answers that the model has read after another: one alone is not asked about."""
+        return len(self.answers) ** 2 if len(self.answers) > 1 else 0
 
 
 @dataclass(frozen=True)

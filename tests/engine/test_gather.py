@@ -36,7 +36,7 @@ def test_a_fast_pass_that_does_not_fit_gives_way_to_the_slow_one(
                 norms.absolute[:] *= 1.5
         return found
 
-    assert UQHFLM(**DEMO)._gatherer._gradients is fast
+    assert UQHFLM(**DEMO)._answerer._gatherer._gradients is fast
     monkeypatch.setattr(gather, "gradients", wrong)
-    assert UQHFLM(**DEMO)._gatherer._gradients is reference_gradients
+    assert UQHFLM(**DEMO)._answerer._gatherer._gradients is reference_gradients
     assert "gradients take the exact slow path" in caplog.text

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from tests.models.test_hf import GREEDY, ask, golden, golden_model
 from tests.support import requires_shared
@@ -18,6 +19,12 @@ def scores(count: int = 24, gen_kwargs: dict = GREEDY, **kwargs) -> list[dict]:
     lm = golden_model(**{**LEXICAL, **kwargs})
     answers = ask(lm, [case["question"] for case in cases[:count]], template, gen_kwargs)
     return [record_of(answer)["uncertainty"] for answer in answers]
+
+
+def numbers(answer: str) -> dict[str, float]:
+    """An answer's scores; ``nan`` where one is undefined."""
+    found = record_of(answer)["uncertainty"]
+    return {name: math.nan if value is None else value for name, value in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +70,61 @@ def test_answers_cut_by_the_limit_and_single_tokens() -> None:
 
 
 @requires_shared
+def test_an_empty_sample_leaves_its_batch_alone() -> None:
+    """The second question's answer ends with its first token, and so do most of its samples."""
+    template, cases = golden()
+    questions = [case["question"] for case in cases[:4]]
+    lm = golden_model(**LEXICAL, batch_size=4)
+    lm.model.generation_config.eos_token_id = [lm.tokenizer.eos_token_id, cases[1]["answer_ids"][0]]
+    together = ask(lm, questions, template)
+    assert record_of(together[1])["answer_tokens"] == 1
+    for question, answer in zip(questions, together, strict=True):
+        (alone,) = ask(lm, [question], template)
+        assert numbers(answer) == pytest.approx(numbers(alone), rel=1e-4, abs=1e-8)
+
+
+@requires_shared
+def test_samples_without_any_token_are_undefined_and_leave_their_batch_alone() -> None:
+    """A stop string at the very beginning leaves nothing, where an end token would count."""
+    template, cases = golden()
+    questions, stop = [case["question"] for case in cases[:4]], cases[1]["answer"][:3]
+    lm = golden_model(**LEXICAL, batch_size=4)
+    together = ask(lm, questions, template, {**GREEDY, "until": [stop]})
+    assert together[1] == ""
+    for name in ("g_nll", "ln_pe", "semantic_entropy", "sar"):
+        assert record_of(together[1])["uncertainty"][name] is None
+    for question, answer in zip(questions, together, strict=True):
+        (alone,) = ask(lm, [question], template, {**GREEDY, "until": [stop]})
+        assert numbers(answer) == pytest.approx(numbers(alone), rel=1e-4, abs=1e-8, nan_ok=True)
+
+
+@requires_shared
+def test_answers_of_150_tokens_are_scored_and_leave_short_ones_alone() -> None:
+    template, cases = golden()
+    questions = [case["question"] for case in cases[:2]]
+    few = {"entropy_samples": 3, "consistency_samples": 3, "mi_samples": 3, "density_beams": 3, "eigenscore_samples": 3}
+    lm = golden_model(**LEXICAL, **few, batch_size=2)
+    short = record_of(ask(lm, questions[:1], template)[0])
+    lm.model.generation_config.eos_token_id = None
+    lm.tokenizer.eos_token = "<|endoftext|>"
+    for answer in ask(lm, questions, template):
+        found = record_of(answer)
+        assert found["answer_tokens"] == 150
+        assert all(value is not None for value in found["uncertainty"].values()), found["uncertainty"]
+    assert short["answer_tokens"] < 20
+
+
+@requires_shared
+def test_nan_logits_make_every_score_null() -> None:
+    template, cases = golden()
+    lm = golden_model(**LEXICAL)
+    with torch.no_grad():
+        lm.model.lm_head.weight[5].fill_(float("nan"))
+    found = record_of(ask(lm, [cases[0]["question"]], template)[0])["uncertainty"]
+    assert found == dict.fromkeys(all_methods())  # also where nothing but texts and states is read
+
+
+@requires_shared
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -90,6 +152,24 @@ def test_the_record_says_what_an_answer_cost() -> None:
         assert all(value >= 0 for value in cost.values())
         # a tree of prefixes: more rows than the greedy answer has, far fewer than the 41 lanes would take one by one
         assert 1 < cost["row_steps"] < 41 * 24
+        assert cost["scored_texts"] >= 1 + 1  # the verdict of P(True), and a beam
     free = record_of(ask(golden_model(methods="g_nll"), [cases[0]["question"]], template)[0])["cost"]
-    assert free["nli_pairs"] == free["similarity_pairs"] == 0
+    assert free["nli_pairs"] == free["similarity_pairs"] == free["scored_texts"] == 0
     assert "nli_seconds" not in free
+
+
+@requires_shared
+def test_two_questions_with_the_same_text_in_one_batch() -> None:
+    """Noise is keyed by the prompt: they have the same samples, each as if it were alone, and bear the same costs."""
+    template, cases = golden()
+    one, other = cases[0]["question"], cases[2]["question"]
+    lm = golden_model(**LEXICAL, batch_size=3)
+    first, between, second = (record_of(answer) for answer in ask(lm, [one, other, one], template))
+    alone = record_of(ask(lm, [one], template)[0])
+    for found in (first, second):
+        assert found["token_ids"] == alone["token_ids"]
+        assert found["uncertainty"] == pytest.approx(alone["uncertainty"], rel=1e-4, abs=1e-8)
+    for count in ("nli_pairs", "similarity_pairs", "scored_texts"):
+        assert first["cost"][count] == second["cost"][count] == alone["cost"][count] != between["cost"][count]
+    for stage in ("nli", "similarity", "scoring"):
+        assert first["cost"][f"{stage}_seconds"] == pytest.approx(second["cost"][f"{stage}_seconds"])

@@ -20,11 +20,17 @@ _RELATIVE: dict[str, Any] = {
 
 
 def save_classifier(
-    folder: Path, kind: str = "bert", labels: Sequence[str] | None = LABELS, order: Sequence[int] = (), **settings: Any
+    folder: Path,
+    kind: str = "bert",
+    labels: Sequence[str] | None = LABELS,
+    order: Sequence[int] = (),
+    vocabulary: Sequence[str] = VOCABULARY,
+    **settings: Any,
 ) -> str:
     """Saves a two-layer classifier of width 16; two calls give the same weights.
 
-    ``order`` moves the outputs: output i is what output ``order[i]`` would have been.
+    ``order`` moves the outputs: output i is what output ``order[i]`` would have been. The vocabulary's pieces are
+    single letters unless it is given.
     """
     if labels is not None:
         settings["id2label"] = dict(enumerate(labels))
@@ -32,7 +38,7 @@ def save_classifier(
     config = AutoConfig.for_model(
         kind,
         **{
-            "vocab_size": len(VOCABULARY),
+            "vocab_size": len(vocabulary),
             "hidden_size": 16,
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
@@ -49,7 +55,7 @@ def save_classifier(
         head = model.classifier if isinstance(model.classifier, torch.nn.Linear) else model.classifier.out_proj
         head.weight.data, head.bias.data = head.weight.data[list(order)], head.bias.data[list(order)]
     model.save_pretrained(folder)
-    BertTokenizer({token: index for index, token in enumerate(VOCABULARY)}).save_pretrained(folder)
+    BertTokenizer({token: index for index, token in enumerate(vocabulary)}).save_pretrained(folder)
     return str(folder)
 
 

@@ -5,7 +5,21 @@ here; lm_eval's requests and caches stay in `uq_harness.models`.
 """
 
 from uq_harness.answering._answerer import Answerer
+from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
+from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import ending
+from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 
-__all__ = ["Answerer", "PromptEncoder", "PromptText", "ending"]
+__all__ = [
+    "Answerer",
+    "Conversation",
+    "PromptEncoder",
+    "PromptText",
+    "ScoredAnswer",
+    "UncertaintyModel",
+    "ending",
+    "take_auxiliary_models",
+    "take_options",
+    "unknown_option",
+]

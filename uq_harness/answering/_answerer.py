@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -11,10 +10,11 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering._prompts import PromptEncoder, PromptText
+from uq_harness.answering._record import record
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
 from uq_harness.memory import in_shrinking_batches
-from uq_harness.methods import Method
+from uq_harness.methods import Method, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
 
@@ -23,19 +23,20 @@ class Answerer:
 
     Args:
         model: The model, in evaluation mode.
-        tokenizer: Its tokenizer, with a token for padding.
+        tokenizer: Its tokenizer.
         methods: The methods; what they need is gathered, and nothing else.
         encoder: Makes tokens of prompts.
         nli: The NLI service; it is loaded only if a method needs it.
         similarity: The similarity service; likewise.
         max_length: The model's context in tokens.
+        pad_id: Token that fills the padding.
         seed: Seed of all samples.
         device: Where the model takes its input.
         mixed_precision: The type of mixed precision; ``None`` for none.
 
     Raises:
-        UQHarnessError: The architecture is not understood, an option does not fit the model, or an auxiliary model
-            cannot be had.
+        UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
+            understood, an option does not fit the model, or an auxiliary model cannot be had.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Answerer:
         similarity: Similarity,
         *,
         max_length: int,
+        pad_id: int,
         seed: int,
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
     ) -> None:
+        encoder.check_model(model)
         needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
         self._methods, self._encoder = tuple(methods), encoder
         self._device, self._mixed_precision = device, mixed_precision
@@ -60,8 +63,7 @@ class Answerer:
             tokenizer,
             needs,
             max_length=max_length,
-            pad_id=tokenizer.pad_token_id,
-            encode_message=encoder.encode_message,
+            pad_id=pad_id,
             seed=seed,
         )
         self._comparer = Comparer(
@@ -98,21 +100,11 @@ class Answerer:
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
-        return {method.name: method.score(evidence) for method in self._methods}
+        return scores(self._methods, evidence)
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """What the sample log says about one answer; numbers that are undefined become ``None``."""
-        answer = evidence.answer
-        return {
-            "uncertainty": {name: _number(score) for name, score in self.scores(evidence).items()},
-            "answer": answer.text,
-            "answer_tokens": len(answer.token_ids),
-            "complete": answer.complete,
-            "token_ids": list(answer.token_ids),
-            "token_logprobs": [_number(value) for value in answer.logprobs.tolist()],
-            "token_entropies": [_number(value) for value in answer.entropies.tolist()],
-            "cost": dict(evidence.cost),
-        }
+        return record(evidence, self.scores(evidence))
 
     def describe(self) -> dict[str, Any]:
         """The auxiliary models in use, for the results' configuration."""
@@ -124,7 +116,3 @@ class Answerer:
         with torch.autocast(self._device.type, precision, enabled=precision is not None):
             evidence = self._gatherer.gather([prompts[row] for row in rows], ending)
         return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

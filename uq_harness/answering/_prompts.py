@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from jinja2 import TemplateError
 from lm_eval.models.utils import has_bos_prefix
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.engine import Prompt, SemanticToken
 from uq_harness.engine.semantic_token import ChatTail, anchor_of
 from uq_harness.errors import UQHarnessError
+from uq_harness.identity import ModelIdentity
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,6 @@ class PromptEncoder:
         self._max_length, self._max_gen_toks = max_length, max_gen_toks
         self._chat_template_args = dict(chat_template_args or {})
         self._add_bos_token, self._truncation = add_bos_token, truncation
-        self._uses_template = False
 
     def encode(self, prompts: Sequence[PromptText]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens.
@@ -76,20 +76,19 @@ class PromptEncoder:
         encoded = self._tokenizer(texts, truncation=self._truncation, return_offsets_mapping=fast, **special)
         offsets = encoded["offset_mapping"] if fast else [None] * len(texts)
         found = [
-            Prompt(prompt.question, prompt.message, ids, self._locate(prompt.text, ids, spans))
+            Prompt(
+                prompt.question,
+                prompt.message,
+                ids,
+                self._locate(prompt.text, ids, spans),
+                partial(self._restate, prompt),
+            )
             for prompt, ids, spans in zip(prompts, encoded["input_ids"], offsets, strict=True)
         ]
-        self._uses_template = anchor_of(texts[0], self._tail) is not None
         first = found[0]
         token = self._tokenizer.decode([first.token_ids[first.semantic_token]])
         log.info("semantic-preserving token: %r, position %d from the prompt's end", token, first.semantic_token)
         return found
-
-    def encode_message(self, message: str) -> list[int]:
-        """Token ids of the prompt for another user's message, made as the latest prompts were."""
-        text = self._render(message, header=True) if self._uses_template else message
-        ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
-        return ids[-max(1, self._max_length - self._max_gen_toks) :]
 
     def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
         """The prompt without its beginning, where prompt and answer would not fit into the context.
@@ -113,6 +112,19 @@ class PromptEncoder:
         )
         return replace(prompt, token_ids=prompt.token_ids[-room:])
 
+    def check_model(self, model: PreTrainedModel) -> None:
+        """Refuses a semantic-preserving token that was recommended for another model or chat template.
+
+        Raises:
+            UQHarnessError: It was.
+        """
+        self._semantic_token.check(ModelIdentity.of(model, self._tokenizer, self._chat_template_args))
+
+    @property
+    def chat_tail(self) -> ChatTail | None:
+        """What the chat template puts behind the user's text; ``None`` where there is no template."""
+        return self._tail
+
     @cached_property
     def _tail(self) -> ChatTail | None:
         """What the chat template puts behind the user's text; ``None`` where there is no template."""
@@ -130,6 +142,22 @@ class PromptEncoder:
             message, tokenize=False, add_generation_prompt=header, **self._chat_template_args
         )
         return rendered
+
+    def _restate(self, prompt: PromptText, message: str) -> list[int]:
+        """Token ids of a prompt with another message in the place of its own."""
+        text = self._with_message(prompt, message)
+        ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
+        return ids[-max(1, self._max_length - self._max_gen_toks) :]
+
+    def _with_message(self, prompt: PromptText, message: str) -> str:
+        """The prompt's text with another message; what stands before it, such as earlier turns, stays."""
+        tail = self._tail.closing if self._tail and prompt.text.endswith(self._tail.closing) else ""
+        for own in (prompt.message, prompt.message.strip()):  # some templates strip it
+            before, found, after = prompt.text.removesuffix(tail).rpartition(own) if own else ("", "", "")
+            if found:
+                return before + message + after + tail
+        # the template writes the message otherwise, or the request does not say which it is
+        return self._render(message, header=True) if anchor_of(prompt.text, self._tail) else message
 
     def _special_tokens(self, text: str) -> dict[str, bool]:
         """Whether the tokenizer shall add special tokens, decided as lm_eval does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -49,6 +50,10 @@ log = logging.getLogger(__name__)
 GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
 
 
+def _made_of_tokens(message: str) -> list[int]:
+    raise ValueError(f"a prompt made of tokens has no place for the message {message!r}")
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A tokenised prompt.
@@ -58,12 +63,18 @@ class Prompt:
         message: The user's message that puts the question, before the chat template.
         token_ids: The whole prompt, chat template included.
         semantic_token: Position of its semantic-preserving token from the end, ``-1`` for the last token.
+        restate: Token ids of the same prompt with another user's message in the place of its own.
     """
 
     question: str
     message: str
     token_ids: Sequence[int]
     semantic_token: int
+    restate: Callable[[str], list[int]] = _made_of_tokens
+
+    def stating(self, answer: str, *, words: Callable[[str, str, str], str]) -> list[int]:
+        """Token ids of the prompt whose message states an answer; ``words`` as in `AnswersGivenAnswers.prompt`."""
+        return self.restate(words(self.question, answer, self.message))
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,6 @@ class Gatherer:
         needs: What the methods need; asking twice for the same costs nothing.
         max_length: The model's context in tokens.
         pad_id: Token that fills the padding.
-        encode_message: Token ids of the whole prompt for a user's message, as the prompts themselves were made.
         seed: Seed of all samples.
 
     Raises:
@@ -108,12 +118,11 @@ class Gatherer:
         *,
         max_length: int,
         pad_id: int,
-        encode_message: Callable[[str], list[int]],
         seed: int = 0,
     ) -> None:
         needs = frozenset(needs)
         self._anatomy = Anatomy.of(model)
-        self._pad_id, self._encode_message, self._seed = pad_id, encode_message, seed
+        self._pad_id, self._seed = pad_id, seed
         self._tokenise = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
         self._sets = SampleSets.of(needs)
         self._keep = Keep.of(needs, self._sets)
@@ -164,23 +173,29 @@ class Gatherer:
             UQHarnessError: See `check`.
         """
         self.check(prompts)
-        watch = Stopwatch()
-        with watch.stage("decode"):
+        watch = Stopwatch(len(prompts))
+        with watch.stage("decode") as divide:
             decoded = self._decode(prompts, ending)
             answers, scored = self._answers(decoded, ending)
             sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
             states = [self._stacked(drawn) for drawn in decoded.samples]
-        row_steps = decoded.row_steps / len(prompts)
-        with watch.stage("gradients"):
+            row_steps = [decoded.row_steps / len(prompts)] * len(prompts)
+            divide(row_steps)
+        with watch.stage("gradients") as divide:
             found = self._take(self._gradients, decoded, scored, prompts) if self._heads or self._spans else []
-        with watch.stage("scoring"):
+            divide([len(tokens) for tokens in scored])
+        with watch.stage("scoring") as divide:
             rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
-            del decoded  # its caches would only be in the way of the scorers
-            messages = [(prompt.question, prompt.message) for prompt in prompts]
-            conditional = {need: self._condition(need, messages, sets) for need in self._conditionals}
+            again = [sum(len({s.text for s in one[need.samples]}) for need in self._rescored) for one in sets]
+            divide(again)
+        del decoded  # its caches would only be in the way of the scorers
+        with watch.stage("scoring") as divide:
+            conditional = {need: self._condition(need, prompts, sets) for need in self._conditionals}
+            stated = [sum(one[row].texts_scored for one in conditional.values()) for row in range(len(prompts))]
+            divide(stated)
+        with watch.stage("scoring"):
             pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
             continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
-        costs = watch.shares([1.0] * len(prompts))
         return [
             Evidence(
                 question=prompt.question,
@@ -200,7 +215,11 @@ class Gatherer:
                 states=states[row],
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
-                cost={**costs[row], "row_steps": row_steps},
+                cost={
+                    **watch.shares[row],
+                    "row_steps": row_steps[row],
+                    "scored_texts": again[row] + stated[row] + len(continuations),
+                },
             )
             for row, prompt in enumerate(prompts)
         ]
@@ -258,16 +277,15 @@ class Gatherer:
     def _condition(
         self,
         need: AnswersGivenAnswers,
-        messages: list[tuple[str, str]],
+        prompts: Sequence[Prompt],
         sets: list[dict[SampleSet, tuple[Sample, ...]]],
     ) -> list[Conditionals]:
         return conditionals(
             self._anatomy,
-            need,
-            messages,
             [one[need.samples] for one in sets],
-            self._encode_message,
+            [partial(prompt.stating, words=need.prompt) for prompt in prompts],
             self._tokenise,
+            threshold=need.threshold,
             pad_id=self._pad_id,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from uq_harness.evidence import DiverseBeams, Need, Samples, SampleSet, SampleStates
+from uq_harness.evidence import DiverseBeams, Need, Samples, SampleSet, SampleStates, sample_sets
 
 T = TypeVar("T")
 
@@ -32,8 +32,7 @@ class SampleSets:
     def of(cls, needs: Iterable[Need]) -> SampleSets:
         """Collects the sets; many needs name one."""
         needs = tuple(needs)
-        named = (need if isinstance(need, SampleSet) else getattr(need, "samples", None) for need in needs)
-        wanted = tuple(dict.fromkeys(found for found in named if isinstance(found, SampleSet)))
+        wanted = sample_sets(needs)
         largest: dict[SampleSet, SampleSet] = {}
         for one in wanted:
             kind = _kind(one)

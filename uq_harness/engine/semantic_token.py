@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from uq_harness.engine.recommended_token import RecommendedToken
 from uq_harness.errors import UQHarnessError
+from uq_harness.identity import ModelIdentity
 
 _PROBE = "Placeholder"
 
@@ -65,34 +69,53 @@ def anchor_of(prompt: str, tail: ChatTail | None) -> Anchor | None:
 
 @dataclass(frozen=True)
 class SemanticToken:
-    """The user's choice of the token: ``auto``, ``last``, or a position from the prompt's end such as ``-3``."""
+    """The user's choice of the token.
+
+    Attributes:
+        position: Its position from the prompt's end, such as ``-3``; ``None`` where the chat template tells.
+        recommended: The recommendation that the position comes from, if it does.
+    """
 
     position: int | None
+    recommended: RecommendedToken | None = None
 
     @classmethod
     def parse(cls, value: str | float) -> SemanticToken:
         """Reads the model argument ``sp_token``; lm_eval's command line turns ``-3`` into ``-3.0``.
 
         Raises:
-            UQHarnessError: The value is neither a name nor a negative position.
+            UQHarnessError: The value is neither a name nor a negative position nor a file that recommends one.
         """
         if value == "auto":
             return cls(None)
         if value == "last":
             return cls(-1)
+        if _means_file(value):
+            recommended = RecommendedToken.read(str(value))
+            return cls(recommended.position, recommended)
         try:
             number = float(value)
         except (TypeError, ValueError):
             number = 0.0
         if number >= 0 or not number.is_integer():
             raise UQHarnessError(
-                f"sp_token={value!r} is not allowed: use auto (found from the chat template), last, or a negative "
-                "position counted from the prompt's end, such as -3"
+                f"sp_token={value!r} is not allowed: use auto (found from the chat template), last, a negative "
+                "position counted from the prompt's end, such as -3, or the result file of `uq-harness sps`"
             )
         return cls(int(number))
 
     def __str__(self) -> str:
         return "auto" if self.position is None else str(self.position)
+
+    def check(self, model: ModelIdentity) -> None:
+        """Refuses a recommendation that was made for another model or chat template."""
+        if self.recommended is not None:
+            self.recommended.check(model)
+
+    def describe(self) -> dict[str, Any]:
+        """The choice as plain values, for results."""
+        recommended = {} if self.recommended is None else {"sp_token_recommended": self.recommended.describe()}
+        return {"sp_token": str(self), **recommended}
 
     def locate(
         self, length: int, anchor: Anchor | None, offsets: list[tuple[int, int]] | None, tail_tokens: int
@@ -106,8 +129,11 @@ class SemanticToken:
             tail_tokens: Number of tokens from the anchor on, where there are no offsets.
 
         Raises:
-            UQHarnessError: The chosen position lies before the prompt's first token.
+            UQHarnessError: The chosen position lies before the prompt's first token, or was recommended for prompts
+                that end otherwise.
         """
+        if self.recommended is not None:
+            self.recommended.check_prompt(through_template=anchor is not None)
         if self.position is not None:
             if -self.position > length:
                 raise UQHarnessError(
@@ -121,3 +147,8 @@ class SemanticToken:
             return -tail_tokens
         holding = [i for i, (start, end) in enumerate(offsets) if start <= anchor.character < end]
         return (holding[0] if anchor.first else holding[-1]) - length if holding else -1
+
+
+def _means_file(value: object) -> bool:
+    """Whether a value is a path: one that exists, or that can be nothing else."""
+    return isinstance(value, str) and value != "" and (value.endswith(".json") or "/" in value or Path(value).exists())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from uq_harness import functional
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.rescore import Prefill, rescore
-from uq_harness.evidence import AnswersGivenAnswers, Conditionals, FloatArray, Sample
+from uq_harness.engine.rescore import ROWS, Prefill, rescore
+from uq_harness.evidence import Conditionals, FloatArray, Sample
 
 Tokenise = Callable[[str], list[int]]
 
@@ -42,38 +42,36 @@ def mean_logprobs(
 
 def conditionals(
     anatomy: Anatomy,
-    need: AnswersGivenAnswers,
-    messages: Sequence[tuple[str, str]],
     samples: Sequence[Sequence[Sample]],
-    encode_message: Tokenise,
+    stating: Sequence[Tokenise],
     tokenise: Tokenise,
     *,
+    threshold: float,
     pad_id: int,
 ) -> list[Conditionals]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
     Args:
         anatomy: The model.
-        need: How answers are merged and stated.
-        messages: For each question the bare question and the task's own message.
         samples: For each question the sampled answers.
-        encode_message: Token ids of the whole prompt for a user's message, chat template included.
+        stating: For each question, the token ids of the whole prompt that states an answer.
         tokenise: Token ids of a text, without special tokens.
+        threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
     """
     merged = [
-        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], need.threshold)
+        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], threshold)
         for drawn in samples
     ]
     stated: list[list[int]] = []
     rows: list[int] = []
     continuations: list[list[int]] = []
-    for (question, message), (answers, _) in zip(messages, merged, strict=True):
+    for state, (answers, _) in zip(stating, merged, strict=True):
         if len(answers) > 1:  # one answer alone tells nothing
             for answer in answers:
                 rows += [len(stated)] * len(answers)
                 continuations += [tokenise(other) for other in answers]
-                stated.append(encode_message(need.prompt(question, answer, message)))
+                stated.append(state(answer))
     scores = iter(_sums(anatomy, stated, rows, continuations, pad_id))
     return [
         Conditionals(
@@ -90,7 +88,28 @@ def conditionals(
 def _sums(
     anatomy: Anatomy, prompts: list[list[int]], rows: list[int], continuations: list[list[int]], pad_id: int
 ) -> list[float]:
-    if not prompts:
-        return []
-    prefill = Prefill.read(anatomy, prompts, pad_id)
-    return [float(score.sum()) for score in rescore(anatomy, prefill, rows, continuations, pad_id=pad_id)]
+    """Log-likelihood of each continuation of the prompt at ``rows``."""
+    following: list[list[int]] = [[] for _ in prompts]
+    for i, row in enumerate(rows):
+        following[row].append(i)
+    sums = [0.0] * len(continuations)
+    for part in _parts(prompts, following):
+        prefill = Prefill.read(anatomy, [prompts[row] for row in part], pad_id)
+        numbers = [i for row in part for i in following[row]]
+        places = [place for place, row in enumerate(part) for _ in following[row]]
+        scores = rescore(anatomy, prefill, places, [continuations[i] for i in numbers], pad_id=pad_id)
+        for i, score in zip(numbers, scores, strict=True):
+            sums[i] = float(score.sum())
+    return sums
+
+
+def _parts(prompts: list[list[int]], following: list[list[int]]) -> Iterator[list[int]]:
+    """Prompts of like length, so many that what follows them goes through the model at once."""
+    part: list[int] = []
+    for row in sorted(range(len(prompts)), key=lambda row: -len(prompts[row])):
+        if part and sum(len(following[one]) for one in (*part, row)) > ROWS:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part

@@ -62,7 +62,8 @@ def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: f
         words_of[text] = tokens(text)
         alike = (first for first in members if f1_of_tokens(words_of[text], words_of[first]) > threshold)
         members.setdefault(next(alike, text), []).append(float(log_likelihood))
-    log_mass = np.array([np.logaddexp.reduce(cluster) for cluster in members.values()], dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # nan stays nan
+        log_mass = np.array([np.logaddexp.reduce(cluster) for cluster in members.values()], dtype=np.float64)
     return MergedAnswers(list(members), _normalised(log_mass))
 
 

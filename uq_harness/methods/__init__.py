@@ -17,6 +17,7 @@ from uq_harness.methods._base import (
     settings,
 )
 from uq_harness.methods._options import choice, flag, mass, not_negative, option, positive, probability, whole
+from uq_harness.methods._scores import scores
 
 __all__ = [
     "Method",
@@ -31,6 +32,7 @@ __all__ = [
     "positive",
     "probability",
     "register_method",
+    "scores",
     "select_methods",
     "settings",
     "whole",

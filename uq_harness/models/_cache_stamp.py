@@ -6,26 +6,13 @@ model or with other methods would be taken for this run's.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from torch import nn
-
 from uq_harness.errors import UQHarnessError
 
 STAMP = "uq_harness_configuration"
-
-
-def fingerprint(model: nn.Module) -> str:
-    """A short name of a model's weights: a hash over a few values of each of them."""
-    digest = hashlib.sha256()
-    for name, weight in model.named_parameters():
-        digest.update(name.encode())
-        if weight.device.type != "meta":  # offloaded
-            digest.update(weight.detach().flatten()[:8].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,15 +16,24 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 from tqdm import tqdm
 
 from uq_harness import __version__
-from uq_harness.answering import Answerer, PromptEncoder, PromptText, ending
+from uq_harness.answering import (
+    Answerer,
+    PromptEncoder,
+    PromptText,
+    ending,
+    take_auxiliary_models,
+    take_options,
+    unknown_option,
+)
 from uq_harness.demo import MODEL_DIR
 from uq_harness.engine import Ending, Prompt, SemanticToken
-from uq_harness.errors import UQHarnessError, one_of
-from uq_harness.methods import all_options, build_methods, settings
-from uq_harness.models._cache_stamp import check_stamp, fingerprint
+from uq_harness.engine.semantic_token import ChatTail
+from uq_harness.errors import UQHarnessError
+from uq_harness.identity import ModelIdentity
+from uq_harness.methods import build_methods, settings
+from uq_harness.models._cache_stamp import check_stamp
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
-from uq_harness.similarity import build_nli, build_similarity
 
 # Arguments of `hf` that change neither answers nor scores; all others belong to a response cache's configuration.
 _PLACEMENT = frozenset(
@@ -53,8 +63,8 @@ class UQHFLM(HFLM):
     Args:
         pretrained: The model; ``demo`` means the small model that comes with the package.
         methods: Method names joined by ``+``, or ``default``, ``sampling_free``, ``sampling``, ``all``.
-        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, or a position from
-            the prompt's end such as ``-3``.
+        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, a position from the
+            prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
         seed: Seed of the sampled answers; by default the one that lm_eval's ``--seed`` gives torch. A question's
             samples depend on it and on the prompt, not on what shares the batch.
         **kwargs: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
@@ -75,12 +85,11 @@ class UQHFLM(HFLM):
     ) -> None:
         if pretrained is None:
             raise UQHarnessError(_no_model(kwargs))
-        options = {name: kwargs.pop(name) for name in list(kwargs) if name in all_options()}
+        options = take_options(kwargs)
         self._methods = build_methods(methods, options)
         self._sp_token = SemanticToken.parse(sp_token)
         self._seed = torch.initial_seed() % 2**63 if seed is None else int(seed)  # lm_eval's --seed has set torch's
-        nli = build_nli(**_with_prefix("nli_", kwargs))
-        similarity = build_similarity(**_with_prefix("similarity_", kwargs))
+        nli, similarity = take_auxiliary_models(kwargs)
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
             "uq_harness": __version__,
@@ -100,8 +109,9 @@ class UQHFLM(HFLM):
         self._take_rank_from_launcher()
         if self.batch_size != "auto" and int(self.batch_size) < 1:
             raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")
-        self._configuration |= {"dtype": str(self.model.dtype), "weights": fingerprint(self.model)}
-        encoder = PromptEncoder(
+        self._identity = ModelIdentity.of(self.model, self.tokenizer, self.chat_template_args)
+        self._configuration |= {"dtype": self._identity.dtype, "weights": self._identity.weights}
+        self._encoder = PromptEncoder(
             self.tokenizer,
             self._sp_token,
             max_length=self.max_length,
@@ -114,10 +124,11 @@ class UQHFLM(HFLM):
             self.model,
             self.tokenizer,
             self._methods,
-            encoder,
+            self._encoder,
             nli,
             similarity,
             max_length=self.max_length,
+            pad_id=self.tokenizer.pad_token_id,
             seed=self._seed,
             device=self.device,
             mixed_precision=self.mixed_precision_dtype,
@@ -125,6 +136,11 @@ class UQHFLM(HFLM):
         self._configuration |= self._answerer.describe()
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What this model is known by, with the chat template that its tokenizer has."""
+        return replace(self._identity, name=self._configuration["pretrained"])
 
     def _take_rank_from_launcher(self) -> None:
         """Sets rank and world size from the launcher.
@@ -148,7 +164,7 @@ class UQHFLM(HFLM):
         """What lm_eval knows of the model, and the methods with all their options."""
         uncertainty = {
             "methods": [method.name for method in self._methods],
-            "sp_token": str(self._sp_token),
+            **self._sp_token.describe(),
             **self._answerer.describe(),
         }
         return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
@@ -208,6 +224,20 @@ class UQHFLM(HFLM):
             [PromptText(request.args[0], request.question, request.message) for request in requests]
         )
 
+    @property
+    def chat_tail(self) -> ChatTail | None:
+        """What the chat template puts behind the user's text; ``None`` where there is no template."""
+        return self._encoder.chat_tail
+
+    def prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
+        """Tokenised prompts as they are answered: without their beginning where an answer would not fit in.
+
+        Raises:
+            UQHarnessError: A prompt leaves no room for an answer.
+        """
+        limits = [self._ending(request.args[1]).max_new_tokens for request in requests]
+        return [self._encoder.fit(prompt, limit) for prompt, limit in zip(self._prompts(requests), limits, strict=True)]
+
     def _ending(self, gen_kwargs: Mapping[str, Any]) -> Ending:
         """How answers end, from a task's generation arguments.
 
@@ -239,20 +269,6 @@ class UQHFLM(HFLM):
         )
 
 
-def _with_prefix(prefix: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Takes the arguments with a prefix out of others, and the prefix off their names.
-
-    Raises:
-        UQHarnessError: One of them does not exist.
-    """
-    known = ("model", "batch_size", "device", "dtype", "max_length")
-    given = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(prefix)}
-    for name in given:
-        if name.removeprefix(prefix) not in known:
-            raise UQHarnessError(f"unknown option {name!r}: known are {', '.join(prefix + one for one in known)}")
-    return {name.removeprefix(prefix): value for name, value in given.items()}
-
-
 def _no_model(kwargs: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches("pretrained", kwargs, n=1)
     hint = f"did you mean pretrained instead of {close[0]}?" if close else "give pretrained=MODEL, or pretrained=demo"
@@ -264,7 +280,4 @@ def _explained(error: TypeError, kwargs: Mapping[str, Any]) -> Exception:
     unknown = [name for name in kwargs if f"'{name}'" in str(error)]
     if not unknown:
         return error
-    known = ["methods", "sp_token", *all_options()]
-    close = difflib.get_close_matches(unknown[0], known, n=3)
-    hint = f"did you mean {one_of(close)}?" if close else f"options of uq-hf are {', '.join(known)}"
-    return UQHarnessError(f"unknown option {unknown[0]!r}: {hint} (see `uq-harness methods`)")
+    return unknown_option(unknown[0], ["methods", "sp_token", "seed"])

@@ -1,5 +1,5 @@
 """Questions in other words: files of paraphrases."""
 
-from uq_harness.paraphrase._file import Dropped, Paraphrased, ParaphraseFile, distinct, read_paraphrases
+from uq_harness.paraphrase._file import Dropped, Paraphrased, ParaphraseFile, distinct, read_paraphrases, single_spaced
 
-__all__ = ["Dropped", "ParaphraseFile", "Paraphrased", "distinct", "read_paraphrases"]
+__all__ = ["Dropped", "ParaphraseFile", "Paraphrased", "distinct", "read_paraphrases", "single_spaced"]

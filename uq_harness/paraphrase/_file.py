@@ -90,7 +90,7 @@ def read_paraphrases(file: str | Path) -> ParaphraseFile:
     lines = read_json_lines(path, "paraphrase file", SHAPE)
     for place, row in lines:
         question, paraphrases = question_and_texts(place, row, "paraphrases", SHAPE)
-        key = _normal(question)
+        key = single_spaced(question)
         originals.setdefault(key, question)
         ids.setdefault(key, row.get("id"))
         given.setdefault(key, []).extend(paraphrases)
@@ -98,7 +98,7 @@ def read_paraphrases(file: str | Path) -> ParaphraseFile:
     questions = tuple(Paraphrased(originals[key], texts, ids[key]) for key, texts in kept.items() if texts)
     if not questions:
         raise UQHarnessError(f"paraphrase file {str(path)!r} holds no question with a paraphrase: it needs {SHAPE}")
-    filled = {key: [text for text in map(_normal, texts) if text] for key, texts in given.items()}
+    filled = {key: [text for text in map(single_spaced, texts) if text] for key, texts in given.items()}
     same = sum(texts.count(key) for key, texts in filled.items())
     dropped = Dropped(
         duplicates=sum(map(len, filled.values())) - same - sum(map(len, kept.values())),
@@ -120,10 +120,14 @@ def distinct(question: str, paraphrases: Iterable[str]) -> tuple[str, ...]:
     """
     first: dict[str, str] = {}
     for text in paraphrases:
-        first.setdefault(_normal(text), text)
-    return tuple(text for normal, text in first.items() if normal and normal != _normal(question))
+        first.setdefault(single_spaced(text), text)
+    return tuple(text for normal, text in first.items() if normal and normal != single_spaced(question))
 
 
-def _normal(text: str) -> str:
-    """The text with single spaces."""
+def single_spaced(text: str) -> str:
+    r"""The text with single spaces: two texts that agree in it are the same.
+
+    >>> single_spaced(" Who  are you?\n")
+    'Who are you?'
+    """
     return " ".join(text.split())

@@ -77,11 +77,12 @@ class Comparer:
     def add_entailment(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its NLI probabilities, for the whole batch in one call."""
         requests = [self.entailment_requests(one) for one in batch]
-        watch = Stopwatch()
-        with watch.stage("nli"):
-            found = entailment(self.nli, requests)
         pairs = [count_pairs(asked.values()) for asked in requests]
-        costs = watch.shares(pairs) if self._entailment else [{} for _ in batch]
+        watch = Stopwatch(len(batch))
+        with watch.stage("nli") as divide:
+            found = entailment(self.nli, requests)
+            divide(pairs)
+        costs = watch.shares if self._entailment else [{} for _ in batch]
         return [
             dataclasses.replace(one, entailment=arrays, cost={**one.cost, **cost, "nli_pairs": count})
             for one, arrays, cost, count in zip(batch, found, costs, pairs, strict=True)
@@ -91,14 +92,15 @@ class Comparer:
         """The evidence with all its similarities and token relevances, for the whole batch in one call."""
         pairwise_requests = [self.similarity_requests(one) for one in batch]
         relevance_requests = [self.relevance_requests(one) for one in batch]
-        watch = Stopwatch()
-        with watch.stage("similarity"):
-            pairwise, relevance = similarities(self.similarity, pairwise_requests, relevance_requests)
         pairs = [
             count_pairs([*asked.values(), *removed.values()])
             for asked, removed in zip(pairwise_requests, relevance_requests, strict=True)
         ]
-        costs = watch.shares(pairs) if self._pairwise or self._relevance else [{} for _ in batch]
+        watch = Stopwatch(len(batch))
+        with watch.stage("similarity") as divide:
+            pairwise, relevance = similarities(self.similarity, pairwise_requests, relevance_requests)
+            divide(pairs)
+        costs = watch.shares if self._pairwise or self._relevance else [{} for _ in batch]
         return [
             dataclasses.replace(
                 one, similarity=squares, relevance=relevances, cost={**one.cost, **cost, "similarity_pairs": count}

@@ -1,0 +1,48 @@
+"""The heat maps: one a data set in both formats, with the tokens on their axis."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from uq_harness.sps import SpsResult
+from uq_harness.sps.heat_map import draw_heat_maps, heat_map, token_label
+
+pytest.importorskip("matplotlib")
+
+
+def test_a_picture_for_each_data_set_in_both_formats(result: SpsResult, tmp_path: Path) -> None:
+    files = draw_heat_maps(result, tmp_path)
+    assert [file.name for file in files] == [
+        f"sps_{name}.{kind}" for name in ("first", "second") for kind in ("png", "svg")
+    ]
+    assert all(file.stat().st_size > 5000 for file in files)
+    assert "<!-- first: 7 questions" in re.sub(r"\s+", " ", files[1].read_text(encoding="utf-8"))
+
+
+def test_shows_the_scores_with_the_first_layer_below_and_the_last_token_right(result: SpsResult) -> None:
+    axes = heat_map(result, result.data_sets[0]).axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), result.data_sets[0].sps)
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels[-1] == r"\n  -1"
+    assert "<|im_start|>" in labels[len(labels) + result.template_choice.position]
+    assert labels[0].startswith("·")
+    bottom, top = axes.get_ylim()
+    assert bottom < top
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("\n", r"\n"),
+        (" the", "␣the"),
+        ("  ", "␣␣"),
+        ("a ", "a␣"),
+        ("", "∅"),
+        ("\ufffd", "\ufffd"),
+        ("\t\x00", r"\t\x00"),
+    ],
+)
+def test_tokens_are_made_visible(text: str, label: str) -> None:
+    assert token_label(text) == label

@@ -1,0 +1,257 @@
+"""The way in for applications: a transformers model and tokenizer become a model that says how sure it is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lm_eval.models.utils import resolve_max_length
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from uq_harness import __version__
+from uq_harness.answering._answerer import Answerer
+from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
+from uq_harness.answering._conversation import PLACE, Conversation, PromptStyle
+from uq_harness.answering._ending import ending
+from uq_harness.answering._prompts import PromptEncoder
+from uq_harness.answering._record import record
+from uq_harness.engine import SemanticToken
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Evidence
+from uq_harness.methods import build_methods, settings
+
+
+@dataclass(frozen=True)
+class ScoredAnswer:
+    """A greedy answer and how uncertain it is.
+
+    Attributes:
+        question: The bare question.
+        text: The answer: cut before the first stop string, thinking removed, no special tokens.
+        uncertainty: One score a method, higher meaning less certain; ``nan`` where it is undefined.
+        tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it.
+        token_ids: The same as numbers.
+        logprobs: Log-probability of each token, natural logarithm.
+        entropies: Entropy of the distribution each token was taken from, in nats.
+        complete: Whether the model ended the answer itself; false when ``max_new_tokens`` cut it.
+        evidence: All that was gathered: samples, entailment, seconds of each stage, ….
+    """
+
+    question: str
+    text: str
+    uncertainty: Mapping[str, float]
+    tokens: tuple[str, ...]
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    entropies: tuple[float, ...]
+    complete: bool
+    evidence: Evidence = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: the question and the record that a run writes to its sample log."""
+        return {"question": self.question, **record(self.evidence, self.uncertainty)}
+
+
+class UncertaintyModel:
+    """A causal language model that says how far to trust each of its answers.
+
+    Answers and scores are those of a run of ``uq-hf`` with the same prompts and settings: the same code makes them.
+
+    Args:
+        model: A decoder-only model of transformers, in evaluation mode, on its device.
+        tokenizer: Its tokenizer.
+        methods: Method names joined by ``+`` or in a list, or ``default``, ``sampling_free``, ``sampling``, ``all``.
+        max_new_tokens: Limit on an answer's tokens, thinking included.
+        stop: An answer stops before the first of these texts.
+        batch_size: Questions answered at a time; it halves where memory runs out.
+        seed: Seed of the sampled answers. A question's samples depend on it and on the prompt alone.
+        prompt: The user's message for a plain question, with ``{question}`` in the question's place.
+        apply_chat_template: Whether the tokenizer's chat template is applied; without it the message is the prompt.
+        chat_template_args: Further arguments of the chat template, such as ``{"enable_thinking": False}``.
+        think_end_token: What ends the model's thinking, as text or token; what stands before it is neither answer nor
+            scored.
+        sp_token: The semantic-preserving token, as for ``uq-hf``.
+        add_bos_token: Whether prompts begin with the beginning-of-sequence token; ``None`` leaves it to the tokenizer.
+        max_length: The model's context in tokens; ``None`` takes it from the model's configuration.
+        **options: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
+            with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model``.
+
+    Raises:
+        UQHarnessError: An unknown method or option, a value that is not allowed, a model that is not decoder-only or in
+            training mode, a tokenizer without a chat template, an auxiliary model that cannot be had.
+
+    >>> from transformers import AutoModelForCausalLM, AutoTokenizer
+    >>> from uq_harness.demo import MODEL_DIR
+    >>> demo = AutoModelForCausalLM.from_pretrained(MODEL_DIR), AutoTokenizer.from_pretrained(MODEL_DIR)
+    >>> model = UncertaintyModel(*demo, methods="g_nll+semgrad")
+    >>> answers = model.answer(["What is the capital of France?"])
+    >>> sorted(answers[0].uncertainty)
+    ['g_nll', 'semgrad']
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        methods: str | Iterable[str] = "default",
+        *,
+        max_new_tokens: int = 256,
+        stop: str | Sequence[str] = (),
+        batch_size: int = 16,
+        seed: int = 1234,
+        prompt: str = PLACE,
+        apply_chat_template: bool = True,
+        chat_template_args: Mapping[str, Any] | None = None,
+        think_end_token: str | int | None = None,
+        sp_token: str | int = "auto",
+        add_bos_token: bool | None = None,
+        max_length: int | None = None,
+        **options: Any,
+    ) -> None:
+        _check_model(model, tokenizer)
+        self._methods = build_methods(methods, take_options(options))
+        nli, similarity = take_auxiliary_models(options)
+        if options:
+            raise unknown_option(next(iter(options)), _KNOWN)
+        semantic_token = SemanticToken.parse(sp_token)
+        length = resolve_max_length(model.config, tokenizer) if max_length is None else max_length
+        _check_count("batch_size", batch_size)
+        _check_count("max_new_tokens", max_new_tokens, below=length)
+        self._tokenizer, self._batch_size = tokenizer, batch_size
+        self._style = PromptStyle(tokenizer, prompt, apply_chat_template, dict(chat_template_args or {}))
+        self._ending = ending(
+            model,
+            tokenizer,
+            stop_strings=[text for text in ([stop] if isinstance(stop, str) else stop) if text],
+            max_new_tokens=max_new_tokens,
+            think_end_token=think_end_token,
+        )
+        encoder = PromptEncoder(
+            tokenizer,
+            semantic_token,
+            max_length=length,
+            max_gen_toks=max_new_tokens,
+            chat_template_args=chat_template_args,
+            add_bos_token=add_bos_token,
+        )
+        self._answerer = Answerer(
+            model,
+            tokenizer,
+            self._methods,
+            encoder,
+            nli,
+            similarity,
+            max_length=length,
+            pad_id=_padding(tokenizer),
+            seed=seed,
+            device=model.device,
+        )
+        self._settings = {
+            "model": model.name_or_path,
+            "dtype": str(model.dtype),
+            "uq_harness": __version__,
+            "methods": [method.name for method in self._methods],
+            **semantic_token.describe(),
+            "seed": seed,
+            "prompt": prompt,
+            "max_new_tokens": max_new_tokens,
+            **settings(self._methods),
+            **self._answerer.describe(),
+        }
+
+    def answer(self, questions: Sequence[str | Conversation]) -> list[ScoredAnswer]:
+        """Answers questions greedily and scores each answer by every method.
+
+        Args:
+            questions: A list of questions. Each is a text, or a conversation in chat messages whose last one is the
+                user's; its content then is the question that NLI and P(True) see.
+
+        Returns:
+            One answer a question, in their order.
+
+        Raises:
+            UQHarnessError: Something is no question, or a prompt does not fit into the context.
+        """
+        _check_list(questions)
+        if not questions:
+            return []
+        texts = [self._style.prompt(asked, f"question {number}") for number, asked in enumerate(questions, 1)]
+        prompts = self._answerer.encode(texts)
+        found = dict(self._answerer.answer(prompts, self._ending, self._batch_size))
+        return [self._scored(found[row]) for row in range(len(questions))]
+
+    def describe(self) -> dict[str, Any]:
+        """Model, methods with all their options, auxiliary models and versions, for an application's own log."""
+        return dict(self._settings)
+
+    def _scored(self, evidence: Evidence) -> ScoredAnswer:
+        answer = evidence.answer
+        return ScoredAnswer(
+            question=evidence.question,
+            text=answer.text,
+            uncertainty=self._answerer.scores(evidence),
+            tokens=_pieces(self._tokenizer, answer.token_ids),
+            token_ids=answer.token_ids,
+            logprobs=tuple(answer.logprobs.tolist()),
+            entropies=tuple(answer.entropies.tolist()),
+            complete=answer.complete,
+            evidence=evidence,
+        )
+
+
+_KNOWN = [name for name in inspect.signature(UncertaintyModel).parameters if name != "options"]
+
+
+def _check_model(model: Any, tokenizer: Any) -> None:
+    if not isinstance(model, torch.nn.Module):
+        raise UQHarnessError(
+            f"the model is {model!r}: load it first, with transformers' AutoModelForCausalLM.from_pretrained"
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise UQHarnessError(
+            f"the tokenizer is {tokenizer!r}: load it first, with transformers' AutoTokenizer.from_pretrained"
+        )
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise UQHarnessError(f"{type(model).__name__} is no decoder-only model, which uncertainty scores need")
+    if model.training:
+        raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
+
+
+def _check_count(name: str, value: Any, below: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UQHarnessError(f"{name}={value!r} is not allowed: use a whole number from 1 on")
+    if below is not None and value >= below:
+        raise UQHarnessError(
+            f"{name}={value} leaves no room for a prompt in the model's context of {below} tokens: use a number from 1 "
+            f"to {below - 1}"
+        )
+
+
+def _check_list(questions: Any) -> None:
+    one = isinstance(questions, str) or (
+        isinstance(questions, Sequence) and any(isinstance(q, Mapping) for q in questions)
+    )
+    if one or not isinstance(questions, Sequence):
+        raise UQHarnessError(f"answer() takes a list of questions, and got {questions!r}: put a single one into [ ]")
+
+
+def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
+    """A token for padding, which no other token ever sees."""
+    ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    return next(token for token in ids if token is not None)
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> tuple[str, ...]:
+    """The text of each token, so that together they are the whole text; a character belongs to its last token."""
+    pieces, shown = [], ""
+    for count in range(1, len(token_ids) + 1):
+        text = tokenizer.decode(list(token_ids[:count]))
+        if text.endswith("\ufffd") and count < len(token_ids):
+            pieces.append("")
+            continue
+        pieces.append(text[len(shown) :])
+        shown = text
+    return tuple(pieces)

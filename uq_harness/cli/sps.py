@@ -1,0 +1,129 @@
+"""``uq-harness sps``: reads, measures, writes, and shows which token keeps a question's meaning."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import LayerSpan
+from uq_harness.models.loading import load_model
+from uq_harness.plots import new_figure
+from uq_harness.sps import SpsResult, measure, read_sources
+from uq_harness.sps.heat_map import draw_heat_maps, token_label
+
+
+def run_sps(
+    *,
+    model: str,
+    model_args: str | None,
+    paraphrases: Sequence[str],
+    tasks: str | None,
+    metadata: str | None,
+    max_paraphrases: int,
+    positions: int | None,
+    layers: str,
+    batch_size: int,
+    limit: int | None,
+    chat_template: bool,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Runs the command; everything that may be missing is found before the model is loaded.
+
+    Raises:
+        UQHarnessError: Wrong use.
+    """
+    LayerSpan(layers)
+    new_figure(1, 1)
+    _make_folder(output)
+    names = [name.strip() for name in tasks.split(",")] if tasks else []
+    sources = read_sources(paraphrases, names, _metadata(metadata), limit)
+    lm = load_model(model, model_args, methods="g_nll", sp_token="auto", batch_size=batch_size)
+    result = measure(
+        lm,
+        sources,
+        max_paraphrases=max_paraphrases,
+        positions=positions,
+        layers=layers,
+        batch_size=batch_size,
+        chat_template=chat_template,
+    )
+    file = result.write(output)
+    pictures = draw_heat_maps(result, output)
+    if as_json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+        return
+    _show(result, Console(), [file, *pictures])
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UQHarnessError(f"--output {output} cannot be made a folder ({error.strerror}): choose another") from None
+    if not os.access(output, os.W_OK):
+        raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")
+
+
+def _metadata(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UQHarnessError(f"--metadata is not valid JSON ({error}): {text}") from None
+    if not isinstance(content, dict):
+        raise UQHarnessError(f'--metadata is {text}: it needs a JSON object such as {{"data_files": "a.jsonl"}}')
+    return content
+
+
+def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
+    console.print(_table(result))
+    chosen = result.recommended
+    lines = [f"No token is recommended: {result.no_recommendation}."]
+    if chosen is not None:
+        lines = [
+            f"Recommended: position {chosen.position}, {token_label(chosen.text or '')}; the template's own choice, "
+            f"sp_token=auto, is {result.template_choice.position}. To use the recommended one: sp_token={files[0]}"
+        ]
+    for line in [*lines, "Written: " + ", ".join(map(str, files))]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(result: SpsResult) -> Table:
+    """A row a position: its token, and its score on each data set."""
+    named = {one.name: one.sps for one in result.data_sets}
+    if len(named) > 1:
+        named["average"] = result.average
+    means = [result.token_scores(scores) for scores in named.values()]
+    what = f"SemGrad's layers, {result.semgrad_layers[0]} to {result.semgrad_layers[-1]}"
+    if result.token_scores(result.average) is None:
+        means = [scores.mean(0) for scores in named.values()]
+        what = f"the measured layers, {result.layers[0]} to {result.layers[-1]}"
+    table = Table(title=f"Semantic Preservation Score, mean over {what}")
+    table.add_column("position", justify="right")
+    table.add_column("token", no_wrap=True)
+    table.add_column("share", justify="right")
+    for name in named:
+        table.add_column(Text(name), justify="right")
+    table.add_column("choice of", no_wrap=True)
+    for place, position in enumerate(result.positions):
+        choosers = {"sps": result.recommended, "auto": result.template_choice}
+        chosen_by = [name for name, choice in choosers.items() if choice and choice.position == position.position]
+        table.add_row(
+            str(position.position),
+            Text(token_label(position.text)),
+            f"{position.share:.0%}",
+            *(f"{scores[place]:.4f}" for scores in means if scores is not None),
+            " and ".join(chosen_by),
+            style="bold" if chosen_by else None,
+        )
+    return table

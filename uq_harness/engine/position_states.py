@@ -1,0 +1,60 @@
+"""Hidden states at the prompt's last positions, layer by layer as a forward pass computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uq_harness.engine.anatomy import Anatomy, block_input
+from uq_harness.engine.forward import states
+
+
+@torch.no_grad()
+def visit_last_positions(
+    anatomy: Anatomy,
+    ids: Tensor,
+    mask: Tensor,
+    layers: Iterable[int],
+    count: int,
+    visit: Callable[[int, Tensor], None],
+) -> None:
+    """Runs the decoder once and shows the states of each prompt's last tokens; no other state outlives its block.
+
+    Args:
+        anatomy: The model.
+        ids: Prompts padded on the left, ``[rows, length]``.
+        mask: Their attention mask.
+        layers: Which states: ``l`` is the state entering block ``l``, the number of blocks what leaves the last one.
+        count: Number of positions from the end.
+        visit: Is called once a layer, in their order, with the layer and its states ``[rows, count, width]``.
+    """
+
+    def show(layer: int, state: Tensor) -> Tensor:
+        visit(layer, state[:, -count:])
+        return state
+
+    with ExitStack() as stack:
+        for layer in layers:
+            watch = partial(show, layer)
+            within = layer < anatomy.n_blocks
+            stack.enter_context(
+                block_input(anatomy.blocks[layer], watch) if within else _output(anatomy.blocks[-1], watch)
+            )
+        states(anatomy, ids, mask, use_cache=False)
+
+
+@contextmanager
+def _output(block: nn.Module, watch: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        watch(output[0] if isinstance(output, tuple) else output)
+
+    handle = block.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
