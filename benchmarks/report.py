@@ -2,8 +2,8 @@
 
     python benchmarks/report.py
 
-Answers, aliases, tokens and scores have about the sizes of real records; results files hold metrics as a run's do, unless
-`--without-metrics` makes the report bootstrap all errors itself.
+Answers, aliases, tokens and scores have about the sizes of real records; results files hold metrics as a run's do,
+unless `--without-metrics` makes the report bootstrap all errors itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def write_run(folder: Path, model: str, questions: int, seed: int, with_metrics:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"samples_uq_triviaqa_{date}.jsonl").open("w", encoding="utf-8") as file:
         for row in range(questions):
-            file.write(json.dumps(sample(row, correct[row], {n: float(v[row]) for n, v in scores.items()}, random)) + "\n")
+            file.write(
+                json.dumps(sample(row, correct[row], {n: float(v[row]) for n, v in scores.items()}, random)) + "\n"
+            )
     metrics: dict[str, float] = {f"accuracy,{JUDGE}": float(correct.mean())}
     for name, values in scores.items() if with_metrics else ():
         for measure, one in estimates(values, correct).items():
@@ -118,14 +120,28 @@ def main() -> None:
             if not (folder / "runs" / model).is_dir():
                 write_run(folder / "runs" / model, model, arguments.questions, number, not arguments.without_metrics)
         size = sum(file.stat().st_size for file in (folder / "runs").rglob("*.json*"))
-        print(f"{arguments.models} models x {arguments.questions} questions x {len(all_methods())} methods: {size / 1e6:.0f} MB")
-        command = [sys.executable, "-m", "uq_harness", "report", str(folder / "runs"), "--output", str(folder / "report")]
+        print(
+            f"{arguments.models} models x {arguments.questions} questions x {len(all_methods())} methods: "
+            f"{size / 1e6:.0f} MB"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "uq_harness",
+            "report",
+            str(folder / "runs"),
+            "--output",
+            str(folder / "report"),
+        ]
         command += ["--no-plots"] if arguments.without_plots else []
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
         wall = time.perf_counter() - start
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(f"report: {wall:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of one core), peak {used.ru_maxrss / 1024:.0f} MB")
+        print(
+            f"report: {wall:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of one core), "
+            f"peak {used.ru_maxrss / 1024:.0f} MB"
+        )
         print(f"page: {(folder / 'report' / 'report.html').stat().st_size / 1e6:.2f} MB")
 
 

@@ -12,9 +12,7 @@ import unicodedata
 _BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ud800-\udfff{_BIDI_CONTROLS}]")
 # What opens markup, a link or a mention in any Markdown dialect; an underscore inside a word opens nothing.
-_MARKUP = re.compile(
-    r"[\\`*{}\[\]<>#|~&@!:$^\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=www)\.", re.IGNORECASE
-)
+_MARKUP = re.compile(r"[\\`*{}\[\]<>#|~&@!:$^\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=www)\.", re.IGNORECASE)
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -44,8 +42,8 @@ _LATEX = {
 def visible(text: str) -> str:
     r"""Shows control characters instead of obeying them; every other character stays.
 
-    C0 controls become Unicode's pictures of them, and the rest (C1, line separators, controls of writing direction, lone
-    surrogates, which no file can hold) their numbers.
+    C0 controls become Unicode's pictures of them, and the rest (C1, line separators, controls of writing direction,
+    lone surrogates, which no file can hold) their numbers.
 
     >>> print(visible("\x1b[31mred\x07 \u202eabc"))
     ␛[31mred␇ ⟨U+202E⟩abc

@@ -16,7 +16,7 @@ HOSTILE = (
     "[click](javascript:alert(1)) @everyone #1 www.example.com `code` *bold* _em_ $x$",
     "\x1b[31mred\x1b[0m\x07 and \x00 null",
     "‮gnirts desrever‬ and שלום עולם",
-    "=HYPERLINK(\"http://example.com\")",
+    '=HYPERLINK("http://example.com")',
     r"\input{/etc/passwd} 100% & # _ ^ ~ { }",
     "line one\nline two\r\nthree\u2028four",
     "emoji 👩‍🔬, combining é, 北京, lone surrogate",

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.report.browser import browser, complaints, open_page, requested
 from tests.report.runs import HOSTILE, made_up, write_run
-
 from uq_harness.cli.leaderboard import run_leaderboard
 from uq_harness.cli.report import run_report
 from uq_harness.escape import visible
@@ -21,7 +21,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for at, (model, task) in enumerate(
         [("org/a", "uq_sciq"), ("org/a", "uq_truthfulqa"), ("org/<i>b", "uq_sciq"), ("org/<i>b", "uq_truthfulqa")]
     ):
-        correct, scores = made_up(60, seed=at, methods=("g_nll", "semgrad", "sar", "paragrad", "ln_pe", "degree", "exgrad"))
+        correct, scores = made_up(
+            60, seed=at, methods=("g_nll", "semgrad", "sar", "paragrad", "ln_pe", "degree", "exgrad")
+        )
         correct[: len(HOSTILE)] = 0
         for values in scores.values():
             values[: len(HOSTILE)] = 1e-4
@@ -59,7 +61,9 @@ def texts(browser: Any, selector: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", ["report/report.html", "board/leaderboard.html"])
-def test_a_page_asks_for_nothing_and_its_policy_refuses_nothing_of_its_own(browser: Any, pages: Path, page: str) -> None:
+def test_a_page_asks_for_nothing_and_its_policy_refuses_nothing_of_its_own(
+    browser: Any, pages: Path, page: str
+) -> None:
     open_page(browser, pages / page)
     assert requested(browser) == [(pages / page).as_uri()]
     assert complaints(browser) == []
@@ -91,7 +95,10 @@ def test_hostile_answers_are_shown_as_text(browser: Any, pages: Path) -> None:
 
 def test_right_to_left_answers_do_not_reorder_what_stands_around_them(browser: Any, pages: Path) -> None:
     open_page(browser, pages / "report" / "report.html")
-    isolated = "return [...document.querySelectorAll('td.prose bdi')].every((one) => getComputedStyle(one).unicodeBidi === 'isolate')"
+    isolated = (
+        "return [...document.querySelectorAll('td.prose bdi')]"
+        ".every((one) => getComputedStyle(one).unicodeBidi === 'isolate')"
+    )
     assert browser.execute_script(isolated)
     assert "\u202e" not in browser.page_source
 
@@ -102,13 +109,18 @@ def test_a_heading_sorts_its_table_by_mouse_and_by_keyboard(browser: Any, pages:
     open_page(browser, pages / "report" / "report.html")
     button = browser.find_element("css selector", "#table-auroc-1 th button[data-column='1']")
     button.click()
-    column = "return [...document.querySelectorAll('#table-auroc-1 tbody tr')].map((row) => Number(row.cells[1].dataset.value))"
+    column = (
+        "return [...document.querySelectorAll('#table-auroc-1 tbody tr')]"
+        ".map((row) => Number(row.cells[1].dataset.value))"
+    )
     values = browser.execute_script(column)
     assert values == sorted(values, reverse=True)
     assert browser.execute_script("return arguments[0].closest('th').ariaSort", button) == "descending"
     button.send_keys(Keys.ENTER)
     assert browser.execute_script(column) == sorted(values)
-    assert browser.execute_script("return document.getElementById('status').textContent") == "Sorted by uq_sciq, ascending"
+    assert (
+        browser.execute_script("return document.getElementById('status').textContent") == "Sorted by uq_sciq, ascending"
+    )
 
 
 def test_missing_numbers_stay_last_whatever_the_order(browser: Any, pages: Path) -> None:
@@ -142,7 +154,9 @@ def test_curves_histograms_and_costs_are_drawn(browser: Any, pages: Path) -> Non
     open_page(browser, pages / "report" / "report.html")
     assert texts(browser, "#run-1 .charts figcaption")[0].startswith("Risk-coverage curves")
     assert len(texts(browser, "#run-1 .small figure")) == 7
-    sizes = "return [...document.querySelectorAll('#run-1 svg[role=img]')].map((one) => one.getBoundingClientRect().width)"
+    sizes = (
+        "return [...document.querySelectorAll('#run-1 svg[role=img]')].map((one) => one.getBoundingClientRect().width)"
+    )
     assert min(browser.execute_script(sizes)) > 100
     assert set(texts(browser, "#run-1 svg.wide g text")) >= {"G-NLL", "SemGrad"}
 

@@ -130,12 +130,17 @@ def test_two_judges_have_tables_of_their_own(tmp_path: Path) -> None:
 
 def test_the_last_of_repeated_runs_counts_and_all_can_be_kept(tmp_path: Path) -> None:
     for day in (1, 2):
-        write_run(tmp_path, *made_up(40, seed=day), date=f"2026-01-0{day}T00-00-00", timestamp=1767225600.0 + 86400 * day)
+        write_run(
+            tmp_path, *made_up(40, seed=day), date=f"2026-01-0{day}T00-00-00", timestamp=1767225600.0 + 86400 * day
+        )
     content = content_of(tmp_path)
     assert [run.date[:10] for run in content.runs] == ["2026-01-03"]
     assert any("1 earlier runs" in note for note in content.notes)
     kept = content_of(tmp_path, all_runs=True)
-    assert [run.model for run in kept.runs] == ["small-model [2026-01-02 00:00:00]", "small-model [2026-01-03 00:00:00]"]
+    assert [run.model for run in kept.runs] == [
+        "small-model [2026-01-02 00:00:00]",
+        "small-model [2026-01-03 00:00:00]",
+    ]
 
 
 def test_runs_of_one_model_with_other_settings_are_told_apart_by_these(tmp_path: Path) -> None:

@@ -85,15 +85,34 @@ def test_the_markdown_has_every_table_and_no_html_of_a_model(
     page = MarkdownIt("gfm-like", {"linkify": False}).render((folder / "report.md").read_text(encoding="utf-8"))
     assert page.count("<table>") == 1 + len(content.all_tables()) + 1
     tags = set(re.findall(r"<(\w+)", page))
-    assert tags <= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "strong", "blockquote", "ul", "li"}
+    assert tags <= {
+        "h1",
+        "h2",
+        "p",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "code",
+        "strong",
+        "blockquote",
+        "ul",
+        "li",
+    }
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-recommended")
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-recommended"
+)
 def test_the_latex_compiles(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path) -> None:
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
     hostile = "\n\n".join(latex(text) for text in HOSTILE)
-    (tmp_path / "report.tex").write_text(source.replace(r"\end{document}", hostile + r"\end{document}"), encoding="utf-8")
+    (tmp_path / "report.tex").write_text(
+        source.replace(r"\end{document}", hostile + r"\end{document}"), encoding="utf-8"
+    )
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"],
         cwd=tmp_path,

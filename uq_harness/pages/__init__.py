@@ -1,7 +1,7 @@
 """Self-contained HTML pages: templates, the style and the script that they share, and the policy that shuts them in.
 
-A page makes no request at all: style and script stand in it, its content security policy allows nothing but these two by
-their hashes, and every value is escaped.
+A page makes no request at all: style and script stand in it, its content security policy allows nothing but these two
+by their hashes, and every value is escaped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def render(template: str, **values: Any) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
     page = _environment().get_template(template)
-    return page.render(policy=policy, style=Markup(style), script=Markup(script), **values)  # noqa: S704  # our own files
+    return page.render(policy=policy, style=Markup(style), script=Markup(script), **values)  # our own files
 
 
 @cache

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from uq_harness.reference import ReferenceColumn, ReferenceTable, paper_table
-from uq_harness.report._run import Column
 from uq_harness.report._quality import UNDEFINED
+from uq_harness.report._run import Column
 from uq_harness.report._tables import Cell, Heading, Row, Table, method_title, order_of_methods
 
 PAPER = "paper"
@@ -106,7 +106,7 @@ def _seconds(columns: Sequence[Column]) -> Table | None:
     return Table(
         "paper-table-3",
         "Beside the paper: seconds per question (Table 3)",
-        "The greedy answer alone, then what each method adds; yours as the records tell, shared stages counted in full.",
+        "The greedy answer alone, then what each method adds; yours as recorded, shared stages in full.",
         (
             *(Heading(column.model, column.task) for column in ours),
             *(_heading(reference.columns[at], "paper") for at in theirs),

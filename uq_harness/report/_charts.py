@@ -220,7 +220,7 @@ def scatter_chart(points: Sequence[tuple[str, float, float, float, bool]]) -> Sc
     """Cost against AUROC.
 
     Args:
-        points: Title, seconds per question beyond the answer, AUROC, its standard error, and whether the method samples.
+        points: Title, seconds per question beyond the answer, AUROC, its standard error, whether the method samples.
     """
     left, upper, right, lower = WIDE
     positive = [cost for _, cost, *_ in points if cost > 0]
@@ -231,7 +231,9 @@ def scatter_chart(points: Sequence[tuple[str, float, float, float, bool]]) -> Sc
     lows = [value - (error if math.isfinite(error) else 0) for _, _, value, error, _ in points]
     highs = [value + (error if math.isfinite(error) else 0) for _, _, value, error, _ in points]
     step = 0.05 if max(highs) - min(lows) <= 0.35 else 0.1
-    bottom, top = (step * round_to(value / step) for round_to, value in ((math.floor, min(lows)), (math.ceil, max(highs))))
+    bottom, top = (
+        step * round_to(value / step) for round_to, value in ((math.floor, min(lows)), (math.ceil, max(highs)))
+    )
     top = max(top, bottom + step)
 
     def across(cost: float) -> float:
@@ -240,7 +242,9 @@ def scatter_chart(points: Sequence[tuple[str, float, float, float, bool]]) -> Sc
     def up(value: float) -> float:
         return lower - (lower - upper) * (value - bottom) / (top - bottom)
 
-    placed = [(title, across(cost), up(value), value, error, cost, sampled) for title, cost, value, error, sampled in points]
+    placed = [
+        (title, across(cost), up(value), value, error, cost, sampled) for title, cost, value, error, sampled in points
+    ]
     labels = _place_labels([(title, x, y) for title, x, y, *_ in placed], WIDE)
     x_ticks = [Tick(across(10.0**power), f"{10.0**power:g} s") for power in range(start, end + 1)]
     if any(cost <= 0 for _, cost, *_ in points):
@@ -276,7 +280,14 @@ def _place_labels(
         width = _LETTER * len(title)
         best: tuple[float, float, float, str, bool, tuple[float, float, float, float]] | None = None
         for distance in (0, 14, 28, 42, 56, 70, 84):
-            for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (9, -8, "start"), (9, 16, "start"), (-9, -8, "end"), (-9, 16, "end")):
+            for dx, dy, anchor in (
+                (9, 4, "start"),
+                (-9, 4, "end"),
+                (9, -8, "start"),
+                (9, 16, "start"),
+                (-9, -8, "end"),
+                (-9, 16, "end"),
+            ):
                 at_x, at_y = x + dx, y + dy + math.copysign(distance, dy - 5)
                 begin = at_x if anchor == "start" else at_x - width
                 box = (begin - 2, at_y - 11, begin + width + 2, at_y + 3)

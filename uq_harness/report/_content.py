@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uq_harness.quality import MEASURES
 from uq_harness.report._beside import ablation_table, beside_the_paper, reference_notes
 from uq_harness.report._examples import ConfidentError, confident_errors
 from uq_harness.report._quality import Estimate, Ranking, rank
 from uq_harness.report._run import Column, label_runs, latest, make_column
 from uq_harness.report._tables import Table, method_title, quality_table
-from uq_harness.quality import MEASURES
 from uq_harness.results import TaskRun
 
 
@@ -180,7 +180,9 @@ def _notes(column: Column) -> list[str]:
         kind = "wrong" if wrong < 2 else "correct"
         notes.append(f"{name}: with one {kind} answer AUROC has no error and no test")
     if run.duplicates:
-        notes.append(f"{name}: {run.duplicates} answers are to questions that were asked before; errors take them for new")
+        notes.append(
+            f"{name}: {run.duplicates} answers are to questions that were asked before; errors take them for new"
+        )
     if not run.uncertainty:
         notes.append(f"{name} has no uncertainty scores: `--model uq-hf` gives them")
     for method, count in column.scored.items():

@@ -36,7 +36,9 @@ def write_numbers(content: Content) -> str:
         column = run.column
         where = (csv_text(run.model), csv_text(run.task), csv_text(run.judge))
         about = (run.questions, "", _number(run.seconds), run.date)
-        rows.append((*where, "", "accuracy", *map(_number, (run.accuracy.value, run.accuracy.stderr)), "", "", "", *about))
+        rows.append(
+            (*where, "", "accuracy", *map(_number, (run.accuracy.value, run.accuracy.stderr)), "", "", "", *about)
+        )
         for method, found in column.quality.items():
             for measure, higher in MEASURES.items():
                 one = found[measure]
@@ -64,7 +66,19 @@ def write_numbers(content: Content) -> str:
 
 def write_examples(content: Content) -> str:
     """The most confident wrong answers of every run."""
-    titles = ("model", "task", "judge", "method", "question", "answer", "references", "score", "surer_than", "agree", "methods")
+    titles = (
+        "model",
+        "task",
+        "judge",
+        "method",
+        "question",
+        "answer",
+        "references",
+        "score",
+        "surer_than",
+        "agree",
+        "methods",
+    )
     rows = [
         (
             *map(csv_text, (run.model, run.task, run.judge, run.examples_by, one.question, one.answer)),

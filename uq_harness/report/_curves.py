@@ -64,7 +64,8 @@ def roc_curve(uncertainty: ArrayLike, correct: ArrayLike) -> Curve | None:
     flagged_right, flagged_wrong = (np.cumsum(rows[order])[last] for rows in (right, ~right))
     return _thin(
         Curve(
-            np.concatenate([[0.0], flagged_right / right.sum()]), np.concatenate([[0.0], flagged_wrong / (~right).sum()])
+            np.concatenate([[0.0], flagged_right / right.sum()]),
+            np.concatenate([[0.0], flagged_wrong / (~right).sum()]),
         )
     )
 
@@ -91,7 +92,8 @@ def risk_at(uncertainty: ArrayLike, correct: ArrayLike, coverages: ArrayLike) ->
     wanted = np.asarray(coverages, dtype=np.float64)
     if not len(risks):
         return np.full(wanted.shape, np.nan)
-    return risks[np.clip(np.rint(wanted * len(risks)).astype(int) - 1, 0, None)]
+    at = np.clip(np.rint(wanted * len(risks)).astype(int) - 1, 0, None)
+    return np.asarray(risks[at], dtype=np.float64)
 
 
 def histogram(uncertainty: ArrayLike, correct: ArrayLike) -> Histogram | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from uq_harness import __version__
+from uq_harness.methods import all_methods
 from uq_harness.pages import render
 from uq_harness.report._charts import (
     SLOTS,
@@ -23,7 +24,6 @@ from uq_harness.report._curves import Curve, Histogram, histogram, risk_at, risk
 from uq_harness.report._examples import ConfidentError
 from uq_harness.report._quality import Estimate
 from uq_harness.report._tables import Cell, Heading, Row, Table, method_title, order_of_methods
-from uq_harness.methods import all_methods
 
 _COVERAGES = (0.5, 0.8, 0.9, 1.0)
 

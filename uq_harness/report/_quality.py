@@ -106,7 +106,7 @@ def rank(scores: Sequence[Mapping[str, FloatArray]], correct: Sequence[NDArray[n
     best = max(defined, key=lambda name: means[name])
     others = [name for name in defined if name != best]
     tests = [_difference(scores, correct, best, name) for name in others]
-    adjusted = functional.holm([p_value for _, p_value in tests]) if tests else []
+    adjusted = functional.holm([p_value for _, p_value in tests])
     p_values = dict(zip(others, map(float, adjusted), strict=True))
     behind = {name: difference for name, (difference, _) in zip(others, tests, strict=True)}
     not_worse = frozenset(name for name in others if p_values[name] > alpha or behind[name] <= 0)

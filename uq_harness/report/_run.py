@@ -17,7 +17,7 @@ from uq_harness.report._cost import Costs, costs
 from uq_harness.report._quality import UNDEFINED, Estimate, Ranking, estimates, rank
 from uq_harness.results import TaskRun
 
-# Model arguments that stand in the model's name or do not change it, and ends of those that say where and how fast it runs.
+# Model arguments that are no settings of answers: what stands in the model's name, and where and how fast it runs.
 _NAMES = ("pretrained", "methods", "revision")
 _HOW = ("device", "parallelize", "device_map_option", "max_memory_per_gpu", "offload_folder", "batch_size")
 
@@ -121,7 +121,9 @@ def latest(runs: Sequence[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
     return [run for run in runs if id(run) in kept], [run for run in runs if id(run) not in kept]
 
 
-def _grouped(runs: Sequence[TaskRun], key: Callable[[TaskRun], tuple[str, ...]]) -> dict[tuple[str, ...], list[TaskRun]]:
+def _grouped(
+    runs: Sequence[TaskRun], key: Callable[[TaskRun], tuple[str, ...]]
+) -> dict[tuple[str, ...], list[TaskRun]]:
     groups: dict[tuple[str, ...], list[TaskRun]] = defaultdict(list)
     for run in runs:
         groups[key(run)].append(run)
