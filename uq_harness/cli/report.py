@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as Printed
 from rich.text import Text
 
+from uq_harness.cli._wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
 from uq_harness.plots import new_figure
-from uq_harness.report import Content, collect, read_with_warnings, write_report
+from uq_harness.report import Cell, Content, collect, read_with_warnings, write_report
 
 
 def run_report(
@@ -74,16 +74,14 @@ def _print(content: Content, files: list[Path]) -> None:
     for heading, table in content.all_tables():
         if table.name != "auroc":
             continue
-        printed = Printed("method", title=Text(visible(f"{heading}, percent")))
-        for head in table.headings:
-            printed.add_column(Text(visible(f"{head.group} {head.title}".strip())), justify="right")
-        for row in table.rows:
-            cells = [
-                Text("–" if math.isnan(c.value) else f"{c.value:.2f}{'†' if c.not_worse else ''}", "bold" * c.best)
-                for c in row.cells
-            ]
-            printed.add_row(Text(visible(row.title)), *cells)
-        console.print(printed)
+        rows = [(row.title, [_number(cell) for cell in row.cells]) for row in table.rows]
+        print_wide(console, f"{heading}, percent", [(h.group, h.title) for h in table.headings], rows)
     for note in content.notes:
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
     console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files beside it"), soft_wrap=True)
+
+
+def _number(cell: Cell) -> Text:
+    if math.isnan(cell.value):
+        return Text("–")
+    return Text(f"{cell.value:.2f}{'†' if cell.not_worse else ''}", "bold" if cell.best else "")

@@ -5,11 +5,12 @@ from uq_harness.report._csv import as_csv
 from uq_harness.report._quality import UNDEFINED, Estimate
 from uq_harness.report._reading import read_with_warnings
 from uq_harness.report._run import Column, make_column
-from uq_harness.report._tables import method_title, order_of_methods
+from uq_harness.report._tables import Cell, method_title, order_of_methods
 from uq_harness.report._write import write_report
 
 __all__ = [
     "UNDEFINED",
+    "Cell",
     "Column",
     "Content",
     "Estimate",
