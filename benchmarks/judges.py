@@ -32,10 +32,13 @@ def main() -> None:
     """Prints the table."""
     arguments = parse_arguments()
     verdicts = read_verdicts(arguments.data / "triviaqa")
-    judges = [build_judge(name) for name in judge_names() if name != "bem"]
+    judges = [build_judge(name) for name in judge_names() if name not in ("bem", "llm_judge")]
     if arguments.bem_model:
         options = {"model": arguments.bem_model, "backend": arguments.bem_backend}
         judges.append(build_judge({"name": "bem", **options}))
+    if arguments.llm_model:
+        options = {"model": arguments.llm_model, "base_url": arguments.llm_base_url}
+        judges.append(build_judge({"name": "llm_judge", **options}))
     for judge in judges:
         judge.prepare()
     right = np.array(verdicts.human)
@@ -50,6 +53,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds triviaqa/")
     parser.add_argument("--bem-model", help="score BEM too, with this folder or name on the hub")
     parser.add_argument("--bem-backend", default="torch", choices=["torch", "tfhub"])
+    parser.add_argument("--llm-model", help="ask this chat model too, by the name that its endpoint has for it")
+    parser.add_argument("--llm-base-url", help="the endpoint's address (default: OpenAI's)")
     return parser.parse_args()
 
 
@@ -73,6 +78,10 @@ def row(judge: Judge, verdicts: Verdicts, right: np.ndarray) -> str:
     start = time.perf_counter()
     scores = np.array(judge.score(verdicts.questions, verdicts.answers, verdicts.references))
     seconds = time.perf_counter() - start
+    known = ~np.isnan(scores)
+    if not known.all():
+        print(f"{judge.name}: {(~known).sum()} answers without a verdict are left out")
+        scores, right = scores[known], right[known]
     verdict = scores >= judge.threshold
     cells = [
         judge.name,

@@ -1,9 +1,11 @@
 """Running out of memory shrinks the batches, and loses nothing."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
-from uq_harness.memory import in_shrinking_batches
+from uq_harness.memory import in_shrinking_batches, in_shrinking_streams
 
 
 def test_halves_until_it_fits_remembers_it_and_yields_each_batch_at_once() -> None:
@@ -44,3 +46,18 @@ def test_other_errors_pass_through_at_once() -> None:
     with pytest.raises(RuntimeError, match="shapes"):
         list(in_shrinking_batches(work, [1, 2, 3], 3))
     assert len(calls) == 1
+
+
+def test_a_stream_that_runs_out_of_memory_begins_again_with_what_is_not_done() -> None:
+    begun = []
+
+    def work(items: list[str], size: int) -> Iterator[tuple[list[int], str]]:
+        begun.append(("".join(items), size))
+        yield [1, 0], items[1] + items[0]
+        if size > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield list(range(2, len(items))), "".join(items[2:])
+
+    found = list(in_shrinking_streams(work, "abcdefg", 4))
+    assert begun == [("abcdefg", 4), ("cdefg", 2), ("efg", 1)]
+    assert found == [(["b", "a"], "ba"), (["d", "c"], "dc"), (["f", "e"], "fe"), (["g"], "g")]

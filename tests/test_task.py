@@ -216,19 +216,19 @@ class TestHabitsOfLmEval:
 
         arguments = {**DEMO, "methods": "sampling_free"}
         cache = str(tmp_path / "cache")
-        gather, calls = Gatherer.gather, []
+        stream = Gatherer.stream
 
         def dies_after_two_batches(self: Gatherer, *args: Any) -> Any:
-            calls.append(args)
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-            return gather(self, *args)
+            batches = stream(self, *args)
+            yield next(batches)
+            yield next(batches)
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr(Gatherer, "gather", dies_after_two_batches)
+        monkeypatch.setattr(Gatherer, "stream", dies_after_two_batches)
         with pytest.raises(KeyboardInterrupt):
             evaluate(model_args=arguments, use_cache=cache, batch_size=8)
         answered = []
-        monkeypatch.setattr(Gatherer, "gather", lambda self, p, e: answered.extend(p) or gather(self, p, e))
+        monkeypatch.setattr(Gatherer, "stream", lambda self, *args: answered.extend(args[0]) or stream(self, *args))
         resumed = evaluate(model_args=arguments, use_cache=cache, batch_size=8)
         assert len(answered) == 8
         for metric, value in run["results"]["uq_demo"].items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -50,19 +50,44 @@ def in_shrinking_batches(
     Raises:
         BaseException: Whatever ``work`` raises, an out-of-memory error only for a batch of one.
     """
-    start = 0
-    while start < len(items):
-        batch = items[start : start + size]
+
+    def batches(waiting: Sequence[T], size: int) -> Iterator[tuple[list[int], R]]:
+        for start in range(0, len(waiting), size):
+            batch = waiting[start : start + size]
+            yield list(range(start, start + len(batch))), work(batch)
+
+    return in_shrinking_streams(batches, items, size)
+
+
+def in_shrinking_streams(
+    work: Callable[[Sequence[T], int], Iterable[tuple[list[int], R]]], items: Sequence[T], size: int
+) -> Iterator[tuple[Sequence[T], R]]:
+    """Does work that makes its own batches; where memory runs out, goes on with what is not done, by halves.
+
+    Args:
+        work: Takes items and the size of the largest batch; gives positions of finished items, and their result.
+        items: All items, in order.
+        size: The largest batch.
+
+    Yields:
+        Finished items and their result, as soon as it is there.
+
+    Raises:
+        BaseException: Whatever ``work`` raises, an out-of-memory error only with batches of one.
+    """
+    waiting = list(items)
+    while waiting:
+        size, done = min(size, len(waiting)), set[int]()
         try:
-            result = work(batch)
+            for positions, result in work(waiting, size):
+                done.update(positions)
+                yield [waiting[position] for position in positions], result
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or len(batch) == 1:
+            if not is_out_of_memory(error) or size == 1:
                 raise
-        else:
-            yield batch, result
-            start += len(batch)
-            continue
-        # outside the except clause, whose traceback would keep the failed batch's tensors alive
-        size = len(batch) // 2
-        log.warning("out of memory with a batch of %d: going on with batches of %d", len(batch), size)
-        release()
+        waiting = [item for position, item in enumerate(waiting) if position not in done]
+        if waiting:
+            # outside the except clause, whose traceback would keep the failed batch's tensors alive
+            log.warning("out of memory with a batch of %d: going on with batches of %d", size, size // 2)
+            size //= 2
+            release()

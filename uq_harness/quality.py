@@ -13,7 +13,7 @@ from uq_harness import functional
 from uq_harness.methods import all_methods
 
 log = logging.getLogger(__name__)
-Pair = tuple[float | None, int]
+Pair = tuple[float | None, int | None]
 
 # Metric name without the method, and whether higher is better.
 MEASURES = {"auroc": True, "aurc": False, "prr": True}
@@ -26,7 +26,7 @@ GROUP_METRICS = [
 ]
 
 
-def metrics_of(method: str, uncertainty: float | None, correct: int) -> dict[str, Pair]:
+def metrics_of(method: str, uncertainty: float | None, correct: int | None) -> dict[str, Pair]:
     """What one example contributes to every metric of a method.
 
     lm_eval knows no standard error of these metrics, so each is followed by an entry of its own for that.
@@ -38,6 +38,22 @@ def metrics_of(method: str, uncertainty: float | None, correct: int) -> dict[str
 def higher_is_better(metric: str) -> bool:
     """Direction of a metric of a method."""
     return MEASURES[metric.partition("_")[0]]
+
+
+def mean_of_known(values: Sequence[float | None]) -> float:
+    """The mean over the answers with a verdict; ``nan`` where there is none.
+
+    >>> mean_of_known([1.0, None, 0.5])
+    0.75
+    """
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def mean_of_known_stderr(values: Sequence[float | None]) -> float:
+    """The standard error of `mean_of_known`; ``nan`` for fewer than two verdicts."""
+    known = [value for value in values if value is not None]
+    return float(np.std(known, ddof=1) / np.sqrt(len(known))) if len(known) > 1 else float("nan")
 
 
 def aggregation(metric: str, task: str, seed: int) -> Callable[[Sequence[Pair]], float]:
@@ -58,11 +74,16 @@ def _value(measure: str, pairs: Sequence[Pair], *, metric: str, task: str) -> fl
     uncertainty, correct = _arrays(pairs)
     undefined = int(np.isnan(uncertainty).sum())
     if undefined and measure == "auroc":
-        log.warning("%s: %s leaves out %d of %d answers without a score", task, metric, undefined, len(pairs))
+        log.warning(
+            "%s: %s leaves out %d of %d answers without a score or a verdict", task, metric, undefined, len(pairs)
+        )
     value = float(getattr(functional, measure)(uncertainty, correct))
     if np.isnan(value):
         judged = set(correct[~np.isnan(uncertainty)].tolist())
-        why = {0: "no answer has a score", 1: f"all answers are {'correct' if judged == {1} else 'wrong'}"}
+        why = {
+            0: "no answer has a score and a verdict",
+            1: f"all answers are {'correct' if judged == {1} else 'wrong'}",
+        }
         log.warning("%s: %s is undefined: %s", task, metric, why.get(len(judged), "it has no value"))
     return value
 
@@ -82,5 +103,6 @@ def _bootstrap(uncertainty: bytes, correct: bytes, seed: int) -> Any:
 
 
 def _arrays(pairs: Sequence[Pair]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    uncertainty = np.array([np.nan if u is None else u for u, _ in pairs], dtype=np.float64)
-    return uncertainty, np.array([correct for _, correct in pairs], dtype=np.int64)
+    """Scores and verdicts; an answer without a verdict cannot be ranked, so its score does not count either."""
+    uncertainty = np.array([np.nan if u is None or correct is None else u for u, correct in pairs], dtype=np.float64)
+    return uncertainty, np.array([correct or 0 for _, correct in pairs], dtype=np.int64)

@@ -9,7 +9,6 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 from lm_eval.api.instance import Instance
-from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from uq_harness import quality
@@ -66,7 +65,8 @@ class UQTask(ConfigurableTask):
         metadata["judges"] = [judge.describe() for judge in self._judges.values()]
         settings["metadata"] = metadata
         self._seed = 0
-        self._directions = {"accuracy": True, "undefined_scores": False} | dict.fromkeys(self._judges, True)
+        self._directions = {"accuracy": True, "undefined_scores": False, "undefined_verdicts": False}
+        self._directions |= dict.fromkeys(self._judges, True)
         super().__init__(config=settings, **kwargs)
 
     # ------------------------------------------------------------------ data
@@ -162,9 +162,13 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             return {"bypass": None}
         uncertainty = record.get("uncertainty", {})
-        metrics: dict[str, Any] = {"accuracy": float(record["correct"]), record["judge"]: record["correctness"]}
+        correct: int | None = record["correct"]
+        metrics: dict[str, Any] = {"undefined_verdicts": int(correct is None)}
+        accuracy = None if correct is None else float(correct)
+        for metric, value in (("accuracy", accuracy), (record["judge"], record["correctness"])):
+            metrics |= {metric: value, f"{metric}_stderr": value}
         for method, score in uncertainty.items():
-            for metric, pair in quality.metrics_of(method, score, record["correct"]).items():
+            for metric, pair in quality.metrics_of(method, score, correct).items():
                 metrics[metric] = pair
                 if not metric.endswith("_stderr"):
                     self._directions[metric] = quality.higher_is_better(metric)
@@ -177,7 +181,9 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             aggregations: dict[str, Callable[..., float]] = self._aggregation_list
             return aggregations
-        fixed = {"accuracy": mean, "undefined_scores": sum, **dict.fromkeys(self._judges, mean)}
+        fixed: dict[str, Callable[..., float]] = {"undefined_scores": sum, "undefined_verdicts": sum}
+        for metric in ("accuracy", *self._judges):
+            fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
         return _Aggregations(self.config.task, self._seed, fixed)
 
     def higher_is_better(self) -> dict[str, bool]:
@@ -195,11 +201,14 @@ def _refuse_typos(metadata: Mapping[str, Any]) -> None:
 
 
 def _filters(correctness: Any) -> list[dict[str, Any]]:
-    """lm_eval's filter chains for the judges that ``--metadata`` asks for; a chain bears its judge's name."""
+    """lm_eval's filter chains for the judges that ``--metadata`` asks for; a chain bears its judge's label or name."""
     specs = correctness if isinstance(correctness, list) else [correctness]
-    names = [build_judge(spec).name for spec in specs]
+    names = [build_judge(spec).key for spec in specs]
     if len(set(names)) < len(names) or not names:
-        raise UQHarnessError(f"correctness names the judges {names}: give at least one, and each once")
+        raise UQHarnessError(
+            f"correctness names the judges {names}: give at least one, and each once; two of one kind need a label: "
+            f'{{"name": "{names[0] if names else "llm_judge"}", "label": "second", ...}}'
+        )
     return [
         {"name": name, "filter": [{"function": "take_first"}, {"function": "uq_correctness", "judge": spec}]}
         for name, spec in zip(names, specs, strict=True)

@@ -13,7 +13,7 @@ from uq_harness.errors import UQHarnessError
 
 
 def test_every_judge_is_found():
-    assert judge_names() == ["bem", "exact_match", "f1", "rouge_l", "token_recall"]
+    assert judge_names() == ["bem", "exact_match", "f1", "llm_judge", "rouge_l", "token_recall"]
 
 
 @pytest.mark.parametrize(

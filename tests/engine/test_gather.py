@@ -2,7 +2,7 @@
 
 import pytest
 
-from uq_harness.engine import gather, rows
+from uq_harness.engine import forward, gather
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.errors import UQHarnessError
 from uq_harness.models import UQHFLM
@@ -12,14 +12,14 @@ DEMO = {"pretrained": "demo", "device": "cpu", "dtype": "float32"}
 
 def test_a_cache_that_goes_unused_is_noticed_before_the_first_question(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a new version of transformers that calls it by another name."""
-    read = rows.states
+    read = forward.states
 
-    def forgetful(anatomy, ids, mask, cache=None, use_cache=True):
+    def forgetful(anatomy, ids, mask, cache=None, use_cache=True, position_ids=None):
         if cache is None:
             return read(anatomy, ids, mask, None, use_cache)
         return read(anatomy, ids, mask[:, -ids.shape[1] :], None, use_cache)[0], cache
 
-    monkeypatch.setattr(rows, "states", forgetful)
+    monkeypatch.setattr(forward, "states", forgetful)
     with pytest.raises(UQHarnessError, match="decodes otherwise with its cache than without"):
         UQHFLM(**DEMO, methods="g_nll")
 

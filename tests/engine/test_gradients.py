@@ -7,7 +7,7 @@ import torch
 from tests.engine.architectures import ARCHITECTURES, FLOAT32_ONLY, RECURRENT, VOCABULARY, tiny_model
 from uq_harness.engine import decode as decoding
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import Decoded
+from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients

@@ -11,7 +11,8 @@ from transformers import DynamicCache
 from tests.engine.architectures import RECURRENT, tiny_model
 from tests.engine.test_gradients import prompts
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import Decoded, SampledAnswer, decode
+from uq_harness.engine.decode import decode
+from uq_harness.engine.decoded import Decoded, DecodedAnswer
 from uq_harness.evidence import DiverseBeams, Samples
 from uq_harness.evidence import SampleSet as Sampler
 
@@ -29,11 +30,11 @@ def run(anatomy: Anatomy, texts: list[list[int]], samplers: list[Sampler] = SAMP
     return decode(anatomy, texts, samplers=samplers, **(defaults | settings))
 
 
-def tokens(samples: dict[Sampler, list[SampledAnswer]]) -> dict[Sampler, list[tuple[int, ...]]]:
+def tokens(samples: dict[Sampler, list[DecodedAnswer]]) -> dict[Sampler, list[tuple[int, ...]]]:
     return {sampler: [answer.token_ids for answer in answers] for sampler, answers in samples.items()}
 
 
-def assert_same(one: dict[Sampler, list[SampledAnswer]], other: dict[Sampler, list[SampledAnswer]]) -> None:
+def assert_same(one: dict[Sampler, list[DecodedAnswer]], other: dict[Sampler, list[DecodedAnswer]]) -> None:
     assert tokens(one) == tokens(other)
     for sampler, answers in one.items():
         for ours, theirs in zip(answers, other[sampler], strict=True):

@@ -17,7 +17,7 @@ QUESTIONS = ("What is the capital of Foloria?", "Which city serves as the capita
 def gatherer(*needs: Need) -> Gatherer:
     model = AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
-    return Gatherer(model, tokenizer, needs, max_length=256, pad_id=0, encode_message=lambda message: [])
+    return Gatherer(model, tokenizer, needs, max_length=256, pad_id=0)
 
 
 def gather(*needs: Need, semantic_token: int = -3) -> list[Evidence]:

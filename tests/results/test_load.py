@@ -101,6 +101,15 @@ class TestSeveralRuns:
         write_run(tmp_path, simulated(5, METHODS), date="2026-05-05T12-00-00.000000")
         assert [run.model for run in load_runs(tmp_path)] == ["a-model", "a-model@step100"]
 
+    def test_a_judges_settings_are_found_by_its_label(self, tmp_path):
+        judges = [{"name": "llm_judge", "model": "m"}, {"name": "llm_judge", "label": "second", "model": "n"}]
+        lines = [sample(0, record(1, {"a": 0.5}), judge=judge) for judge in ("llm_judge", "second")]
+        write_run(tmp_path, lines, judges=judges)
+        assert {run.judge: run.judge_settings["model"] for run in load_runs(tmp_path)} == {
+            "llm_judge": "m",
+            "second": "n",
+        }
+
     def test_questions_are_known_by_text_and_references(self, tmp_path):
         write_run(tmp_path, simulated(5, METHODS), model="a")
         write_run(tmp_path, simulated(9, METHODS, seed=1)[::-1], model="b")

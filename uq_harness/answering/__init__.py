@@ -9,7 +9,9 @@ from uq_harness.answering._arguments import take_auxiliary_models, take_options,
 from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import ending
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
+from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
+from uq_harness.answering._record import number, record
 
 __all__ = [
     "Answerer",
@@ -19,6 +21,9 @@ __all__ = [
     "ScoredAnswer",
     "UncertaintyModel",
     "ending",
+    "number",
+    "pieces",
+    "record",
     "take_auxiliary_models",
     "take_options",
     "unknown_option",

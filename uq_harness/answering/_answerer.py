@@ -13,7 +13,7 @@ from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
-from uq_harness.memory import in_shrinking_batches
+from uq_harness.memory import in_shrinking_streams
 from uq_harness.methods import Method, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
@@ -95,7 +95,7 @@ class Answerer:
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
-        for rows, evidence in in_shrinking_batches(partial(self._gather, fitted, ending), longest_first, batch_size):
+        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, batch_size):
             yield from zip(rows, evidence, strict=True)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
@@ -110,9 +110,17 @@ class Answerer:
         """The auxiliary models in use, for the results' configuration."""
         return self._comparer.describe()
 
-    def _gather(self, prompts: Sequence[Prompt], ending: Ending, rows: Sequence[int]) -> list[Evidence]:
-        """The evidence about one batch, in mixed precision where the user asks for it."""
+    def _gather(
+        self, prompts: Sequence[Prompt], ending: Ending, rows: Sequence[int], size: int
+    ) -> Iterator[tuple[list[int], list[Evidence]]]:
+        """The evidence about some prompts batch by batch, in mixed precision where the user asks for it."""
         precision = self._mixed_precision
-        with torch.autocast(self._device.type, precision, enabled=precision is not None):
-            evidence = self._gatherer.gather([prompts[row] for row in rows], ending)
-        return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
+        stream = self._gatherer.stream([prompts[row] for row in rows], ending, size)
+        while True:
+            with torch.autocast(self._device.type, precision, enabled=precision is not None):
+                found = next(stream, None)
+                if found is None:
+                    return
+                positions, evidence = found
+                compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
+            yield positions, compared

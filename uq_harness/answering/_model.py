@@ -16,6 +16,7 @@ from uq_harness.answering._answerer import Answerer
 from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
 from uq_harness.answering._conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering._ending import ending
+from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder
 from uq_harness.answering._record import record
 from uq_harness.engine import SemanticToken
@@ -193,7 +194,7 @@ class UncertaintyModel:
             question=evidence.question,
             text=answer.text,
             uncertainty=self._answerer.scores(evidence),
-            tokens=_pieces(self._tokenizer, answer.token_ids),
+            tokens=pieces(self._tokenizer, answer.token_ids),
             token_ids=answer.token_ids,
             logprobs=tuple(answer.logprobs.tolist()),
             entropies=tuple(answer.entropies.tolist()),
@@ -242,16 +243,3 @@ def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
     """A token for padding, which no other token ever sees."""
     ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     return next(token for token in ids if token is not None)
-
-
-def _pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> tuple[str, ...]:
-    """The text of each token, so that together they are the whole text; a character belongs to its last token."""
-    pieces, shown = [], ""
-    for count in range(1, len(token_ids) + 1):
-        text = tokenizer.decode(list(token_ids[:count]))
-        if text.endswith("\ufffd") and count < len(token_ids):
-            pieces.append("")
-            continue
-        pieces.append(text[len(shown) :])
-        shown = text
-    return tuple(pieces)

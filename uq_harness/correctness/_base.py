@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
@@ -19,12 +20,14 @@ class Judge(ABC):
     nothing: models come with `prepare` or with the first `score`, once a process.
 
     Attributes:
-        name: The name in ``--metadata``, of the mean score in the results and of the filter.
+        name: The name in ``--metadata``; without a label also of the filter and of the mean score in the results.
         threshold: The smallest score of a correct answer, in [0, 1].
+        label: What stands in the results in place of the name, so that two judges of one kind can be told apart.
     """
 
     name: ClassVar[str]
     threshold: float
+    label: str | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Checks the options; a subclass with more of them extends this.
@@ -35,6 +38,13 @@ class Judge(ABC):
         value = self.threshold
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             self.refuse("threshold", "a number from 0 to 1")
+        if self.label is not None and not (isinstance(self.label, str) and _LABEL.fullmatch(self.label)):
+            self.refuse("label", "letters, digits, '.', '-' and '_', and no name of a metric")
+
+    @property
+    def key(self) -> str:
+        """The name of the judge's filter and of its mean score in the results: its label, else its name."""
+        return self.label or self.name
 
     def prepare(self) -> None:  # noqa: B027  # most judges need nothing
         """Loads what the judge needs, so that a lack of it shows before any answer is generated.
@@ -67,13 +77,35 @@ class Judge(ABC):
 
     def describe(self) -> dict[str, Any]:
         """The judge's name and options as plain JSON values, for the results' configuration."""
-        return {"name": self.name, **dataclasses.asdict(self)}
+        options = {"name": self.name, **dataclasses.asdict(self)}
+        return {option: value for option, value in options.items() if option != "label" or value is not None}
+
+    def usable_references(
+        self, questions: Sequence[str], answers: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """The references of each question that are not blank; `score`'s arguments are checked on the way.
+
+        Raises:
+            UQHarnessError: The lengths differ, or a question has no reference answer.
+        """
+        if not len(questions) == len(answers) == len(references):
+            raise UQHarnessError(
+                f"{self.name} needs as many answers and lists of references as questions, but got "
+                f"{len(questions)} questions, {len(answers)} answers and {len(references)} lists of references"
+            )
+        return [_usable(question, given) for question, given in zip(questions, references, strict=True)]
 
     def refuse(self, option: str, allowed: str) -> NoReturn:
         """Raises the error about an option's value."""
         raise UQHarnessError(
             f"correctness judge {self.name}: {option}={getattr(self, option)!r} is not allowed, use {allowed}"
         )
+
+
+# What lm_eval and `uq_harness.task` call metrics of other kinds cannot be the name of a judge's mean score.
+_LABEL = re.compile(
+    r"(?!(auroc|aurc|prr|undefined)_|(accuracy|alias|name|samples|sample_len)$|.*_stderr$)[\w.-]+", re.ASCII
+)
 
 
 class Triple(NamedTuple):
@@ -96,12 +128,7 @@ class ReferenceJudge(Judge):
         self, questions: Sequence[str], answers: Sequence[str], references: Sequence[Sequence[str]]
     ) -> list[float]:
         """The maximum over each question's references; see `Judge.score`. Blank references are passed over."""
-        if not len(questions) == len(answers) == len(references):
-            raise UQHarnessError(
-                f"{self.name} needs as many answers and lists of references as questions, but got "
-                f"{len(questions)} questions, {len(answers)} answers and {len(references)} lists of references"
-            )
-        kept = [_usable(question, given) for question, given in zip(questions, references, strict=True)]
+        kept = self.usable_references(questions, answers, references)
         values = iter(
             self.score_triples(
                 [

@@ -44,7 +44,7 @@ def judge_names() -> list[str]:
     """The names of all judges, in alphabetical order.
 
     >>> judge_names()
-    ['bem', 'exact_match', 'f1', 'rouge_l', 'token_recall']
+    ['bem', 'exact_match', 'f1', 'llm_judge', 'rouge_l', 'token_recall']
     """
     _discover()
     return sorted(_registry)
@@ -77,7 +77,12 @@ def build_judge(spec: str | Mapping[str, Any]) -> Judge:
     for option in options:
         if option != "name" and option not in known:
             raise UQHarnessError(_unknown(f"option of the correctness judge {name}:", str(option), known))
-    return cls(**{option: value for option, value in options.items() if option != "name"})
+    judge = cls(**{option: value for option, value in options.items() if option != "name"})
+    if judge.key != name and judge.key in names:
+        raise UQHarnessError(
+            f"label={judge.label!r} of the correctness judge {name} is another judge's name: change it"
+        )
+    return judge
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:

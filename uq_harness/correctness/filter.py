@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from uq_harness.response import UQText, record_of
 
 @register_filter("uq_correctness")
 class CorrectnessFilter(Filter):
-    """Adds ``correctness`` (number) and ``correct`` (0 or 1) to the record of every answer.
+    """Adds ``correctness`` (number) and ``correct`` (0 or 1) to the record of every answer, None where no verdict is.
 
     Documents need the fields ``question`` and ``answers``.
 
@@ -35,9 +36,9 @@ class CorrectnessFilter(Filter):
                 answer,
                 {
                     **record_of(answer),
-                    "judge": self._judge.name,
-                    "correctness": score,
-                    "correct": int(self._judge.correct(score)),
+                    "judge": self._judge.key,
+                    "correctness": None if math.isnan(score) else score,
+                    "correct": None if math.isnan(score) else int(self._judge.correct(score)),
                 },
             )
             for answer, score in zip(answers, scores, strict=True)

@@ -80,6 +80,12 @@ class Anatomy:
         return isinstance(returned[0], tuple)
 
     @property
+    def attention(self) -> str:
+        """The implementation of attention that the model uses, as transformers calls it."""
+        name: str = self.model.config.get_text_config(decoder=True)._attn_implementation
+        return name
+
+    @property
     def n_blocks(self) -> int:
         """Number of transformer blocks."""
         return len(self.blocks)

@@ -1,105 +1,59 @@
-"""Decoding a batch of prompts: the greedy answers and all samples in one pass over a tree of prefixes.
+"""Decoding prompts: the greedy answers and all samples in one pass over a tree of prefixes.
 
 A model's next-token distribution depends on the prefix alone. So each step runs the model once for every distinct live
 prefix (a row); every answer that grows (a lane) chooses its own next token from the logits of the row it stands on.
+Where answers have ended, prompts that wait take their place, so that one long answer does not hold a batch up.
 """
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
-from uq_harness.engine.anatomy import Anatomy, block_input
-from uq_harness.engine.beams import Beams
-from uq_harness.engine.cache import share
-from uq_harness.engine.draw import Draws
-from uq_harness.engine.forward import left_pad, logits
-from uq_harness.engine.lanes import IntArray, Lanes, follow, take
-from uq_harness.engine.rows import grow, read_prompts
-from uq_harness.engine.samplers import choose, choosers, lay_out
-from uq_harness.evidence import FloatArray
+from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.cache import CacheRow
+from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.engine.keep import Keep
+from uq_harness.engine.lanes import IntArray, Lanes, take
+from uq_harness.engine.layouts import Layout, begin
+from uq_harness.engine.prefill import Prefill
+from uq_harness.engine.rows import Rows
+from uq_harness.engine.samplers import GREEDY, Chooser
 from uq_harness.evidence import SampleSet as Sampler
 
 
-@dataclass(frozen=True)
-class SampledAnswer:
-    """An answer that a sampler drew.
-
-    Attributes:
-        token_ids: Its tokens, the end-of-sequence token included when it was drawn.
-        logprobs: Log-probability of each token under the model itself (temperature 1, nothing cut off), float64.
-        entropies: Entropy in nats of the model's distribution for each token, float64.
-        state: Input of the middle block at the last token that was fed back to the model, or at the prompt's last
-            token where none was, ``[width]``, on the CPU.
-        ended: Whether the answer ended by itself, not by the token limit.
-    """
-
-    token_ids: tuple[int, ...]
-    logprobs: FloatArray
-    entropies: FloatArray
-    state: Tensor
-    ended: bool
-
-
-@dataclass
-class Decoded:
-    """A batch of greedy answers, and the samples.
-
-    Attributes:
-        prompt_ids: Prompts, padded on the left, ``[batch, prompt]``.
-        prompt_mask: Attention mask of the prompts, ``[batch, prompt]``.
-        token_ids: Answers, padded on the right, ``[batch, steps]``.
-        lengths: Number of tokens of each answer, end-of-sequence token included.
-        ended: Whether each answer ended by itself, not by the token limit.
-        logprobs: Log-probability of each token, float64, ``[batch, steps]``.
-        entropies: Entropy of each token's distribution in nats, float64, ``[batch, steps]``.
-        head_states: The state that the head read to predict each token, ``[batch, steps, width]``; behind an answer's
-            end its last one is repeated.
-        middle_states: The states entering the tapped block from prompt column ``first_column`` on,
-            ``[batch, columns, width]``; empty where no block was tapped.
-        first_column: The prompt column where ``middle_states`` begin.
-        prompt_cache: Keys and values of the prompts; ``None`` where the model's cache cannot be shared.
-        samples: For each prompt the answers of every sampler; those of a beam search best first.
-        row_steps: Number of rows that went through the model, prompts and all steps together.
-    """
-
-    prompt_ids: Tensor
-    prompt_mask: Tensor
-    token_ids: Tensor
-    lengths: list[int]
-    ended: list[bool]
-    logprobs: Tensor
-    entropies: Tensor
-    head_states: Tensor
-    middle_states: Tensor | None
-    first_column: int
-    prompt_cache: DynamicCache | None
-    samples: list[dict[Sampler, list[SampledAnswer]]]
-    row_steps: int
+def decode(anatomy: Anatomy, prompts: Sequence[Sequence[int]], *, pad_id: int, **how: Any) -> Decoded:
+    """The answers to prompts that all begin together, as one batch; for the arguments see `decode_stream`."""
+    stream = decode_stream(anatomy, prompts, size=len(prompts), pad_id=pad_id, **how)
+    in_order = sorted((prompt for done in stream for prompt in done), key=lambda prompt: prompt.number)
+    return Decoded.of(in_order, pad_id, anatomy.input_device)
 
 
 @torch.no_grad()  # not inference_mode: the gradient pass starts from these tensors
-def decode(
+def decode_stream(
     anatomy: Anatomy,
     prompts: Sequence[Sequence[int]],
     *,
+    size: int,
     samplers: Sequence[Sampler] = (),
     end_ids: frozenset[int],
     pad_id: int,
     max_new_tokens: int,
     stops: Callable[[list[int]], bool] | None = None,
+    keep: Keep | None = None,
     tap: int | None = None,
     tap_from: int = -1,
     seed: int = 0,
     keys: Sequence[Hashable] | None = None,
-) -> Decoded:
+    layout: Layout = "auto",
+) -> Iterator[list[DecodedPrompt]]:
     """Decodes the greedy answer and all samples of every prompt until their end tokens, stop strings or the limit.
 
     A prompt's samples depend on its tokens, its key, the sampler and the seed, not on what shares the batch (up to
@@ -107,102 +61,172 @@ def decode(
 
     Args:
         anatomy: The model.
-        prompts: Token ids of the prompts.
+        prompts: Token ids of the prompts, best sorted by length.
+        size: Number of prompts that begin together. As many answers grow at a time as that many prompts have at most;
+            twice as many prompts may be under way once some of their answers have ended.
         samplers: What is drawn beside the greedy answers.
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
         max_new_tokens: Limit on an answer's tokens.
         stops: Says whether an answer so far contains a stop string.
+        keep: What is kept beside the answers; everything where absent.
         tap: Number of the block whose inputs are kept for the greedy answers, or ``None``.
         tap_from: First prompt column kept of the tapped block, counted from the prompt's end.
         seed: Seed of all samples.
         keys: What tells the prompts' samples apart, with the same ``repr`` in every process; the prompts' tokens where
             absent, so that equal prompts get equal samples.
+        layout: How keys and values are kept; see `uq_harness.engine.layouts`.
+
+    Yields:
+        Prompts whose answers have all ended, as they end.
     """
     samplers = tuple(dict.fromkeys(samplers))
     keys = [tuple(map(int, prompt)) for prompt in prompts] if keys is None else keys
-    greedy, places = np.arange(len(prompts)), lay_out(samplers, len(prompts))
-    others = choosers(samplers, places, keys, seed, end_ids, pad_id)
-    prompt_of = np.concatenate([greedy, *(np.repeat(greedy, place.shape[1]) for place in places)])
-    lanes = Lanes.on(prompt_of, max_new_tokens)
-    ids, mask = left_pad(prompts, pad_id, anatomy.input_device)
-    column, middle = ids.shape[1] + tap_from, anatomy.n_blocks // 2 if samplers else None
-    head_states: list[Tensor] = []
-    tapped: list[Tensor] = []
-    finals: list[tuple[IntArray, Tensor]] = []
-    with _watching(anatomy, tap, middle) as seen:
-        rows = read_prompts(anatomy, ids, mask)
-        prompt_cache, row_steps = share(rows.cache) if rows.cache is not None else None, len(rows)
-        prompt_states = None if tap is None else seen[tap][:, column:-1]
-        for step in range(max_new_tokens):
-            follow(head_states, rows.head_states, lanes, greedy)
-            if tap is not None:
-                follow(tapped, seen[tap][:, -1], lanes, greedy)
-            lanes.write(step, *choose(logits(anatomy, rows.head_states), lanes, greedy, others, step))
-            ended = lanes.end(step, end_ids, stops)
-            over = step + 1 == max_new_tokens or not lanes.live.any()
-            if middle is not None:
-                done = np.flatnonzero(ended | lanes.live if over else ended)
-                finals.append((done, take(seen[middle][:, -1], lanes.row[done])))
-            if over:
-                break
-            rows = grow(anatomy, rows, *lanes.move(step))
-            row_steps += len(rows)
-    steps = len(head_states)
-    return Decoded(
-        prompt_ids=ids,
-        prompt_mask=mask,
-        token_ids=torch.as_tensor(lanes.tokens[greedy, :steps], device=ids.device),
-        lengths=lanes.lengths[greedy].tolist(),
-        ended=(~lanes.live[greedy]).tolist(),
-        logprobs=torch.as_tensor(lanes.logprobs[greedy, :steps]),
-        entropies=torch.as_tensor(lanes.entropies[greedy, :steps]),
-        head_states=torch.stack(head_states, 1),
-        middle_states=None if prompt_states is None else torch.cat([prompt_states, torch.stack(tapped, 1)], 1),
-        first_column=column,
-        prompt_cache=prompt_cache,
-        samples=_samples(samplers, places, others, lanes, finals, len(prompts)),
-        row_steps=row_steps,
-    )
+    chooser = Chooser(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id)
+    lanes = Lanes(2 * size, chooser.width, max_new_tokens)
+    table = _Table(anatomy, lanes, chooser, keep or Keep(), tap, tap_from, layout)
+    waiting = deque(range(len(prompts)))
+    while True:
+        clock = time.perf_counter()
+        tokens = table.grow()
+        if slots := table.free_slots(size, len(waiting)):
+            newcomers = [waiting.popleft() for _ in slots]
+            for slot, number in zip(slots, newcomers, strict=True):
+                chooser.seat(slot, keys[number])
+            tokens |= table.seat(slots, newcomers, [prompts[number] for number in newcomers], pad_id)
+        if not table.under_way:
+            return
+        table.note_greedy_states()
+        chooser.choose(anatomy, table.rows.head_states, lanes)
+        table.note_last_states(lanes.end(end_ids, stops))
+        table.note_cost(tokens, time.perf_counter() - clock)
+        if done := table.finished():
+            yield done
 
 
-@contextmanager
-def _watching(anatomy: Anatomy, *blocks: int | None) -> Iterator[dict[int, Tensor]]:
-    """Keeps what entered the given blocks in the last forward pass, ``[rows, new, width]``."""
-    seen: dict[int, Tensor] = {}
+@dataclass
+class _UnderWay:
+    """What has been kept of a prompt whose answers grow."""
 
-    def keep(block: int, state: Tensor) -> Tensor:
-        seen[block] = state
-        return state
+    number: int
+    prompt_ids: Sequence[int]
+    cache: CacheRow | None
+    head_states: list[Tensor] = field(default_factory=list)
+    middle_states: list[Tensor] = field(default_factory=list)
+    last_states: dict[int, Tensor] = field(default_factory=dict)  # by the lane's place within the slot
+    row_steps: int = 0
+    seconds: float = 0.0
 
-    with ExitStack() as stack:
-        for block in {block for block in blocks if block is not None}:
-            stack.enter_context(block_input(anatomy.blocks[block], partial(keep, block)))
-        yield seen
 
+class _Table:
+    """The prompts under way, each with a slot of lanes and its rows."""
 
-def _samples(
-    samplers: Sequence[Sampler],
-    places: Sequence[IntArray],
-    others: Sequence[Draws | Beams],
-    lanes: Lanes,
-    finals: Sequence[tuple[IntArray, Tensor]],
-    prompts: int,
-) -> list[dict[Sampler, list[SampledAnswer]]]:
-    """The samplers' lanes as answers."""
-    samples: list[dict[Sampler, list[SampledAnswer]]] = [{} for _ in range(prompts)]
-    if not samplers:
-        return samples
-    states = torch.cat([state for _, state in finals]).cpu()
-    where = np.argsort(np.concatenate([done for done, _ in finals]))
-    for sampler, place in zip(samplers, places, strict=True):
-        for prompt, numbers in enumerate(place):
-            samples[prompt][sampler] = [
-                SampledAnswer(*lanes.answer(lane), states[where[lane]], not lanes.live[lane]) for lane in numbers
-            ]
-    for beams in others:
-        if isinstance(beams, Beams):
-            for prompt, answers in enumerate(samples):
-                order = beams.order(prompt, [len(answer.token_ids) for answer in answers[beams.sampler]])
-                answers[beams.sampler] = [answers[beams.sampler][group] for group in order]
-    return samples
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        lanes: Lanes,
+        chooser: Chooser,
+        keep: Keep,
+        tap: int | None,
+        tap_from: int,
+        layout: Layout,
+    ) -> None:
+        self.under_way: dict[int, _UnderWay] = {}
+        self.rows: Rows
+        self._anatomy, self._lanes, self._chooser, self._keep = anatomy, lanes, chooser, keep
+        self._tap, self._tap_from, self._layout = tap, tap_from, layout
+        self._stateful = np.zeros(lanes.width, dtype=np.bool_)  # places within a slot whose last states are wanted
+        for sampler, places in chooser.places.items():
+            self._stateful[places] = keep.states is None or sampler in keep.states
+        self._middle = anatomy.n_blocks // 2 if self._stateful.any() else None
+        self._watch = {block for block in (tap, self._middle) if block is not None}
+
+    def free_slots(self, size: int, waiting: int) -> list[int]:
+        """The slots where waiting prompts shall sit down now: none before there is room for half of a batch."""
+        room = (size * self._lanes.width - int(self._lanes.live.sum())) // self._lanes.width
+        free = [slot for slot in range(2 * size) if slot not in self.under_way]
+        count = min(room, len(free), waiting)
+        return free[:count] if 2 * count >= size or count == waiting else []
+
+    def seat(
+        self, slots: Sequence[int], numbers: Sequence[int], prompts: Sequence[Sequence[int]], pad_id: int
+    ) -> dict[int, int]:
+        """Reads prompts and gives each a row; returns the number of tokens read for each slot."""
+        prefill = Prefill.read(self._anatomy, prompts, pad_id, self._watch)
+        first = len(self.rows) if self.under_way else 0
+        if first:
+            self.rows.join(prefill)
+        else:
+            self.rows = begin(self._anatomy, prefill, self._watch, self._lanes.width, self._layout)
+        for row, (slot, number, ids) in enumerate(zip(slots, numbers, prompts, strict=True)):
+            self._lanes.seat(slot, first + row)
+            kept = prefill.cache if self._keep.prompt_cache else None
+            self.under_way[slot] = _UnderWay(number, ids, CacheRow(kept, row, len(ids)) if kept is not None else None)
+            if self._tap is not None:  # a clone, which does not keep the whole batch's states in memory
+                before = prefill.entered[self._tap][row, self._tap_from : -1].clone()
+                self.under_way[slot].middle_states.append(before)
+        return {slot: len(ids) for slot, ids in zip(slots, prompts, strict=True)}
+
+    def grow(self) -> dict[int, int]:
+        """Runs the model on every distinct prefix; returns the number of rows of each slot."""
+        if not self.under_way:
+            return {}
+        self.rows.grow(*self._lanes.move())
+        slots, counts = np.unique(self._lanes.owners(), return_counts=True)
+        return dict(zip(slots.tolist(), counts.tolist(), strict=True))
+
+    def note_greedy_states(self) -> None:
+        """Keeps what was asked for of the states on which the greedy answers stand."""
+        slots = [slot for slot in self.under_way if self._lanes.live[slot * self._lanes.width + GREEDY]]
+        rows = self._lanes.row[np.array(slots, dtype=np.int64) * self._lanes.width + GREEDY]
+        for slot, state in zip(slots, take(self.rows.head_states, rows), strict=True):
+            if self._keep.head_states or not self.under_way[slot].head_states:
+                self.under_way[slot].head_states.append(state[None])
+        if self._tap is not None:
+            for slot, state in zip(slots, take(self.rows.entered[self._tap], rows), strict=True):
+                self.under_way[slot].middle_states.append(state[None])
+
+    def note_last_states(self, ended: IntArray) -> None:
+        """Keeps the middle states on which answers have ended."""
+        ended = ended[self._stateful[ended % self._lanes.width]]
+        if self._middle is None or not len(ended):
+            return
+        states = take(self.rows.entered[self._middle], self._lanes.row[ended]).cpu()
+        for lane, state in zip(ended.tolist(), states, strict=True):
+            slot, place = divmod(lane, self._lanes.width)
+            self.under_way[slot].last_states[place] = state
+
+    def note_cost(self, tokens: dict[int, int], seconds: float) -> None:
+        """Shares the time of a step by the tokens that went through the model for each prompt."""
+        total = sum(tokens.values())
+        for slot, count in tokens.items():
+            one = self.under_way[slot]
+            one.seconds += seconds * count / total
+            one.row_steps += 1 if not one.row_steps else count
+
+    def finished(self) -> list[DecodedPrompt]:
+        """Takes the prompts whose answers have all ended off the table."""
+        done = [slot for slot in self.under_way if not self._lanes.live[self._lanes.of(slot)].any()]
+        return [self._clear(slot) for slot in done]
+
+    def _clear(self, slot: int) -> DecodedPrompt:
+        one = self.under_way.pop(slot)
+        first = self._lanes.of(slot).start
+        places = self._chooser.order(slot, self._lanes.lengths[self._lanes.of(slot)])
+        return DecodedPrompt(
+            number=one.number,
+            prompt_ids=one.prompt_ids,
+            greedy=DecodedAnswer(*self._lanes.answer(first + GREEDY)),
+            samples={
+                sampler: [
+                    DecodedAnswer(*self._lanes.answer(first + place), one.last_states.get(place))
+                    for place in lanes.tolist()
+                ]
+                for sampler, lanes in places.items()
+            },
+            head_states=torch.cat(one.head_states),
+            middle_states=torch.cat(one.middle_states) if one.middle_states else None,
+            cache=one.cache,
+            row_steps=one.row_steps,
+            seconds=one.seconds,
+        )

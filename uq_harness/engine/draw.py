@@ -8,8 +8,7 @@ few draws. Inverting cumulative probabilities lacks that: there one token's chan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import torch
@@ -27,41 +26,59 @@ CHUNK = 2**22  # noise entries in memory at a time
 GOLDEN, MIX1, MIX2 = (x - 2**64 for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-@dataclass(frozen=True)
 class Draws:
     """The lanes of all samplers that cut their distributions off at the same place.
 
-    Attributes:
-        lanes: Their numbers.
-        keys: A 64-bit key of each lane's noise.
-        temperature: Temperature of each lane.
-        top_k: See `Samples`.
-        top_p: See `Samples`.
+    Args:
+        places: For every sampler the numbers of its lanes within a slot.
+        slots: Number of slots.
+        width: Number of a slot's lanes.
+        seed: Seed of all samples.
     """
 
-    lanes: IntArray
-    keys: Tensor
-    temperature: FloatArray
-    top_k: int
-    top_p: float
+    def __init__(self, places: Mapping[Samples, IntArray], slots: int, width: int, seed: int) -> None:
+        self._places, self._seed = places, seed
+        ((self._top_k, self._top_p),) = {(sampler.top_k, sampler.top_p) for sampler in places}
+        self._keys = torch.zeros(slots, width, dtype=torch.long)
+        self._temperature: FloatArray = np.zeros(width)
+        for sampler, place in places.items():
+            self._temperature[place] = sampler.temperature
 
-    def __call__(self, scores: Tensor, row: IntArray, live: BoolArray, step: int) -> Tensor:
-        """The next token of every live lane.
+    @classmethod
+    def grouped(cls, places: Mapping[Samples, IntArray], slots: int, width: int, seed: int) -> list[Draws]:
+        """Samplers that differ in temperature alone together."""
+        together: dict[tuple[int, float], dict[Samples, IntArray]] = {}
+        for sampler, place in places.items():
+            together.setdefault((sampler.top_k, sampler.top_p), {})[sampler] = place
+        return [cls(members, slots, width, seed) for members in together.values()]
+
+    def seat(self, slot: int, key: Hashable) -> None:
+        """Begins a prompt's samples."""
+        for sampler, place in self._places.items():
+            self._keys[slot, torch.as_tensor(place)] = sample_keys(self._seed, key, sampler)
+
+    def has(self, places: IntArray) -> BoolArray:
+        """Which lanes, by their numbers within a slot, these samplers serve."""
+        return self._temperature[places] > 0
+
+    def __call__(self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray) -> Tensor:
+        """The next token of some lanes.
 
         Args:
             scores: Logits, ``[rows, vocabulary]``.
-            row: The row on which each lane stands.
-            live: Which of the lanes are live.
-            step: Number of tokens that they have already.
+            slot: The slot of each lane.
+            place: Its number within the slot.
+            row: The row on which each of them stands.
+            step: Number of tokens that each of them has already.
         """
         # lanes on one row at one temperature share a warped distribution
-        heats, heat = np.unique(self.temperature[live], return_inverse=True)
-        pairs, where = np.unique(row[live] * len(heats) + heat, return_inverse=True)
+        heats, heat = np.unique(self._temperature[place], return_inverse=True)
+        pairs, where = np.unique(row * len(heats) + heat, return_inverse=True)
         device = scores.device
         warped = scores.index_select(0, torch.as_tensor(pairs // len(heats), device=device)).float()
         temperature = torch.as_tensor(heats[pairs % len(heats)], dtype=torch.float32, device=device)
-        keys = mix(self.keys[torch.as_tensor(live)] ^ (step + 1)).to(device)
-        return draw(warped, temperature, self.top_k, self.top_p, torch.as_tensor(where, device=device), keys)
+        keys = mix(self._keys[torch.as_tensor(slot), torch.as_tensor(place)] ^ torch.as_tensor(step + 1)).to(device)
+        return draw(warped, temperature, self._top_k, self._top_p, torch.as_tensor(where, device=device), keys)
 
 
 def sample_keys(seed: int, prompt_key: Hashable, sampler: Samples) -> Tensor:

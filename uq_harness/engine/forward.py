@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from uq_harness.engine.anatomy import Anatomy
+from uq_harness.engine.anatomy import Anatomy, block_input
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -33,16 +35,23 @@ def positions(mask: Tensor) -> Tensor:
 
 
 def states(
-    anatomy: Anatomy, ids: Tensor, mask: Tensor, cache: Any = None, use_cache: bool = True
+    anatomy: Anatomy,
+    ids: Tensor,
+    mask: Tensor,
+    cache: Any = None,
+    use_cache: bool = True,
+    position_ids: Tensor | None = None,
 ) -> tuple[Tensor, Any]:
     """Runs the decoder over the columns that the cache does not hold yet.
 
     Args:
         anatomy: The model.
         ids: New token ids, ``[rows, new]``.
-        mask: Attention mask over cached and new columns, ``[rows, cached + new]``.
+        mask: Attention mask over cached and new columns, ``[rows, cached + new]``; or, for every new column apart, what
+            the blocks' attention takes as it is, ``[rows, 1, new, cached + new]``.
         cache: Key-value cache of the earlier columns; it grows.
         use_cache: Whether a cache is kept at all.
+        position_ids: Positions of the new tokens, ``[rows, new]``; counted from the mask where absent.
 
     Returns:
         The states that the LM head reads, ``[rows, new, width]``, and the cache.
@@ -51,7 +60,7 @@ def states(
     arguments = {
         "input_ids": ids,
         "attention_mask": mask,
-        "position_ids": positions(mask)[:, -ids.shape[1] :],
+        "position_ids": positions(mask)[:, -ids.shape[1] :] if position_ids is None else position_ids,
         "use_cache": use_cache and name is not None,
     }
     arguments = {key: value for key, value in arguments.items() if anatomy.accepts(key)}
@@ -59,6 +68,29 @@ def states(
         arguments[name] = cache
     output = anatomy.decoder(**arguments)
     return output[0], getattr(output, name, None) if name is not None else None
+
+
+def watched_states(
+    anatomy: Anatomy,
+    ids: Tensor,
+    mask: Tensor,
+    cache: Any = None,
+    use_cache: bool = True,
+    position_ids: Tensor | None = None,
+    watch: Collection[int] = (),
+) -> tuple[Tensor, Any, dict[int, Tensor]]:
+    """As `states`, with what entered the blocks of the given numbers, ``[rows, new, width]``."""
+    entered: dict[int, Tensor] = {}
+
+    def keep(block: int, state: Tensor) -> Tensor:
+        entered[block] = state
+        return state
+
+    with ExitStack() as stack:
+        for block in watch:
+            stack.enter_context(block_input(anatomy.blocks[block], partial(keep, block)))
+        hidden, cache = states(anatomy, ids, mask, cache, use_cache, position_ids)
+    return hidden, cache, entered
 
 
 def logits(anatomy: Anatomy, head_input: Tensor) -> Tensor:

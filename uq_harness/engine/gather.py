@@ -6,7 +6,7 @@ What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,13 +18,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from uq_harness.cost import Stopwatch
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
-from uq_harness.engine.decode import Decoded, SampledAnswer, decode
+from uq_harness.engine.decode import decode, decode_stream
+from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray
+from uq_harness.engine.layouts import Layout
 from uq_harness.engine.reference import full_logprobs, reference_gradients
-from uq_harness.engine.rescore import Prefill
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
 from uq_harness.errors import UQHarnessError
@@ -39,6 +40,7 @@ from uq_harness.evidence import (
     Need,
     RescoredLogProb,
     Sample,
+    Samples,
     SampleSet,
     SampleStates,
     StateGradient,
@@ -148,7 +150,12 @@ class Gatherer:
             first_block=min((span.start for span in self._spans.values()), default=0),
         )
         trial = self._try_out(tokenizer)
-        self._check_decoding(*trial)
+        if not self._decodes_rightly(*trial):
+            raise UQHarnessError(
+                f"{type(model).__name__} decodes otherwise with its cache than without: uq-hf does not fit the model "
+                f"or transformers {transformers.__version__}: please report it"
+            )
+        self._layout = self._fitting_layout(trial[0])
         self._gradients: GradientPass = gradients
         if self._spans and not self._fast_pass_is_right(*trial):
             self._gradients = reference_gradients
@@ -172,15 +179,47 @@ class Gatherer:
         Raises:
             UQHarnessError: See `check`.
         """
+        ((numbers, evidence),) = self.stream(prompts, ending, len(prompts))
+        return [found for _, found in sorted(zip(numbers, evidence, strict=True), key=lambda pair: pair[0])]
+
+    def stream(
+        self, prompts: Sequence[Prompt], ending: Ending, size: int
+    ) -> Iterator[tuple[list[int], list[Evidence]]]:
+        """Answers any number of prompts and gathers the evidence about each answer.
+
+        Args:
+            prompts: The prompts, best sorted by length.
+            ending: How answers end.
+            size: Number of prompts that go through the model together.
+
+        Yields:
+            Batches of at most ``size`` prompts by their positions, in the order in which their answers end, and the
+            evidence about them.
+
+        Raises:
+            UQHarnessError: See `check`.
+        """
         self.check(prompts)
+        finished: list[DecodedPrompt] = []
+        for some in self._decode(prompts, ending, size):
+            finished += some
+            while len(finished) >= size:
+                yield self._evidence(prompts, finished[:size], ending)
+                del finished[:size]
+        if finished:
+            yield self._evidence(prompts, finished, ending)
+
+    def _evidence(
+        self, prompts: Sequence[Prompt], finished: Sequence[DecodedPrompt], ending: Ending
+    ) -> tuple[list[int], list[Evidence]]:
+        """The evidence about finished answers."""
+        numbers = [one.number for one in finished]
+        prompts = [prompts[number] for number in numbers]
+        decoded = Decoded.of(finished, self._pad_id, self._anatomy.input_device)
         watch = Stopwatch(len(prompts))
-        with watch.stage("decode") as divide:
-            decoded = self._decode(prompts, ending)
-            answers, scored = self._answers(decoded, ending)
-            sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
-            states = [self._stacked(drawn) for drawn in decoded.samples]
-            row_steps = [decoded.row_steps / len(prompts)] * len(prompts)
-            divide(row_steps)
+        answers, scored = self._answers(decoded, ending)
+        sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
+        states = [self._stacked(drawn) for drawn in decoded.samples]
         with watch.stage("gradients") as divide:
             found = self._take(self._gradients, decoded, scored, prompts) if self._heads or self._spans else []
             divide([len(tokens) for tokens in scored])
@@ -196,7 +235,7 @@ class Gatherer:
         with watch.stage("scoring"):
             pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
             continuations = {need: scorer(pairs) for need, scorer in self._scorers.items()}
-        return [
+        return numbers, [
             Evidence(
                 question=prompt.question,
                 answer=answers[row],
@@ -216,8 +255,9 @@ class Gatherer:
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
                 cost={
+                    "decode_seconds": finished[row].seconds,
                     **watch.shares[row],
-                    "row_steps": row_steps[row],
+                    "row_steps": finished[row].row_steps,
                     "scored_texts": again[row] + stated[row] + len(continuations),
                 },
             )
@@ -240,12 +280,12 @@ class Gatherer:
         return answers, [scored for _, scored in read]
 
     def _sampled(
-        self, drawn: Mapping[SampleSet, Sequence[SampledAnswer]], ending: Ending
+        self, drawn: Mapping[SampleSet, Sequence[DecodedAnswer]], ending: Ending
     ) -> dict[SampleSet, list[Sample]]:
         """The drawn answers with their texts, cut where the greedy answer would be cut."""
         return {sampler: [self._sample(one, ending) for one in answers] for sampler, answers in drawn.items()}
 
-    def _sample(self, one: SampledAnswer, ending: Ending) -> Sample:
+    def _sample(self, one: DecodedAnswer, ending: Ending) -> Sample:
         text, counted = ending.read(list(one.token_ids))
         return Sample(
             text=text,
@@ -254,11 +294,11 @@ class Gatherer:
             complete=one.ended,
         )
 
-    def _stacked(self, drawn: Mapping[SampleSet, Sequence[SampledAnswer]]) -> dict[SampleStates, FloatArray]:
+    def _stacked(self, drawn: Mapping[SampleSet, Sequence[DecodedAnswer]]) -> dict[SampleStates, FloatArray]:
         """The hidden states of the sets whose states are needed."""
         sets = self._sets.divide(drawn)
         return {
-            need: torch.stack([answer.state for answer in sets[need.samples]]).double().cpu().numpy()
+            need: torch.stack([one.state for one in sets[need.samples] if one.state is not None]).double().numpy()
             for need in self._states
         }
 
@@ -267,7 +307,7 @@ class Gatherer:
     ) -> list[FloatArray]:
         return mean_logprobs(
             self._anatomy,
-            Prefill.of(decoded),
+            decoded.prefill,
             [[sample.text for sample in one[need.samples]] for one in sets],
             self._tokenise,
             temperature=need.temperature,
@@ -289,19 +329,27 @@ class Gatherer:
             pad_id=self._pad_id,
         )
 
-    def _decode(self, prompts: Sequence[Prompt], ending: Ending, sets: bool = True) -> Decoded:
-        return decode(
+    def _decode(self, prompts: Sequence[Prompt], ending: Ending, size: int) -> Iterator[list[DecodedPrompt]]:
+        return decode_stream(
             self._anatomy,
             [prompt.token_ids for prompt in prompts],
-            samplers=self._sets.samplers if sets else (),
+            size=size,
+            samplers=self._sets.samplers,
             end_ids=ending.end_ids,
             pad_id=self._pad_id,
             max_new_tokens=ending.max_new_tokens,
             stops=ending.stops,
-            tap=self._request.first_block if self._spans else None,
+            keep=self._keep,
+            tap=self._tap,
             tap_from=min(-self._reach, *(prompt.semantic_token for prompt in prompts)),
             seed=self._seed,
+            layout=self._layout,
         )
+
+    @property
+    def _tap(self) -> int | None:
+        """The block whose inputs the gradient pass starts from."""
+        return self._request.first_block if self._spans else None
 
     def _take(
         self, way: GradientPass, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]
@@ -322,25 +370,48 @@ class Gatherer:
         ids = tokenizer("What is the capital of France?")["input_ids"]
         ids = ids * (1 + self._reach // (len(ids) - 1))
         prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
-        ending = Ending(end_ids=frozenset(), max_new_tokens=4, read=lambda tokens: ("", range(len(tokens))))
-        return prompts, self._decode(prompts, ending, sets=False)
+        return prompts, self._answers_to_trial(prompts)
 
-    def _check_decoding(self, prompts: list[Prompt], decoded: Decoded) -> None:
+    def _answers_to_trial(
+        self, prompts: list[Prompt], samplers: Sequence[SampleSet] = (), layout: Layout = "copied"
+    ) -> Decoded:
+        return decode(
+            self._anatomy,
+            [prompt.token_ids for prompt in prompts],
+            samplers=samplers,
+            end_ids=frozenset(),
+            pad_id=self._pad_id,
+            max_new_tokens=4,
+            tap=self._tap,
+            tap_from=min(-self._reach, -2),
+            layout=layout,
+        )
+
+    def _decodes_rightly(self, prompts: list[Prompt], decoded: Decoded) -> bool:
         """Compares a few decoded log-probabilities with those of a pass over the whole sequence without a cache.
 
-        Raises:
-            UQHarnessError: They differ; this version of transformers treats caches or masks in some new way.
+        They differ where a version of transformers treats caches or masks in some new way.
         """
+        tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
         for row, prompt in enumerate(prompts):
             answer = decoded.token_ids[row, : decoded.lengths[row]]
             plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)
             found = decoded.logprobs[row, : decoded.lengths[row]]
-            tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
             if not torch.allclose(found, plain.to(found.device), rtol=0, atol=tolerance, equal_nan=True):
-                raise UQHarnessError(
-                    f"{type(self._anatomy.model).__name__} decodes otherwise with its cache than without: uq-hf does "
-                    f"not fit the model or transformers {transformers.__version__}: please report it"
-                )
+                return False
+        return True
+
+    def _fitting_layout(self, prompts: list[Prompt]) -> Layout:
+        """Compares what long prompts would do with what short ones do, where samples beside the answers may matter."""
+        if not self._sets.samplers:
+            return "copied"
+        hot = (Samples(3, temperature=10.0),)
+        if self._decodes_rightly(prompts, self._answers_to_trial(prompts, hot, layout="tree")):
+            return "auto"
+        log.warning(
+            "%s takes no mask for every answer apart: long prompts get copies", type(self._anatomy.model).__name__
+        )
+        return "copied"
 
     def _fast_pass_is_right(self, prompts: list[Prompt], decoded: Decoded) -> bool:
         """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from uq_harness.engine.anatomy import Anatomy, block_input, frozen
 from uq_harness.engine.cache import cut, select, share
-from uq_harness.engine.decode import Decoded
+from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, states
 from uq_harness.engine.head import Request, at_the_head
 from uq_harness.engine.lanes import IntArray

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from uq_harness.engine.anatomy import Anatomy, frozen
-from uq_harness.engine.decode import Decoded
+from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy
 from uq_harness.evidence import FloatArray
 

@@ -1,9 +1,11 @@
-"""Lanes: the answers that grow side by side, and the rows (prefixes) on which they stand."""
+"""Lanes: the answers that grow side by side, and the rows (prefixes) on which they stand.
+
+Every prompt that is being answered has a slot, a run of lanes: first its greedy answer's, then its samples'.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,72 +18,91 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass
 class Lanes:
     """What is known of each answer.
 
+    Args:
+        slots: Number of prompts that can be answered at a time.
+        width: Number of a prompt's lanes.
+        limit: Largest number of an answer's tokens.
+
     Attributes:
+        width: Number of a prompt's lanes.
+        limit: Largest number of an answer's tokens.
         row: The row on which a live lane stands, ``[lanes]``.
         live: Whether the answer still grows, ``[lanes]``.
+        ended: Whether the answer has ended by itself, not by the limit, ``[lanes]``.
         lengths: Number of tokens of each answer, ``[lanes]``.
         tokens: The answers, ``[lanes, limit]``.
         logprobs: Log-probability of each token, ``[lanes, limit]``.
         entropies: Entropy of each token's distribution, ``[lanes, limit]``.
     """
 
-    row: IntArray
-    live: BoolArray
-    lengths: IntArray
-    tokens: IntArray
-    logprobs: FloatArray
-    entropies: FloatArray
+    def __init__(self, slots: int, width: int, limit: int) -> None:
+        lanes = slots * width
+        self.width, self.limit = width, limit
+        self.row, self.lengths = (np.zeros(lanes, dtype=np.int64) for _ in range(2))
+        self.live, self.ended = (np.zeros(lanes, dtype=np.bool_) for _ in range(2))
+        self.tokens: IntArray = np.zeros((lanes, limit), dtype=np.int64)
+        self.logprobs, self.entropies = (np.zeros((lanes, limit)) for _ in range(2))
 
-    @classmethod
-    def on(cls, row: IntArray, limit: int) -> Lanes:
-        """Empty answers standing on the given rows."""
-        shape = (len(row), limit)
-        live, lengths = np.ones(len(row), dtype=np.bool_), np.zeros(len(row), dtype=np.int64)
-        return cls(row, live, lengths, np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape))
+    def of(self, slot: int) -> slice:
+        """The lanes of a slot."""
+        return slice(slot * self.width, (slot + 1) * self.width)
 
-    def write(self, step: int, tokens: IntArray, logprobs: FloatArray, entropies: FloatArray) -> None:
-        """Adds a token to every live lane."""
-        self.tokens[self.live, step] = tokens
-        self.logprobs[self.live, step] = logprobs
-        self.entropies[self.live, step] = entropies
-        self.lengths[self.live] = step + 1
+    def seat(self, slot: int, row: int) -> None:
+        """Begins the answers to a prompt, which all stand on its row."""
+        lanes = self.of(slot)
+        self.row[lanes], self.lengths[lanes], self.live[lanes], self.ended[lanes] = row, 0, True, False
 
-    def end(self, step: int, end_ids: frozenset[int], stops: Callable[[list[int]], bool] | None) -> BoolArray:
-        """Ends the lanes whose token at this step was their last, and says which they are."""
-        before = self.live.copy()
-        # a distribution of NaNs has no next token: end there instead of filling up to the limit
-        for end in end_ids:
-            self.live &= self.tokens[:, step] != end
-        self.live &= ~np.isnan(self.logprobs[:, step])
-        if stops is not None and self.live.any():
-            lanes = np.flatnonzero(self.live)
-            first, where = self._prefixes(step)  # one look at every distinct prefix
-            stopped = np.array([stops(self.tokens[lane, : step + 1].tolist()) for lane in lanes[first]])
-            self.live[lanes] = ~stopped[where]
-        return before & ~self.live
-
-    def move(self, step: int) -> tuple[IntArray, IntArray]:
-        """Puts the live lanes on the rows of the next step; returns those rows' parents and tokens."""
+    def owners(self) -> IntArray:
+        """The slot that each row belongs to."""
         lanes = np.flatnonzero(self.live)
-        first, where = self._prefixes(step)
-        parents, tokens = self.row[lanes[first]], self.tokens[lanes[first], step]
+        owners = np.zeros(self.row[lanes].max(initial=-1) + 1, dtype=np.int64)
+        owners[self.row[lanes]] = lanes // self.width
+        return owners
+
+    def write(self, lanes: IntArray, tokens: IntArray, logprobs: FloatArray, entropies: FloatArray) -> None:
+        """Adds a token to the given live lanes."""
+        at = self.lengths[lanes]
+        self.tokens[lanes, at], self.logprobs[lanes, at], self.entropies[lanes, at] = tokens, logprobs, entropies
+        self.lengths[lanes] += 1
+
+    def end(self, end_ids: frozenset[int], stops: Callable[[list[int]], bool] | None) -> IntArray:
+        """Ends the live lanes whose newest token is their last, and says which they are."""
+        lanes = np.flatnonzero(self.live)
+        newest = self.tokens[lanes, self.lengths[lanes] - 1]
+        # a distribution of NaNs has no next token: end there instead of filling up to the limit
+        over = np.isin(newest, list(end_ids)) | np.isnan(self.logprobs[lanes, self.lengths[lanes] - 1])
+        if stops is not None and not over.all():
+            going = lanes[~over]
+            first, where = self._prefixes(going)  # one look at every distinct prefix
+            stopped = np.array([stops(self.tokens[lane, : self.lengths[lane]].tolist()) for lane in going[first]])
+            over[~over] = stopped[where]
+        self.ended[lanes] = over
+        over |= self.lengths[lanes] == self.limit
+        self.live[lanes] = ~over
+        return lanes[over]
+
+    def move(self) -> tuple[IntArray, IntArray]:
+        """Puts the live lanes on the rows that follow; returns those rows' parents, in order, and their tokens."""
+        lanes = np.flatnonzero(self.live)
+        first, where = self._prefixes(lanes)
+        leaders = lanes[first]
+        parents, tokens = self.row[leaders], self.tokens[leaders, self.lengths[leaders] - 1]
         self.row[lanes] = where
         return parents, tokens
 
-    def answer(self, lane: int) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
-        """Tokens, log-probabilities and entropies of an answer."""
+    def answer(self, lane: int) -> tuple[tuple[int, ...], FloatArray, FloatArray, bool]:
+        """Tokens, log-probabilities and entropies of an answer, and whether it has ended by itself."""
         n = self.lengths[lane]
         tokens = tuple(self.tokens[lane, :n].tolist())
-        return tokens, self.logprobs[lane, :n].copy(), self.entropies[lane, :n].copy()
+        return tokens, self.logprobs[lane, :n].copy(), self.entropies[lane, :n].copy(), bool(self.ended[lane])
 
-    def _prefixes(self, step: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The first live lane on each distinct prefix, ordered by the rows they grew from, and each lane's prefix."""
-        tokens = self.tokens[self.live, step]
-        prefix = self.row[self.live] * (tokens.max() + 1) + tokens
+    def _prefixes(self, lanes: IntArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The first of some lanes on each distinct prefix, ordered by the rows they grew from; each lane's prefix."""
+        tokens = self.tokens[lanes, self.lengths[lanes] - 1]
+        prefix = self.row[lanes] * (tokens.max(initial=0) + 1) + tokens
         _, first, where = np.unique(prefix, return_index=True, return_inverse=True)
         return first, where
 
@@ -91,13 +112,3 @@ def take(values: Tensor, rows: IntArray) -> Tensor:
     if len(rows) == len(values) and np.array_equal(rows, np.arange(len(rows))):
         return values
     return values.index_select(0, torch.as_tensor(rows, device=values.device))
-
-
-def follow(history: list[Tensor], states: Tensor, lanes: Lanes, followed: IntArray) -> None:
-    """Adds to a history the states of the rows on which some lanes stand; ended lanes repeat their last ones."""
-    live = lanes.live[followed]
-    if live.all():
-        history.append(take(states, lanes.row[followed]))
-    elif live.any():
-        growing = torch.as_tensor(np.flatnonzero(live), device=states.device)
-        history.append(history[-1].index_copy(0, growing, take(states, lanes.row[followed[live]])))

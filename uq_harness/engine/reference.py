@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from uq_harness.engine.anatomy import Anatomy, block_input, frozen
-from uq_harness.engine.decode import Decoded
+from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy, logits, states
 from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.head import Request

@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.cache import is_plain, select
-from uq_harness.engine.decode import Decoded
-from uq_harness.engine.forward import left_pad, logits, right_pad, states
+from uq_harness.engine.cache import select
+from uq_harness.engine.forward import logits, right_pad, states
+from uq_harness.engine.prefill import Prefill
 from uq_harness.evidence import FloatArray
 
 ROWS = 256  # continuations that go through the model at a time
-
-
-@dataclass(frozen=True)
-class Prefill:
-    """Prompts that the model has read.
-
-    Attributes:
-        ids: Prompts, padded on the left, ``[prompts, length]``.
-        mask: Their attention mask.
-        last_state: The state that the head reads after each prompt's last token, ``[prompts, width]``.
-        cache: Their keys and values; ``None`` where the model's cache cannot be shared.
-    """
-
-    ids: Tensor
-    mask: Tensor
-    last_state: Tensor
-    cache: DynamicCache | None
-
-    @classmethod
-    def of(cls, decoded: Decoded) -> Prefill:
-        """The prompts of finished answers, which need not be read again."""
-        return cls(decoded.prompt_ids, decoded.prompt_mask, decoded.head_states[:, 0], decoded.prompt_cache)
-
-    @classmethod
-    @torch.no_grad()
-    def read(cls, anatomy: Anatomy, prompts: Sequence[Sequence[int]], pad_id: int) -> Prefill:
-        """Reads prompts."""
-        ids, mask = left_pad(prompts, pad_id, anatomy.input_device)
-        hidden, cache = states(anatomy, ids, mask)
-        return cls(ids, mask, hidden[:, -1], cache if is_plain(cache) else None)
 
 
 @torch.no_grad()

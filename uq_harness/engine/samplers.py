@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.beams import Beams
-from uq_harness.engine.draw import Draws, sample_keys
-from uq_harness.engine.forward import in_float64
-from uq_harness.engine.lanes import IntArray, Lanes, take
+from uq_harness.engine.draw import Draws
+from uq_harness.engine.forward import in_float64, logits
+from uq_harness.engine.lanes import BoolArray, IntArray, Lanes, take
 from uq_harness.evidence import DiverseBeams, FloatArray, Samples
 from uq_harness.evidence import SampleSet as Sampler
 
-# Logits that are in memory in float64 at a time; on a CPU few, so that they stay in its cache.
-ENTRIES = 2**16
-ENTRIES_ON_GPU = 2**24
-LOWEST = torch.finfo(torch.float64).min
+# Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
+ENTRIES = 2**18
+ENTRIES_ON_GPU = 2**26
+GREEDY = 0  # number of a slot's lane that holds the greedy answer
 
 
 def answers(sampler: Sampler) -> int:
@@ -26,90 +27,142 @@ def answers(sampler: Sampler) -> int:
     return sampler.groups if isinstance(sampler, DiverseBeams) else sampler.count
 
 
-def lay_out(samplers: Sequence[Sampler], prompts: int) -> list[IntArray]:
-    """For every sampler the numbers of its lanes, ``[prompts, answers]``; the greedy answers' lanes come first."""
-    starts = np.cumsum([prompts, *(prompts * answers(sampler) for sampler in samplers)])
-    return [
-        np.arange(start, start + prompts * answers(sampler)).reshape(prompts, answers(sampler))
-        for start, sampler in zip(starts[:-1], samplers, strict=True)
-    ]
-
-
-def choosers(
-    samplers: Sequence[Sampler],
-    places: Sequence[IntArray],
-    keys: Sequence[Hashable],
-    seed: int,
-    end_ids: Iterable[int],
-    pad_id: int,
-) -> list[Draws | Beams]:
-    """What chooses the tokens of the samplers' lanes; samplers that differ in temperature alone draw together."""
-    together: dict[tuple[int, float], list[tuple[IntArray, Samples]]] = {}
-    found: list[Draws | Beams] = []
-    for sampler, lanes in zip(samplers, places, strict=True):
-        if isinstance(sampler, DiverseBeams):
-            found.append(Beams(lanes.ravel(), sampler, end_ids, pad_id))
-        else:
-            together.setdefault((sampler.top_k, sampler.top_p), []).append((lanes, sampler))
-    for (top_k, top_p), members in together.items():
-        noise = [sample_keys(seed, key, sampler) for _, sampler in members for key in keys]
-        temperature = [np.full(lanes.size, sampler.temperature, dtype=np.float64) for lanes, sampler in members]
-        lanes = np.concatenate([lanes.ravel() for lanes, _ in members])
-        found.append(Draws(lanes, torch.cat(noise), np.concatenate(temperature), top_k, top_p))
-    return found
-
-
-def choose(
-    scores: Tensor, lanes: Lanes, greedy: IntArray, others: Sequence[Draws | Beams], step: int
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """The next token of every live lane, its log-probability, and its distribution's entropy.
+class Chooser:
+    """Chooses the next token of every lane: greedily, or as the lane's sampler does.
 
     Args:
-        scores: Logits, ``[rows, vocabulary]``.
-        lanes: All lanes.
-        greedy: Numbers of the lanes that take the likeliest token.
-        others: What chooses for the other lanes.
-        step: Number of tokens that the live lanes have already.
+        samplers: What is drawn beside the greedy answers, without repetition.
+        slots: Number of prompts that can be answered at a time.
+        seed: Seed of all samples.
+        end_ids: Tokens that end an answer.
+        pad_id: Token that fills the padding.
+
+    Attributes:
+        width: Number of a prompt's lanes.
+        places: For every sampler the numbers of its lanes within a slot.
     """
-    device = scores.device
-    likeliest = scores.argmax(-1)
-    tokens = torch.empty(len(lanes.row), dtype=torch.long, device=device)
-    growing = greedy[lanes.live[greedy]]
-    tokens[torch.as_tensor(growing, device=device)] = take(likeliest, lanes.row[growing])
-    for chooser in others:
-        live = lanes.live[chooser.lanes]
-        if live.any():
-            at = torch.as_tensor(chooser.lanes[live], device=device)
-            tokens[at] = chooser(scores, lanes.row[chooser.lanes], live, step)
-    growing = np.flatnonzero(lanes.live)
-    chosen = take(tokens, growing)
-    rows = torch.as_tensor(lanes.row[growing], device=device)
-    # one way to the host for all three; float64 holds token ids exactly
-    packed = torch.stack([in_float64(chosen), *logprobs_and_entropies(scores, likeliest, rows, chosen)]).cpu().numpy()
-    return packed[0].astype(np.int64), packed[1], packed[2]
+
+    def __init__(
+        self, samplers: Sequence[Sampler], slots: int, *, seed: int, end_ids: Iterable[int], pad_id: int
+    ) -> None:
+        starts = np.cumsum([GREEDY + 1, *map(answers, samplers)])
+        self.width = int(starts[-1])
+        self.places = {
+            sampler: np.arange(start, start + answers(sampler))
+            for sampler, start in zip(samplers, starts[:-1], strict=True)
+        }
+        self._beams = [
+            Beams(sampler, place, slots, end_ids, pad_id)
+            for sampler, place in self.places.items()
+            if isinstance(sampler, DiverseBeams)
+        ]
+        drawn = {sampler: place for sampler, place in self.places.items() if isinstance(sampler, Samples)}
+        self._choosers: list[Beams | Draws] = [*self._beams, *Draws.grouped(drawn, slots, self.width, seed)]
+
+    def seat(self, slot: int, key: Hashable) -> None:
+        """Begins the answers to a prompt; its key tells its samples from other prompts'."""
+        for chooser in self._choosers:
+            chooser.seat(slot, key)
+
+    def order(self, slot: int, lengths: IntArray) -> dict[Sampler, IntArray]:
+        """For every sampler its lanes within a slot, those of a beam search best first."""
+        best_first = {
+            beams.sampler: beams.place[beams.order(slot, lengths[beams.place].tolist())] for beams in self._beams
+        }
+        return self.places | best_first
+
+    def choose(self, anatomy: Anatomy, head_states: Tensor, lanes: Lanes) -> None:
+        """Adds a token to every live lane.
+
+        Args:
+            anatomy: The model.
+            head_states: The states that the head reads to predict each row's next token, ``[rows, width]``.
+            lanes: All lanes.
+        """
+        live = np.flatnonzero(lanes.live)
+        owners = lanes.owners()
+        entries = ENTRIES if head_states.device.type == "cpu" else ENTRIES_ON_GPU
+        for rows in _whole_prompts(owners, max(1, entries // anatomy.head.weight.shape[0])):
+            members = live[(rows.start <= lanes.row[live]) & (lanes.row[live] < rows.stop)]
+            scores = logits(anatomy, head_states[rows.start : rows.stop])
+            lanes.write(members, *self._choose(scores, members, lanes.row[members] - rows.start, lanes))
+
+    def _choose(
+        self, scores: Tensor, members: IntArray, row: IntArray, lanes: Lanes
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The next token of some lanes, its log-probability, and its distribution's entropy.
+
+        Args:
+            scores: Logits, ``[rows, vocabulary]``.
+            members: Numbers of the lanes.
+            row: The row of ``scores`` on which each of them stands.
+            lanes: All lanes.
+        """
+        device = scores.device
+        likeliest = scores.argmax(-1)
+        tokens = take(likeliest, row)
+        slot, place = np.divmod(members, lanes.width)
+        for chooser in self._choosers:
+            mine = np.flatnonzero(chooser.has(place))
+            if len(mine):
+                chosen = chooser(scores, slot[mine], place[mine], row[mine], lanes.lengths[members[mine]])
+                tokens = tokens.index_copy(0, torch.as_tensor(mine, device=device), chosen)
+        greedy = np.zeros(len(scores), dtype=np.bool_)
+        greedy[row[place == GREEDY]] = True
+        at = torch.as_tensor(row, device=device)
+        # one way to the host for all three; float64 holds token ids exactly
+        found = logprobs_and_entropies(scores, likeliest, at, tokens, greedy)
+        packed = torch.stack([in_float64(tokens), *found]).cpu().numpy()
+        return packed[0].astype(np.int64), packed[1], packed[2]
 
 
-def logprobs_and_entropies(scores: Tensor, likeliest: Tensor, rows: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def _whole_prompts(owners: IntArray, most: int) -> Iterator[range]:
+    """Runs of rows that hold all rows of their prompts, and not more than the given number unless one prompt does."""
+    ends = [*(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
+    start = 0
+    for end, following in zip(ends, [*ends[1:], None], strict=True):
+        if following is None or following - start > most:
+            yield range(start, end)
+            start = end
+
+
+def logprobs_and_entropies(
+    scores: Tensor,
+    likeliest: Tensor,
+    rows: Tensor,
+    tokens: Tensor,
+    precisely: BoolArray,
+) -> tuple[Tensor, Tensor]:
     """Log-probability of a token of each of the given rows, and the rows' entropies in nats, in float64.
 
-    The numbers of `log_softmax_and_entropy` with one exponential a logit and a bounded part of them in memory.
+    The numbers of `log_softmax_and_entropy` with one exponential a logit. A sure token's ``1 - p`` is what the ranking
+    of answers is about, and a sum that holds the token's own 1 loses its digits; so the others are summed alone. That
+    keeps them in float32 too, up to its rounding, and spares most rows float64.
 
     Args:
         scores: Logits, ``[all rows, vocabulary]``.
         likeliest: The likeliest token of all rows.
         rows: Rows, which may repeat.
         tokens: A token for each.
+        precisely: Of all rows, those to take in float64.
     """
-    highest = in_float64(scores.gather(-1, likeliest[:, None]))
-    partitions, entropies = [], []
-    size = max(1, (ENTRIES if scores.device.type == "cpu" else ENTRIES_ON_GPU) // scores.shape[-1])
-    for part, top in zip(scores.split(size), highest.split(size), strict=True):
-        shifted = in_float64(part) - top  # keeps the digits of a sure token's 1 - p
-        weights = shifted.exp()
-        total = weights.sum(-1)
-        partitions.append(total.log())
+    highest = scores.gather(-1, likeliest[:, None])
+    device = in_float64(highest[:0]).device
+    partition, entropy = torch.empty(2, len(scores), dtype=torch.float64, device=device)
+    for chosen, convert in ((precisely, in_float64), (~precisely, Tensor.float)):
+        if not chosen.any():
+            continue
+        at = torch.as_tensor(np.flatnonzero(chosen), device=scores.device)
+        whole = chosen.all()
+        some, top, best = (one if whole else one[at] for one in (scores, highest, likeliest))
+        shifted = convert(some) - convert(top)
+        others = shifted.exp().scatter_(-1, best[:, None].to(shifted.device), 0)
+        rest = in_float64(others.sum(-1))
         # the clamp: a logit of minus infinity has no share in the entropy
-        entropies.append(partitions[-1] - torch.linalg.vecdot(weights, shifted.clamp_(min=LOWEST)) / total)
-    chosen = in_float64(scores[rows, tokens])
-    rows = rows.to(chosen.device)
-    return chosen - highest[rows, 0] - torch.cat(partitions)[rows], torch.cat(entropies)[rows]
+        spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(shifted.dtype).min)))
+        at = at.to(device)
+        partition[at] = rest.log1p()
+        entropy[at] = rest.log1p() - spread / (1 + rest)
+    below = in_float64(scores[rows, tokens]) - in_float64(highest[rows, 0])
+    rows = rows.to(device)
+    return below - partition[rows], entropy[rows]

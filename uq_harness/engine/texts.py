@@ -8,7 +8,8 @@ import numpy as np
 
 from uq_harness import functional
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.rescore import ROWS, Prefill, rescore
+from uq_harness.engine.prefill import Prefill
+from uq_harness.engine.rescore import ROWS, rescore
 from uq_harness.evidence import Conditionals, FloatArray, Sample
 
 Tokenise = Callable[[str], list[int]]

@@ -14,7 +14,8 @@ way if it writes these fields:
 >>> from uq_harness.results import load_runs
 """
 
+from uq_harness.results._files import RunFiles, find_files
 from uq_harness.results._load import load_runs
 from uq_harness.results._run import TaskRun
 
-__all__ = ["TaskRun", "load_runs"]
+__all__ = ["RunFiles", "TaskRun", "find_files", "load_runs"]

@@ -92,7 +92,7 @@ class TaskRun:
     def judge_settings(self) -> Mapping[str, Any]:
         """The judge's name and options, empty where unknown."""
         judges = self.task_settings.get("metadata", {}).get("judges", [])
-        return next((judge for judge in judges if judge.get("name") == self.judge), {})
+        return next((judge for judge in judges if judge.get("label", judge.get("name")) == self.judge), {})
 
     def take(self, rows: NDArray[Any]) -> TaskRun:
         """The run reduced to some answers.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -78,7 +77,7 @@ class Bem(ReferenceJudge):
     def describe(self) -> dict[str, Any]:
         """Name and options; the model is the one that is used."""
         idle = "vocab" if self.backend == "torch" else "dtype"
-        options = {"name": self.name, **dataclasses.asdict(self), "model": self._model_name()}
+        options = {**super().describe(), "model": self._model_name()}
         return {option: value for option, value in options.items() if option != idle}
 
     def _model_name(self) -> str:

@@ -1,0 +1,121 @@
+"""Real HTTP servers that behave as told: they answer, fail, hang, hang up, or talk nonsense."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HANG, HANG_UP, HALF_A_BODY = "hang", "hang up", "half a body"
+
+
+@dataclass
+class Response:
+    body: bytes
+    status: int = 200
+    kind: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def says(text: Any, finish_reason: str = "stop") -> Response:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": 0, "message": message, "finish_reason": finish_reason}]
+    completion = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
+    return Response(json.dumps(completion).encode())
+
+
+def fails(status: int, message: str = "no", code: str | None = None, **headers: str) -> Response:
+    body = json.dumps({"error": {"message": message, "code": code, "type": "error", "param": None}}).encode()
+    return Response(body, status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+Behaviour = Callable[[str, int], Response | str]
+
+
+class Server:
+    """A server and what it has seen.
+
+    Attributes:
+        url: The base address for clients.
+        messages: The user's messages so far.
+        bodies: The requests' bodies so far.
+        keys: Their Authorization headers.
+        most_at_once: The most requests that were there at a time.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bodies: list[dict] = []
+        self.keys: list[str | None] = []
+        self.most_at_once = 0
+
+    @property
+    def messages(self) -> list[str]:
+        return [body["messages"][-1]["content"] for body in self.bodies]
+
+
+@contextmanager
+def serving(behaviour: Behaviour, models: tuple[str, ...] = ("m",)) -> Iterator[Server]:
+    """Starts a server whose behaviour is a function of the message and of the request's number from 0 on."""
+    closing = threading.Event()
+    lock = threading.Lock()
+    present = 0
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._send(Response(json.dumps({"object": "list", "data": [{"id": m} for m in models]}).encode()))
+
+        def do_POST(self) -> None:
+            nonlocal present
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with lock:
+                number = len(server.bodies)
+                server.bodies.append(body)
+                server.keys.append(self.headers.get("authorization"))
+                present += 1
+                server.most_at_once = max(server.most_at_once, present)
+            response = behaviour(body["messages"][-1]["content"], number)
+            with lock:
+                present -= 1
+            if isinstance(response, Response):
+                self._send(response)
+                return
+            if response == HANG:
+                closing.wait()
+            if response == HALF_A_BODY:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{")
+            self.close_connection = True
+
+        def _send(self, response: Response) -> None:
+            self.send_response(response.status)
+            self.send_header("content-type", response.kind)
+            self.send_header("content-length", str(len(response.body)))
+            for name, value in response.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(response.body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that went away."""
+
+    http = Quiet(("127.0.0.1", 0), Handler)
+    server = Server(f"http://127.0.0.1:{http.server_port}/v1")
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        closing.set()
+        http.shutdown()
+        http.server_close()
+        thread.join()
