@@ -137,7 +137,7 @@ def test_pictures_come_as_png_and_svg(written: tuple[Content, Path, np.ndarray, 
     _, folder, *_ = written
     names = sorted(file.name for file in (folder / "plots").iterdir())
     assert names == [
-        f"run-1_a-model_uq-sciq_token-recall_{what}.{kind}"
+        f"a-model_uq-sciq_token-recall_{what}.{kind}"
         for what in ("cost", "curves", "histograms")
         for kind in ("png", "svg")
     ]

@@ -58,15 +58,21 @@ def _quality(
             *differences,
         )
 
+    judges = list(dict.fromkeys(column.run.judge for column in ours))
+    several = len(judges) > 1
     headings = [
-        *(Heading(column.model, column.task) for column in ours),
+        *(Heading(column.model, f"{column.task} ({column.run.judge})" if several else column.task) for column in ours),
         *(_heading(reference.columns[at], "paper") for at in theirs),
         *(_heading(reference.columns[at], "yours − paper") for _, at in equal),
     ]
+    caption = (
+        f"Percent; yours with standard error, judged by {', '.join(judges)}; the paper's judged by "
+        f"{reference.columns[theirs[0]].judge}, without errors, so nothing is tested here."
+    )
     return Table(
         f"paper-table-{reference.table}",
         f"Beside the paper: {measure.upper()} (Table {reference.table})",
-        "Percent; yours with standard error. The paper prints no errors, so nothing is tested here.",
+        caption,
         tuple(headings),
         tuple(Row(name, method_title(name), cells(name)) for name in methods),
         2,

@@ -130,9 +130,7 @@ def risk_chart(
     curves: Mapping[str, Curve], titles: Mapping[str, str], slots: Mapping[str, int], error_rate: float
 ) -> LineChart:
     """Risk-coverage curves of a run's methods."""
-    # The most certain few answers can all be wrong; the picture is of the rest.
-    highest = max((float(np.max(curve.y[curve.x >= 0.05], initial=0.0)) for curve in curves.values()), default=0.0)
-    top = _nice_top(max(highest, error_rate, 0.01))
+    top = highest_risk(curves, error_rate)
     return _lines(
         "Risk-coverage curves",
         "Error rate when only the most certain answers are given; dotted: all answers",
@@ -143,6 +141,15 @@ def risk_chart(
         slots,
         Curve(np.array([0.0, 1.0]), np.array([error_rate, error_rate])),
     )
+
+
+def highest_risk(curves: Mapping[str, Curve], error_rate: float) -> float:
+    """Upper end of the axis of risk-coverage curves.
+
+    The most certain few answers can all be wrong; the picture is of the rest.
+    """
+    highest = max((float(np.max(curve.y[curve.x >= 0.05], initial=0.0)) for curve in curves.values()), default=0.0)
+    return _nice_top(max(highest, error_rate, 0.01))
 
 
 def _lines(

@@ -11,6 +11,7 @@ import numpy as np
 
 from uq_harness import plots
 from uq_harness.escape import visible
+from uq_harness.report._charts import highest_risk, scatter_chart
 from uq_harness.report._content import Content, RunView
 from uq_harness.report._curves import Histogram
 from uq_harness.report._page import Drawn, cost_points
@@ -29,12 +30,16 @@ def write_plots(content: Content, drawn: dict[str, Drawn], folder: Path) -> list
         UQHarnessError: matplotlib is not installed.
     """
     files: list[Path] = []
+    stems: set[str] = set()
     for view in content.runs:
         run = drawn[view.id]
         if not run.methods:
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        stem = f"{view.id}_{_file_name(view.model)}_{_file_name(view.task)}_{_file_name(view.judge)}"
+        stem = "_".join(map(_file_name, (view.model, view.task, view.judge)))
+        if stem in stems:
+            stem += f"_{view.id}"
+        stems.add(stem)
         files += plots.save(_curves(view, run), folder / f"{stem}_curves")
         files += plots.save(_histograms(view, run), folder / f"{stem}_histograms")
         if points := cost_points(view):
@@ -70,12 +75,13 @@ def _curves(view: RunView, run: Drawn) -> Any:
             axes.plot(curves[name].x, curves[name].y, label=method_title(name) if slot else None, **how)
     risk.axhline(run.error_rate, color="#59616b", linestyle=":", linewidth=1)
     risk.set(xlabel="coverage", ylabel="error rate", xlim=(0, 1), title="Risk-coverage curves")
-    risk.set_ylim(bottom=0)
+    risk.set_ylim(0, highest_risk(run.risk, run.error_rate))
     roc.plot([0, 1], [0, 1], color="#59616b", linestyle=":", linewidth=1)
     roc.set(
         xlabel="right answers flagged", ylabel="wrong answers flagged", xlim=(0, 1), ylim=(0, 1.005), title="ROC curves"
     )
-    (roc if run.roc else risk).legend(loc="lower right", fontsize="small", frameon=False)
+    handles, labels = (roc if run.roc else risk).get_legend_handles_labels()
+    (roc if run.roc else risk).legend(handles[::-1], labels[::-1], loc="lower right", fontsize="small", frameon=False)
     figure.suptitle(_title(view), fontsize="medium")
     return figure
 
@@ -105,29 +111,26 @@ def _histogram(axes: Any, title: str, found: Histogram) -> None:
 
 
 def _cost(view: RunView, points: list[tuple[str, float, float, float, bool]]) -> Any:
-    figure = plots.new_figure(8, 4.2)
+    """The page's picture again, in its coordinates: a hundredth of an inch each, downwards."""
+    chart = scatter_chart(points)
+    left, top, right, bottom = chart.frame
+    figure = plots.new_figure(9.6, 4.6)
     axes = figure.subplots()
-    positive = [cost for _, cost, *_ in points if cost > 0]
-    axes.set_xscale("symlog", linthresh=min(positive, default=1e-3) / 2)
-    for title, cost, value, error, sampled in points:
-        colour = _COLOURS[1] if sampled else _COLOURS[0]
-        axes.errorbar(
-            cost,
-            value,
-            _bar(error),
-            fmt="o",
-            markersize=5,
-            color=colour,
-            markerfacecolor="white" if sampled else colour,
-            elinewidth=0.7,
-        )
-        axes.annotate(_label(title), (cost, value), xytext=(5, 3), textcoords="offset points", fontsize=7)
-    axes.set_xlim(left=-min(positive, default=1e-3) / 8)
+    axes.set_xlim(left, right + 40)
+    axes.set_ylim(bottom, top - 10)
+    axes.set_xticks([tick.at for tick in chart.x_ticks], [tick.label for tick in chart.x_ticks])
+    axes.set_yticks([tick.at for tick in chart.y_ticks], [tick.label for tick in chart.y_ticks])
+    axes.grid(color="#e3e6ea", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    for point in chart.points:
+        colour = _COLOURS[1] if point.sampled else _COLOURS[0]
+        axes.plot([point.x] * 2, [point.low, point.high], color=colour, linewidth=0.8, alpha=0.6)
+        axes.plot(point.x, point.y, "o", markersize=5.5, color=colour, mfc="white" if point.sampled else colour)
+        if point.leader:
+            axes.plot([point.x, point.label_x], [point.y, point.label_y - 4], color="#59616b", linewidth=0.6)
+        side = {"start": "left", "end": "right"}[point.anchor]
+        axes.text(point.label_x, point.label_y, _label(point.title), ha=side, va="baseline", fontsize=8)
     axes.set(xlabel="seconds per question beyond the greedy answer", ylabel="AUROC")
     figure.suptitle(f"{_title(view)} (hollow: samples answers)", fontsize="medium")
     return figure
-
-
-def _bar(error: float) -> float | None:
-    """An error bar's length; none where the error is undefined."""
-    return error if math.isfinite(error) else None
