@@ -1,15 +1,13 @@
 """The paper's numbers and run configurations."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from lm_eval.config.evaluate_config import EvaluatorConfig
 
 from tests.support import SHARED, requires_shared
+from uq_harness.cli.run import run_lm_eval
 from uq_harness.correctness import build_judge
 from uq_harness.errors import UQHarnessError
 from uq_harness.methods import all_methods, select_methods
@@ -78,16 +76,12 @@ def test_lm_evals_own_loader_reads_every_configuration(file: Path) -> None:
     assert (judge.name, judge.threshold) == ("bem", 0.7)
 
 
-def test_a_configuration_runs_with_arguments_that_make_it_small(tmp_path: Path) -> None:
-    file = configuration_files()[0]
+def test_a_configuration_runs_with_arguments_that_make_it_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     small = ["--model_args", "pretrained=demo,methods=g_nll+semgrad", "--tasks", "uq_demo", "--device", "cpu"]
     judge = ["--metadata", '{"correctness": "exact_match"}']
-    subprocess.run(
-        [sys.executable, "-m", "uq_harness", "run", "--config", str(file), *small, *judge, "--limit", "8"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-    )
+    run_lm_eval(["--config", str(configuration_files()[0]), *small, *judge, "--limit", "4"])
     (samples,) = (tmp_path / "results" / "paper" / "demo").glob("samples_uq_demo_*.jsonl")
-    assert len(samples.read_text(encoding="utf-8").splitlines()) == 8
+    assert len(samples.read_text(encoding="utf-8").splitlines()) == 4

@@ -200,12 +200,14 @@ def test_the_leaderboard_filters_sorts_and_counts(browser: Any, pages: Path) -> 
 
 
 def test_every_row_of_the_leaderboard_leads_to_its_configuration_and_its_results(browser: Any, pages: Path) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
     open_page(browser, pages / "board" / "leaderboard.html")
     row = browser.find_element("css selector", "#board tbody tr")
     inside, outside = row.find_elements("css selector", "td:last-child a")
     target = outside.get_attribute("href")
     inside.click()
-    opened = browser.find_element("css selector", "details[open]")
+    opened = WebDriverWait(browser, 30).until(lambda one: one.find_element("css selector", "details[open]"))
     assert '"pretrained": "org/<i>b"' in opened.find_element("css selector", "pre").text
     browser.get(target)
     assert '"lm_eval_version": "0.4.13"' in browser.page_source
