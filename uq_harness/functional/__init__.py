@@ -17,7 +17,7 @@ Quality of a score over many answers, given which were correct (1) and which wer
 
 - `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
 - two scores, or one score of two models, on the same questions: `paired_auroc`; several at once: `auroc_covariance`;
-  many such tests together: `holm`
+  accuracies: `paired_accuracy`; many such tests together: `holm`
 
 >>> from uq_harness.functional import cluster_by_entailment, semantic_entropy
 >>> clusters = cluster_by_entailment([[2, 2, 0], [2, 2, 0], [0, 0, 2]])
@@ -28,7 +28,14 @@ Quality of a score over many answers, given which were correct (1) and which wer
 from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
-from uq_harness.functional._comparison import AurocDifference, auroc_covariance, holm, paired_auroc
+from uq_harness.functional._comparison import (
+    AccuracyDifference,
+    AurocDifference,
+    auroc_covariance,
+    holm,
+    paired_accuracy,
+    paired_auroc,
+)
 from uq_harness.functional._density import semantic_density
 from uq_harness.functional._eigenscore import eigenscore
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
@@ -38,6 +45,7 @@ from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 
 __all__ = [
+    "AccuracyDifference",
     "AurocDifference",
     "BootstrapErrors",
     "MergedAnswers",
@@ -56,6 +64,7 @@ __all__ = [
     "ln_pe",
     "merge_by_f1",
     "mutual_information",
+    "paired_accuracy",
     "paired_auroc",
     "prr",
     "risk_coverage",

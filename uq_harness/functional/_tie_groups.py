@@ -45,12 +45,19 @@ def checked_rows(uncertainty: ArrayLike, correct: ArrayLike) -> tuple[FloatArray
 def checked_answers(uncertainty: ArrayLike, correct: ArrayLike) -> tuple[FloatArray, BoolArray]:
     """All scores, finite or not, and whether their answers were right."""
     scores = as_floats("uncertainty", uncertainty, ndim=1)
-    labels = as_floats("correct", correct, ndim=1)
-    check_lengths(uncertainty=scores, correct=labels)
+    right = as_verdicts("correct", correct)
+    check_lengths(uncertainty=scores, correct=right)
+    return scores, right
+
+
+def as_verdicts(name: str, correct: ArrayLike) -> BoolArray:
+    """Whether each answer was right; anything but 0 and 1 is an error."""
+    labels = as_floats(name, correct, ndim=1)
     strange = labels[(labels != 0) & (labels != 1)]
     if strange.size:
-        raise UQHarnessError(f"correct holds {strange[0]:g}, but must be 1 for a right answer and 0 for a wrong one")
-    return scores, labels == 1
+        raise UQHarnessError(f"{name} holds {strange[0]:g}, but must be 1 for a right answer and 0 for a wrong one")
+    right: BoolArray = labels == 1
+    return right
 
 
 def has_both_classes(groups: TieGroups) -> bool:

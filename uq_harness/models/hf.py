@@ -20,6 +20,7 @@ from uq_harness.answering import (
     Answerer,
     PromptEncoder,
     PromptText,
+    Recorder,
     ending,
     take_auxiliary_models,
     take_options,
@@ -132,10 +133,18 @@ class UQHFLM(HFLM):
             seed=self._seed,
             device=self.device,
             mixed_precision=self.mixed_precision_dtype,
+            recorders=self._recorders(),
         )
-        self._configuration |= self._answerer.describe()
+        self._configuration |= {
+            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
+            for role, auxiliary in self._answerer.describe().items()
+        }
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
+
+    def _recorders(self) -> Sequence[Recorder]:
+        """What adds to the answers' records; asked for when model and tokenizer are loaded."""
+        return ()
 
     @property
     def identity(self) -> ModelIdentity:

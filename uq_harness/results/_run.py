@@ -67,6 +67,13 @@ class TaskRun:
         """How many answers are to a question that stands further up, with the same references."""
         return len(self.keys) - len(set(self.keys))
 
+    def first_rows(self) -> dict[str, int]:
+        """Row of the first answer to each question, by the question's key."""
+        rows: dict[str, int] = {}
+        for row, key in enumerate(self.keys):
+            rows.setdefault(key, row)
+        return rows
+
     @property
     def accuracy(self) -> float:
         """Share of right answers, ``nan`` without any."""
