@@ -76,6 +76,11 @@ class AblationEvidence:
         """Task and judge, as in lm_eval's results."""
         return f"{self.task},{self.judge}"
 
+    @property
+    def file_name(self) -> str:
+        """What its file is called."""
+        return f"evidence_{self.task}_{self.judge}.npz"
+
     def judged(self) -> AblationEvidence:
         """The same about the answers that have a verdict.
 
@@ -124,8 +129,9 @@ class AblationEvidence:
         answer = Answer("", (), np.array([]), entropies, complete=True)
         return Evidence("", answer, head_gradients=heads, semantic_token=token, state_gradients=states)
 
-    def write(self, file: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         """Writes everything into one ``.npz`` file, so that it can be scored again without the model."""
+        file = folder / self.file_name
         about = {
             FORMAT_KEY: FORMAT,
             "version": __version__,

@@ -93,7 +93,7 @@ def generate(
     samples = results.pop("samples")
     evidence = tuple(one for task, rows in samples.items() for one in _evidence(lm, task, rows))
     for one in evidence:
-        one.write(output / f"evidence_{one.task}_{one.judge}.npz")
+        one.write(output)
     tracker.save_results_aggregated(results=results, samples=samples)
     for task, rows in samples.items():
         tracker.save_results_samples(task_name=task, samples=rows)

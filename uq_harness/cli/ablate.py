@@ -59,7 +59,9 @@ def run_ablate(
     ablations = [analyse(one, choices, _sps_of(one, scores)) for one in found]
     if not ablations:  # a process that is not the first
         return
-    files = [*_write(ablations, output, figures), *([] if evidence else sorted(output.glob("evidence_*.npz")))]
+    files = _write(ablations, output, figures)
+    if not evidence:
+        files += [output / one.file_name for one in found]
     if as_json:
         print(json.dumps(layout.to_json(ablations), ensure_ascii=False))
         return
