@@ -17,7 +17,8 @@ from uq_harness.engine import rescore as rescoring
 from uq_harness.engine import texts as texts_module
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
-from uq_harness.engine.rescore import Prefill, rescore
+from uq_harness.engine.prefill import Prefill
+from uq_harness.engine.rescore import rescore
 from uq_harness.engine.texts import conditionals, mean_logprobs
 from uq_harness.evidence import Conditionals, Sample
 

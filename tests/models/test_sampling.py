@@ -189,3 +189,16 @@ def test_two_questions_with_the_same_text_in_one_batch() -> None:
         assert first["cost"][count] == second["cost"][count] == alone["cost"][count] != between["cost"][count]
     for stage in ("nli", "similarity", "scoring"):
         assert first["cost"][f"{stage}_seconds"] == pytest.approx(second["cost"][f"{stage}_seconds"])
+
+
+@requires_shared
+def test_a_prompt_that_states_an_answer_is_cut_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    template, cases = golden()
+    lm = golden_model(methods="mutual_information", max_length=300)
+    case = next(case for case in cases if case["g_nll"] > 4)  # several answers come up
+    answer = ask(lm, [case["question"]], template)[0]
+    assert record_of(answer)["cost"]["scored_texts"] > 1
+    assert "that states an answer is cut to its last 44 to leave room" in caplog.text
+    assert "mutual_information" in record_of(answer)["uncertainty"]
