@@ -83,7 +83,6 @@ def make_policy(run: TaskRun, method: str, target: float, delta: float) -> Polic
 def as_values(policy: Policy) -> dict[str, Any]:
     """The policy as plain values, as `Abstainer.load` reads them from JSON."""
     run, rule, held_out = policy.run, policy.rule, policy.held_out
-    config = run.configuration.get("config", {})
     values = {
         "format": FORMAT,
         "method": policy.method,
@@ -118,8 +117,8 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "date": run.date.isoformat() if run.date else None,
             "path": str(run.path),
             "versions": run.versions,
-            "model_args": config.get("model_args"),
-            "uncertainty": config.get("uncertainty"),
+            "model_args": run.model_settings.get("model_args"),
+            "uncertainty": run.model_settings.get("uncertainty"),
         },
     }
     plain: dict[str, Any] = _plain(values)
