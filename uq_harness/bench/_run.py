@@ -99,6 +99,8 @@ def run_bench(
 def _load(model: str, methods: str, batch_size: int, arguments: dict[str, Any]) -> UQHFLM:
     if "pretrained" in arguments:
         raise UQHarnessError("the model is given twice: leave pretrained out of --model-args")
+    if not arguments.get("parallelize"):
+        arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
     try:
         return UQHFLM(pretrained=model, methods=methods, batch_size=batch_size, **arguments)
     except OSError as error:
