@@ -1,6 +1,7 @@
 """``uq-harness paraphrase`` as a user types it, with the demo model behind ``transformers serve``."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_command_line import ENVIRONMENT, command
-from uq_harness.demo import MODEL_DIR
+from uq_harness.correctness import build_judge
+from uq_harness.demo import MODEL_DIR, QUESTIONS
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def rows(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-MAKE = ["uq_harness", "paraphrase", "--task", "uq_demo", "--n", "2", "--rounds", "20", "--temperature", "1.5"]
+# the file, not the task: that would need lm_eval, which takes seconds to import
+MAKE = ["uq_harness", "paraphrase", "--questions", str(QUESTIONS), "--n", "2", "--rounds", "20", "--temperature", "1.5"]
 
 
 def test_a_killed_run_loses_nothing_and_goes_on(served: list[str], tmp_path: Path) -> None:
@@ -76,14 +79,15 @@ def test_a_killed_run_loses_nothing_and_goes_on(served: list[str], tmp_path: Pat
     kept = {row["id"]: row["paraphrases"] for row in map(json.loads, whole_lines(file))}
     assert 3 <= len(kept) < 12
     with file.open("a") as half:
-        half.write('{"id": "uq_demo-11", "question": "Wh')
+        half.write('{"id": "demo-11", "question": "Wh')
     output = command(*arguments, "--json", folder=tmp_path)
     summary = json.loads(output[output.index("{\n") : output.rindex("}") + 1])
     assert summary["known_before"] == len(kept)
     assert summary["short"] == {}
     found = rows(file)
-    assert [row["id"] for row in found] == [f"uq_demo-{number}" for number in range(12)]
-    assert all(len(set(row["paraphrases"])) == 2 and row["answers"] for row in found)
+    asked = rows(Path(QUESTIONS))[:12]
+    assert [(row["id"], row["answers"]) for row in found] == [(row["id"], row["answers"]) for row in asked]
+    assert all(len(set(row["paraphrases"])) == 2 for row in found)
     assert all(row["paraphrases"] == kept[row["id"]] for row in found if row["id"] in kept)
 
 
@@ -111,10 +115,27 @@ def test_paraphrases_of_a_file_are_made_and_validated(served: list[str], tmp_pat
 
 
 def test_what_could_not_be_had_is_a_finding(served: list[str], tmp_path: Path) -> None:
-    once = ["uq_harness", "paraphrase", "--task", "uq_demo", "--n", "50", "--rounds", "1", "--output", "p.jsonl"]
-    output = command(*once, "--limit", "1", *served, folder=tmp_path, status=1)
+    once = ["uq_harness", "paraphrase", "--questions", str(QUESTIONS), "--n", "50", "--rounds", "1", "--limit", "1"]
+    output = command(*once, "--output", "p.jsonl", *served, folder=tmp_path, status=1)
     assert "0 of 1 questions have 50 paraphrases" in output
     assert "only 1: " in output
+
+
+def test_the_demo_model_as_judge_reaches_no_verdict(
+    served: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"model": served[1], "base_url": served[3], "cache": str(tmp_path / "r.sqlite")}
+    judge = build_judge({"name": "llm_judge", **options})
+    judge.prepare()
+    scores = judge.score(["Which city is the capital of Foloria?"] * 2, ["Nirfield", "Trorgate"], [["Nirfield"]] * 2)
+    assert all(map(math.isnan, scores))
+    assert "2 of 2 replies begin with neither yes nor no" in caplog.text
+
+
+def test_a_model_that_is_not_there_is_found_before_the_work(served: list[str], tmp_path: Path) -> None:
+    output = command(*MAKE, "--output", "p.jsonl", "--model", "gpt-none", *served[2:], folder=tmp_path, status=2)
+    assert f"it lists the models {served[1]}" in output
+    assert not (tmp_path / "p.jsonl").exists()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +144,7 @@ def test_what_could_not_be_had_is_a_finding(served: list[str], tmp_path: Path) -
         (["--model", "m", "--output", "p"], "either --task uq_sciq or --questions"),
         (["--task", "uq_demo", "--questions", "q", "--model", "m", "--output", "p"], "either --task"),
         (["--task", "uq_demo", "--model", "m"], "--output paraphrases.jsonl"),
+        (["--questions", "q", "--output", "./q", "--model", "m"], "are the same file"),
         (["--task", "uq_demo", "--output", "p"], "name the chat model with --model"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "{"], "no JSON"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "[]"], "no JSON object"),

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from tests.functional import brute_force
 from uq_harness.errors import UQHarnessError
-from uq_harness.functional import auroc, auroc_covariance, auroc_stderr, holm, paired_auroc
+from uq_harness.functional import auroc, auroc_covariance, auroc_stderr, holm, paired_accuracy, paired_auroc
 
 p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=7)
 
@@ -84,7 +85,8 @@ def test_row_order_never_matters(drawn, seed):
 def test_the_same_ranking_is_no_difference(drawn):
     a, _, correct = drawn
     found = paired_auroc(a, np.exp(a), correct)
-    assert found == (0, 0, (0, 0), 1, len(a))
+    area = auroc(a, correct)
+    assert found == (0, 0, (0, 0), 1, len(a), area, area)
 
 
 def test_interval_and_p_value_agree():
@@ -98,7 +100,7 @@ def test_interval_and_p_value_agree():
 
 def test_separated_without_fault_leaves_no_doubt():
     found = paired_auroc([1, 2, 3, 4], [4, 3, 2, 1], [1, 1, 0, 0])
-    assert found == (1, 0, (1, 1), 0, 4)
+    assert found == (1, 0, (1, 1), 0, 4, 1, 0)
 
 
 @pytest.mark.parametrize("undefined", [np.nan, np.inf, None])
@@ -161,6 +163,33 @@ def test_interval_covers_a_true_difference():
     assert binomtest(covered, runs, 0.9).pvalue > 0.001
 
 
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
+def test_accuracies_are_tested_by_mcnemar(pairs):
+    a, b = np.array(pairs).T
+    counts = [[(a & b).sum(), (a & ~b & 1).sum()], [(~a & b & 1).sum(), (1 - (a | b)).sum()]]
+    found = paired_accuracy(a, b)
+    assert found.p_value == pytest.approx(mcnemar(counts, exact=True).pvalue)
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    swapped = paired_accuracy(b, a)
+    np.testing.assert_allclose(
+        [swapped.difference, *swapped.interval], [-found.difference, *(-np.array(found.interval)[::-1])]
+    )
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0.2, 0.1), (0.02, 0.02), (0.3, 0.0)])
+def test_interval_of_accuracies_covers(only_first, only_second):
+    random, n, runs = np.random.default_rng(9), 80, 2000
+    covered = 0
+    for kind in random.choice(3, p=[only_first, only_second, 1 - only_first - only_second], size=(runs, n)):
+        low, high = paired_accuracy(kind != 1, kind != 0, level=0.9).interval
+        covered += low <= only_first - only_second <= high
+    assert binomtest(covered, runs, 0.9, alternative="less").pvalue > 0.001
+
+
+def test_accuracies_of_no_questions_are_undefined():
+    assert np.isnan(paired_accuracy([], []).p_value)
+
+
 @given(p_lists)
 def test_holm_is_closed_testing_with_bonferroni(p_values):
     np.testing.assert_allclose(holm(p_values), brute_force.holm_by_closed_testing(p_values))
@@ -184,6 +213,8 @@ def test_holm_leaves_out_what_is_undefined():
         (lambda: paired_auroc([1, 2], [1, 2, 3], [1, 0], [1, 0, 1]), "first has 2, second has 3"),
         (lambda: paired_auroc([1, 2], [1, 2], [1, 0], level=95), "level is 95, but must lie between 0 and 1"),
         (lambda: auroc_covariance([1, 2], [1, 0]), r"uncertainties has shape \(2,\)"),
+        (lambda: paired_accuracy([1, 0], [1, 2]), "second holds 2"),
+        (lambda: paired_accuracy([1, 0], [1]), "first has 2, second has 1"),
         (lambda: holm([0.2, 1.2]), "p_values holds 1.2"),
     ],
 )

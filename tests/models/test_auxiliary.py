@@ -1,13 +1,16 @@
 """Every method from prompt to record with an NLI model and a cross-encoder; small ones of random weights."""
 
 import math
+from pathlib import Path
 
 import pytest
+from lm_eval.api.model import CachingLM
 
 from tests.models.test_hf import ask, golden, golden_model
 from tests.similarity.models import save_classifier, save_cross_encoder
 from tests.support import SHARED, requires_shared
 from tests.test_task import DEMO, evaluate
+from uq_harness.errors import UQHarnessError
 from uq_harness.methods import all_methods
 from uq_harness.response import record_of
 
@@ -91,3 +94,16 @@ def test_a_whole_run_of_lm_eval(models: dict[str, str]) -> None:
     cost = found["samples"]["uq_demo"][0]["doc"]["uq"]["cost"]
     assert cost["nli_seconds"] > 0
     assert cost["similarity_seconds"] > 0
+
+
+def test_a_cached_run_may_go_on_with_other_batches_of_pairs_but_not_with_another_model(
+    models: dict[str, str], tmp_path: Path
+) -> None:
+    def cached(**settings: object) -> None:
+        CachingLM(golden_model(**{**models, "methods": "degree+sar", **settings}), str(tmp_path / "cache.db"))
+
+    cached()
+    cached(nli_batch_size=3, similarity_batch_size=5)
+    for change in ({"nli_model": "lexical"}, {"similarity_max_length": 200}):
+        with pytest.raises(UQHarnessError, match=f"{next(iter(change)).partition('_')[0]} was .* --use_cache"):
+            cached(**change)

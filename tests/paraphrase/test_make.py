@@ -160,6 +160,25 @@ def test_a_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
     assert rows(file)[5] == {**rows(file)[5], "id": "q-5", "paraphrases": ["One?", "Two?"]}
 
 
+def test_ids_and_other_fields_of_the_file_stay(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    row = {"id": "mine", "question": "Who wrote book 0?", "paraphrases": ["Whose is book 0?"], "checked": True}
+    file.write_text(json.dumps(row) + "\n")
+    with serving(willing) as server:
+        make(server, file, QUESTIONS[:1], n=2)
+    assert rows(file)[0] == {**rows(file)[0], "id": "mine", "checked": True, "answers": ["author 0"]}
+    assert rows(file)[0]["paraphrases"][0] == "Whose is book 0?"
+    assert len(rows(file)[0]["paraphrases"]) == 2
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "p.jsonl")
+    with serving(willing) as server:
+        make(server, tmp_path / "link.jsonl", n=1)
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert len(rows(tmp_path / "p.jsonl")) == 6
+
+
 def test_nothing_to_do_asks_nobody(tmp_path: Path) -> None:
     with serving(willing) as server:
         make(server, tmp_path / "p.jsonl", n=2)
@@ -209,6 +228,7 @@ def test_an_unreachable_endpoint_and_bad_numbers_are_found_before_the_work(tmp_p
         with pytest.raises(EndpointError, match=r"does not know the model 'm'.*lists the models n"):
             make(server, tmp_path / "p.jsonl")
         assert len(server.bodies) == 1
+        assert not (tmp_path / "p.jsonl").exists()
         for options in ({"n": 0}, {"rounds": 0}, {"limit": 0}, {"n": True}):
             with pytest.raises(UQHarnessError, match=rf"{next(iter(options))}=.* whole number from 1 on"):
                 make(server, tmp_path / "p.jsonl", **options)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from uq_harness.results import TaskRun
+
 DATE = "2026-05-04T12-00-00.000000"
 
 
@@ -115,3 +117,29 @@ def simulated(
     return [
         sample(i, record(int(correct[i]), {m: float(s[i]) for m, s in scores.items()}), judge=judge) for i in range(n)
     ]
+
+
+def task_run(correct: Any, uncertainty: Mapping[str, Any], **fields: Any) -> TaskRun:
+    """A run made without files."""
+    n = len(correct)
+    questions = tuple(f"Question {i}?" for i in range(n))
+    made = {
+        "model": "a-model",
+        "task": "uq_sciq",
+        "judge": "exact_match",
+        "date": None,
+        "path": Path("results.json"),
+        "keys": questions,
+        "questions": questions,
+        "references": (("answer",),) * n,
+        "answers": ("an answer",) * n,
+        "prompt_hashes": ("",) * n,
+        "answer_tokens": np.ones(n),
+        "correct": np.asarray(correct, dtype=np.int64),
+        "correctness": np.asarray(correct, dtype=np.float64),
+        "uncertainty": {method: np.asarray(scores, dtype=np.float64) for method, scores in uncertainty.items()},
+        "costs": {},
+        "metrics": {},
+        "configuration": {},
+    }
+    return TaskRun(**{**made, **fields})

@@ -12,12 +12,14 @@ from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import number, record
+from uq_harness.answering._recorder import Recorder
 
 __all__ = [
     "Answerer",
     "Conversation",
     "PromptEncoder",
     "PromptText",
+    "Recorder",
     "ScoredAnswer",
     "UncertaintyModel",
     "ending",

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.answering._ending import special_ids
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
+from uq_harness.answering._recorder import Recorder
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
 from uq_harness.memory import in_shrinking_streams
@@ -24,7 +26,7 @@ class Answerer:
     Args:
         model: The model, in evaluation mode.
         tokenizer: Its tokenizer.
-        methods: The methods; what they need is gathered, and nothing else.
+        methods: The methods; what they and the recorders need is gathered, and nothing else.
         encoder: Makes tokens of prompts.
         nli: The NLI service; it is loaded only if a method needs it.
         similarity: The similarity service; likewise.
@@ -33,6 +35,9 @@ class Answerer:
         seed: Seed of all samples.
         device: Where the model takes its input.
         mixed_precision: The type of mixed precision; ``None`` for none.
+        batch_invariant: Whether prompts go through the model one at a time, whatever the batch size, so that no answer
+            depends on it even in 16-bit types.
+        recorders: What they add stands in the records.
 
     Raises:
         UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
@@ -53,10 +58,14 @@ class Answerer:
         seed: int,
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
+        batch_invariant: bool = False,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
         encoder.check_model(model)
-        needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
-        self._methods, self._encoder = tuple(methods), encoder
+        wanted = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
+        needs = list(dict.fromkeys(need for needs in wanted for need in needs))
+        self._methods, self._recorders, self._encoder = tuple(methods), tuple(recorders), encoder
+        self._batch_invariant = batch_invariant
         self._device, self._mixed_precision = device, mixed_precision
         self._gatherer = Gatherer(
             model,
@@ -71,7 +80,7 @@ class Answerer:
             nli,
             similarity,
             decode=lambda tokens: tokenizer.decode(list(tokens), skip_special_tokens=True),
-            special_ids=frozenset(tokenizer.all_special_ids),
+            special_ids=special_ids(tokenizer),
         )
         self._comparer.prepare()
 
@@ -91,11 +100,13 @@ class Answerer:
             The position of each prompt, with the evidence about its answer as soon as it is there.
 
         Raises:
-            UQHarnessError: A prompt and its answer do not fit into the context.
+            UQHarnessError: A prompt and its answer do not fit into the context, or a prompt is too short for what is
+                needed.
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
-        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, batch_size):
+        size = 1 if self._batch_invariant else batch_size
+        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, size):
             yield from zip(rows, evidence, strict=True)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
@@ -104,7 +115,8 @@ class Answerer:
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """What the sample log says about one answer; numbers that are undefined become ``None``."""
-        return record(evidence, self.scores(evidence))
+        added = {name: value for one in self._recorders for name, value in one.record(evidence).items()}
+        return record(evidence, self.scores(evidence)) | added
 
     def describe(self) -> dict[str, Any]:
         """The auxiliary models in use, for the results' configuration."""

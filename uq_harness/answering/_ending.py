@@ -42,6 +42,15 @@ def ending(
     )
 
 
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that an answer's text does not show, also those that have no name in the tokenizer's settings.
+
+    Gemma's end of a turn is one of them.
+    """
+    added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return frozenset(tokenizer.all_special_ids) | added
+
+
 def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[str]) -> frozenset[int]:
     """The stop strings that are special tokens, which an answer's text does not show."""
     encoded = [tokenizer(stop, add_special_tokens=False)["input_ids"] for stop in stop_strings]

@@ -62,6 +62,10 @@ def make(
     """Makes the paraphrases; returns the exit status, 1 where some could not be had."""
     if output is None:
         raise UQHarnessError("give the file that the paraphrases shall be in with --output paraphrases.jsonl")
+    if source.file is not None and source.file.resolve() == output.resolve():
+        raise UQHarnessError(
+            f"--questions and --output are the same file {str(output)!r}: give another one for the output"
+        )
     endpoint = _endpoint(chat)
     made = make_paraphrases(endpoint, source.questions(), output, n, rounds, limit)
     if as_json:

@@ -90,9 +90,11 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
     chosen = result.recommended
     lines = [f"No token is recommended: {result.no_recommendation}."]
     if chosen is not None:
+        share = result.positions[chosen.position].share
+        token = token_label(chosen.text or "") if share > 0.5 else "a token that varies with the question"
         lines = [
-            f"Recommended: position {chosen.position}, {token_label(chosen.text or '')}; the template's own choice, "
-            f"sp_token=auto, is {result.template_choice.position}. To use the recommended one: sp_token={files[0]}"
+            f"Recommended: position {chosen.position}, {token}; sp_token=auto takes {result.template_choice.position}. "
+            f"To use the recommended one: sp_token={files[0]}"
         ]
     for line in [*lines, "Written: " + ", ".join(map(str, files))]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

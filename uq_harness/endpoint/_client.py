@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 LONGEST_WAIT = 60.0
+log = logging.getLogger(__name__)
 _THINKING = re.compile(r"\s*<think>.*?(</think>|\Z)", re.DOTALL)
 
 
@@ -95,6 +97,9 @@ class ChatClient:
                     for future in as_completed(futures):
                         for result in future.result():
                             yield futures[future], result
+                except KeyboardInterrupt:
+                    log.warning("interrupted: waiting for the requests under way, at most %g s", self.endpoint.timeout)
+                    raise
                 finally:
                     self.stop()  # before the pool waits for its threads
         finally:

@@ -166,8 +166,9 @@ class Gatherer:
         Raises:
             UQHarnessError: One is too short.
         """
-        shortest = min(prompts, key=lambda prompt: len(prompt.token_ids))
-        if len(shortest.token_ids) < self._reach:
+        short = [prompt for prompt in prompts if len(prompt.token_ids) < self._reach]
+        if short:
+            shortest = min(short, key=lambda prompt: len(prompt.token_ids))
             raise UQHarnessError(
                 f"gradients at the prompts' last {self._reach} tokens are asked for, but the prompt of "
                 f"{shortest.question!r} has {len(shortest.token_ids)}: ask for that many at most"
@@ -203,19 +204,21 @@ class Gatherer:
         finished: list[DecodedPrompt] = []
         for some in self._decode(prompts, ending, size):
             finished += some
+            some.clear()  # what it holds shall go as soon as it has been read
             while len(finished) >= size:
-                yield self._evidence(prompts, finished[:size], ending)
-                del finished[:size]
+                yield self._evidence(prompts, finished, size, ending)
         if finished:
-            yield self._evidence(prompts, finished, ending)
+            yield self._evidence(prompts, finished, size, ending)
 
     def _evidence(
-        self, prompts: Sequence[Prompt], finished: Sequence[DecodedPrompt], ending: Ending
+        self, prompts: Sequence[Prompt], finished: list[DecodedPrompt], size: int, ending: Ending
     ) -> tuple[list[int], list[Evidence]]:
-        """The evidence about finished answers."""
-        numbers = [one.number for one in finished]
+        """The evidence about the first few of the finished answers, which are taken away: their caches are large."""
+        numbers = [one.number for one in finished[:size]]
         prompts = [prompts[number] for number in numbers]
-        decoded = Decoded.of(finished, self._pad_id, self._anatomy.input_device)
+        decoding = [{"decode_seconds": one.seconds, "row_steps": one.row_steps} for one in finished[:size]]
+        decoded = Decoded.of(finished[:size], self._pad_id, self._anatomy.input_device)
+        del finished[:size]
         watch = Stopwatch(len(prompts))
         answers, scored = self._answers(decoded, ending)
         sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
@@ -255,9 +258,8 @@ class Gatherer:
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
                 cost={
-                    "decode_seconds": finished[row].seconds,
+                    **decoding[row],
                     **watch.shares[row],
-                    "row_steps": finished[row].row_steps,
                     "scored_texts": again[row] + stated[row] + len(continuations),
                 },
             )

@@ -17,7 +17,13 @@ Quality of a score over many answers, given which were correct (1) and which wer
 
 - `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
 - two scores, or one score of two models, on the same questions: `paired_auroc`; several at once: `auroc_covariance`;
-  many such tests together: `holm`
+  accuracies: `paired_accuracy`; many such tests together: `holm`
+
+Decisions from a score:
+
+- the score from which on to abstain, for an error rate that holds with confidence: `control_risk`
+- the probability that an answer is wrong: `error_curve`, and whether it can be believed: `reliability`,
+  `calibration_error`
 
 >>> from uq_harness.functional import cluster_by_entailment, semantic_entropy
 >>> clusters = cluster_by_entailment([[2, 2, 0], [2, 2, 0], [0, 0, 2]])
@@ -28,36 +34,60 @@ Quality of a score over many answers, given which were correct (1) and which wer
 from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
-from uq_harness.functional._comparison import AurocDifference, auroc_covariance, holm, paired_auroc
+from uq_harness.functional._comparison import (
+    AccuracyDifference,
+    AurocDifference,
+    auroc_covariance,
+    holm,
+    paired_accuracy,
+    paired_auroc,
+)
 from uq_harness.functional._density import semantic_density
 from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._error_curve import (
+    ErrorCurve,
+    ReliabilityBin,
+    calibration_error,
+    error_curve,
+    reliability,
+)
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
 from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
+from uq_harness.functional._risk_control import RiskThreshold, control_risk
 
 __all__ = [
+    "AccuracyDifference",
     "AurocDifference",
     "BootstrapErrors",
+    "ErrorCurve",
     "MergedAnswers",
+    "ReliabilityBin",
+    "RiskThreshold",
     "aurc",
     "auroc",
     "auroc_covariance",
     "auroc_stderr",
     "bootstrap_stderr",
+    "calibration_error",
     "cluster_by_entailment",
+    "control_risk",
     "degree",
     "discrete_semantic_entropy",
     "eigenscore",
+    "error_curve",
     "g_nll",
     "holm",
     "hybridgrad",
     "ln_pe",
     "merge_by_f1",
     "mutual_information",
+    "paired_accuracy",
     "paired_auroc",
     "prr",
+    "reliability",
     "risk_coverage",
     "sar",
     "self_consistency",

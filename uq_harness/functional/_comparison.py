@@ -1,4 +1,4 @@
-"""Whether one uncertainty score is better than another: DeLong's covariance and test, Holm's correction."""
+"""Whether one uncertainty score, or one model, is better than another: paired tests, and Holm's correction."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional._arrays import FloatArray, as_floats, as_unit_interval, check_lengths
 from uq_harness.functional._components import auroc_components, spread
 from uq_harness.functional._quality import auroc
-from uq_harness.functional._tie_groups import checked_answers
+from uq_harness.functional._tie_groups import as_verdicts, checked_answers
 
 
 class AurocDifference(NamedTuple):
@@ -25,10 +25,30 @@ class AurocDifference(NamedTuple):
         interval: Lower and upper end of the confidence interval, within -1 and 1.
         p_value: Two-sided, of no difference; 1 where the two are the same on every question.
         n: Number of questions with a finite score on both sides.
+        first: The first AUROC over these questions.
+        second: The second.
     """
 
     difference: float
     stderr: float
+    interval: tuple[float, float]
+    p_value: float
+    n: int
+    first: float
+    second: float
+
+
+class AccuracyDifference(NamedTuple):
+    """First accuracy minus second, over the same questions.
+
+    Attributes:
+        difference: Above 0 where the first is better; ``nan`` without questions.
+        interval: Lower and upper end of the confidence interval, within -1 and 1.
+        p_value: Two-sided, of no difference.
+        n: Number of questions.
+    """
+
+    difference: float
     interval: tuple[float, float]
     p_value: float
     n: int
@@ -93,8 +113,7 @@ def paired_auroc(
     >>> found.n, round(found.difference, 4), round(found.stderr, 4), round(found.p_value, 4)
     (8, 0.3333, 0.3018, 0.2695)
     """
-    if not 0 < level < 1:
-        raise UQHarnessError(f"level is {level!r}, but must lie between 0 and 1")
+    quantile = _quantile(level)
     (a, right_a), (b, right_b) = (
         checked_answers(first, correct),
         checked_answers(second, correct if correct_second is None else correct_second),
@@ -102,13 +121,11 @@ def paired_auroc(
     check_lengths(first=a, second=b)
     both = np.isfinite(a) & np.isfinite(b)
     a, b, right_a, right_b = a[both], b[both], right_a[both], right_b[both]
-    difference = auroc(a, right_a) - auroc(b, right_b)
+    areas = auroc(a, right_a), auroc(b, right_b)
+    difference = areas[0] - areas[1]
     stderr = spread(auroc_components(a, right_a) - auroc_components(b, right_b))
-    margin = float(norm.isf((1 - level) / 2)) * stderr
-    interval = (max(difference - margin, -1.0), min(difference + margin, 1.0))
-    if math.isnan(difference) or math.isnan(stderr):
-        interval = (float("nan"), float("nan"))
-    return AurocDifference(difference, stderr, interval, _two_sided(difference, stderr), int(both.sum()))
+    interval = _within_one(difference, quantile * stderr)
+    return AurocDifference(difference, stderr, interval, _two_sided(difference, stderr), int(both.sum()), *areas)
 
 
 def _two_sided(difference: float, stderr: float) -> float:
@@ -116,6 +133,53 @@ def _two_sided(difference: float, stderr: float) -> float:
     if stderr == 0:
         return float(difference == 0)
     return float(2 * norm.sf(abs(difference) / stderr))
+
+
+def _within_one(middle: float, margin: float) -> tuple[float, float]:
+    """An interval of differences between two shares; ``nan`` where either number is."""
+    low, high = np.clip([middle - margin, middle + margin], -1.0, 1.0)
+    return float(low), float(high)
+
+
+def _quantile(level: float) -> float:
+    """How many standard errors the interval reaches to either side."""
+    if not 0 < level < 1:
+        raise UQHarnessError(f"level is {level!r}, but must lie between 0 and 1")
+    return float(norm.isf((1 - level) / 2))
+
+
+def paired_accuracy(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> AccuracyDifference:
+    """Difference of two models' accuracies over the same questions, with interval and test.
+
+    Args:
+        first: 1 where the first model is right, 0 where it is wrong, shape ``(questions,)``.
+        second: The same of the second model.
+        level: Confidence level of the interval.
+
+    Returns:
+        The p-value is McNemar's exact one, which looks at the questions that only one gets right; the interval is
+        Bonett and Price's, which keeps its level with few of them.
+
+    Raises:
+        UQHarnessError: Lengths do not match, correctness is not 0 or 1, or ``level`` does not lie between 0 and 1.
+
+    Source:
+        McNemar 1947, Psychometrika 12; Bonett and Price 2012, J. Educational and Behavioral Statistics 37.
+
+    >>> found = paired_accuracy([1, 1, 1, 1, 1, 0, 1, 1], [0, 1, 0, 1, 0, 0, 0, 1])
+    >>> found.difference, found.p_value
+    (0.5, 0.125)
+    """
+    quantile = _quantile(level)
+    a, b = as_verdicts("first", first), as_verdicts("second", second)
+    check_lengths(first=a, second=b)
+    n, only_first, only_second = len(a), int((a & ~b).sum()), int((b & ~a).sum())
+    if not n:
+        return AccuracyDifference(float("nan"), (float("nan"), float("nan")), float("nan"), 0)
+    p_value = float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
+    p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    interval = _within_one(p - q, quantile * math.sqrt((p + q - (p - q) ** 2) / (n + 2)))
+    return AccuracyDifference((only_first - only_second) / n, interval, p_value, n)
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -29,14 +29,15 @@ class Output:
     def __init__(self, path: Path, file: IO[str], questions: Sequence[Question]) -> None:
         self.path = path
         self._file = file
-        self._questions = {question.question: question for question in questions}
+        self._rows = {question.question: _row(question) for question in questions}
         self.paraphrases: dict[str, list[str]] = {}
         for place, row in read_json_lines(path, "output file", SHAPE):
             text, given = question_and_texts(place, row, "paraphrases", SHAPE)
-            if text not in self._questions:
+            if text not in self._rows:
                 raise UQHarnessError(
                     f"{place}: the question {text!r} is not among those to paraphrase: give another file with output"
                 )
+            self._rows[text] |= row  # fields that others have added stay
             self._take(text, given)
 
     def add(self, question: str, paraphrases: Sequence[str]) -> None:
@@ -49,7 +50,7 @@ class Output:
         """Puts the lines in the questions' order, one a question; the old file stays until the new one is whole."""
         new = self.path.with_name(f".{self.path.name}.new")
         with new.open("w", encoding="utf-8") as file:
-            file.writelines(self._line(text) for text in self._questions if self.paraphrases.get(text))
+            file.writelines(self._line(text) for text in self._rows if self.paraphrases.get(text))
         os.replace(new, self.path)
 
     def _take(self, question: str, paraphrases: Sequence[str]) -> None:
@@ -57,10 +58,12 @@ class Output:
         known.extend(further(question, known, paraphrases))
 
     def _line(self, text: str) -> str:
-        question = self._questions[text]
-        answers: Mapping[str, Any] = {} if question.answers is None else {"answers": list(question.answers)}
-        row = {"id": question.id, "question": text, **answers, "paraphrases": self.paraphrases[text]}
-        return json.dumps(row, ensure_ascii=False) + "\n"
+        return json.dumps({**self._rows[text], "paraphrases": self.paraphrases[text]}, ensure_ascii=False) + "\n"
+
+
+def _row(question: Question) -> dict[str, Any]:
+    answers = {} if question.answers is None else {"answers": list(question.answers)}
+    return {"id": question.id, "question": question.question, **answers}
 
 
 @contextmanager
@@ -74,6 +77,7 @@ def open_output(path: Path, questions: Sequence[Question]) -> Iterator[Output]:
     Raises:
         UQHarnessError: It cannot be written, another process writes it, or it holds something else.
     """
+    path = path.resolve()  # a link stays a link when the finished file takes the old one's place
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8")
@@ -82,7 +86,11 @@ def open_output(path: Path, questions: Sequence[Question]) -> Iterator[Output]:
     with file:
         _lock(file, path)
         _mend(path)
-        yield Output(path, file, questions)
+        try:
+            yield Output(path, file, questions)
+        finally:
+            if not path.stat().st_size:
+                path.unlink()
 
 
 def _lock(file: IO[str], path: Path) -> None:

@@ -4,7 +4,19 @@
 """
 
 from uq_harness.sps._measure import measure
-from uq_harness.sps._result import DataSetSps, Position, SpsResult, TokenChoice
+from uq_harness.sps._positions import Position, commonest_tokens
+from uq_harness.sps._prompts import USER_TOKENS
+from uq_harness.sps._result import DataSetSps, SpsResult, TokenChoice
 from uq_harness.sps._sources import Source, read_sources
 
-__all__ = ["DataSetSps", "Position", "Source", "SpsResult", "TokenChoice", "measure", "read_sources"]
+__all__ = [
+    "USER_TOKENS",
+    "DataSetSps",
+    "Position",
+    "Source",
+    "SpsResult",
+    "TokenChoice",
+    "commonest_tokens",
+    "measure",
+    "read_sources",
+]

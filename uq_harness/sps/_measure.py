@@ -24,8 +24,9 @@ from uq_harness.evidence import LayerSpan
 from uq_harness.memory import in_shrinking_batches
 from uq_harness.models import UQHFLM
 from uq_harness.sps._cosines import CosineSums, Segment, UnitSums
+from uq_harness.sps._positions import Position, commonest_tokens
 from uq_harness.sps._prompts import USER_TOKENS, PromptSet, make_prompts
-from uq_harness.sps._result import DataSetSps, Position, SpsResult
+from uq_harness.sps._result import DataSetSps, SpsResult
 from uq_harness.sps._sources import Source
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,7 @@ def _positions(wanted: int | None, sets: Sequence[PromptSet]) -> int:
 def _tokens(lm: UQHFLM, sets: Sequence[PromptSet], count: int) -> list[Position]:
     """The commonest token of every position."""
     last = np.array([ids[-count:] for prompts in sets for ids in chain.from_iterable(prompts.variants)])
-    described = []
-    for place, column in enumerate(last.T):
-        tokens, numbers = np.unique(column, return_counts=True)
-        commonest = int(tokens[numbers.argmax()])
-        text = lm.tok_decode([commonest], skip_special_tokens=False)
-        described.append(Position(place - count, text, float(numbers.max() / len(column))))
-    return described
+    return commonest_tokens(last, lambda token: str(lm.tok_decode([token], skip_special_tokens=False)))
 
 
 @dataclass(frozen=True)

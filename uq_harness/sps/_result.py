@@ -20,24 +20,10 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
 from uq_harness.identity import ModelIdentity
 from uq_harness.paraphrase import Dropped
+from uq_harness.sps._positions import Position
 
 FloatArray = NDArray[np.float64]
 FILE = "sps.json"
-
-
-@dataclass(frozen=True)
-class Position:
-    """A place in the prompt.
-
-    Attributes:
-        position: Counted from the prompt's end, ``-1`` for the last token.
-        text: The token that most prompts have there.
-        share: The share of prompts that have it; 1 for what the chat template writes.
-    """
-
-    position: int
-    text: str
-    share: float
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def heat_map(result: SpsResult, one: DataSetSps) -> Any:
     image = axes.imshow(one.sps, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest")
     figure.colorbar(image, ax=axes, label="Semantic Preservation Score", pad=0.01)
     counts = f"{one.questions:,} questions, {one.paraphrases:,} paraphrases"
-    axes.set_title(f"{one.name}: {counts}\n{_short(result)}", fontsize=9, parse_math=False)
+    axes.set_title(f"{one.name}: {counts}\n{_short(result)}", loc="right", fontsize=9, parse_math=False)
     labels = [
         f"{token_label(position.text) if position.share > 0.5 else '·'}  {position.position}"
         for position in result.positions

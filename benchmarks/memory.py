@@ -1,0 +1,146 @@
+"""How much memory methods take: only what a chosen one needs is kept, so few methods take less than all.
+
+    python benchmarks/memory.py [--model MODEL --questions questions.jsonl]
+
+Each set of methods answers one batch in a process of its own. Reported is the most memory in use at any time, less
+that in use before (on a GPU, of its memory: `torch.cuda.max_memory_allocated`), and for each set the same with
+everything kept that any method could need. A model of random weights never ends an answer, so all have the
+same length, and all samples differ: the worst case. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from uq_harness.demo import MODEL_DIR, QUESTIONS
+from uq_harness.documents import read_questions
+from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine.keep import Keep
+from uq_harness.methods import build_methods
+
+SETS = ("g_nll", "default", "ln_pe", "eigenscore", "semantic_density", "sampling", "all")
+SHAPE = {  # of a model whose answers' states and caches outweigh what torch itself takes
+    "hidden_size": 512,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+}
+TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
+
+
+def main() -> None:
+    """Measures, prints a table and, last, one line of JSON."""
+    args = _arguments()
+    if args.one:
+        print(json.dumps(_measure(args)))
+        return
+    rows = {}
+    print(f"{'methods':18} {'peak, MB':>10} {'everything kept':>16}")
+    for methods in args.methods:
+        kept, everything = (_apart(methods, *more) for more in ((), ("--keep-everything",)))
+        rows[methods] = {"peak_mb": kept, "peak_mb_everything_kept": everything}
+        print(f"{methods:18} {kept:10.1f} {everything:16.1f}", flush=True)
+    result = {
+        "model": args.model or "random",
+        "device": args.device,
+        "batch_size": args.batch_size,
+        "new_tokens": args.new_tokens,
+        "methods": rows,
+    }
+    if {"ln_pe", "all"} <= set(rows):
+        result["all_over_ln_pe"] = rows["all"]["peak_mb"] / rows["ln_pe"]["peak_mb"]
+        print(f"all over ln_pe: {result['all_over_ln_pe']:.2f}")
+    print(json.dumps(result))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", default=SETS, help="sets of methods, as in methods=")
+    parser.add_argument("--model", help="folder or hub name of a chat model; one of random weights if absent")
+    parser.add_argument("--questions", type=Path, default=Path(QUESTIONS), help="JSON lines with a field question")
+    parser.add_argument("--batch-size", type=int, default=16, help="questions in the batch")
+    parser.add_argument("--new-tokens", type=int, default=32, help="limit on an answer's tokens")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--keep-everything", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _apart(methods: str, *more: str) -> float:
+    """Megabytes of one set of methods, measured in a process of its own."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--one", methods, *more]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _measure(args: argparse.Namespace) -> float:
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    model, tokenizer = _model(args)
+    prompts = _prompts(args, tokenizer)
+    needs = [need for method in build_methods(args.one, {}) for need in method.needs()]
+    gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
+    if args.keep_everything:
+        gatherer._keep = Keep()
+    ends = frozenset({tokenizer.eos_token_id}) if args.model else frozenset()
+    ending = Ending(ends, args.new_tokens, read=lambda tokens: (tokenizer.decode(tokens), range(len(tokens))))
+    gatherer.gather(prompts[:1], Ending(ends, 2, ending.read))  # what is loaded on first use
+    return _peak(lambda: gatherer.gather(prompts, ending), torch.device(args.device))
+
+
+def _model(args: argparse.Namespace) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    tokenizer = AutoTokenizer.from_pretrained(args.model or MODEL_DIR)
+    dtype = getattr(torch, args.dtype)
+    if args.model:
+        return AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval(), tokenizer
+    config = AutoConfig.for_model("qwen3", vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2, **SHAPE)
+    return AutoModelForCausalLM.from_config(config, dtype=dtype).to(args.device).eval(), tokenizer
+
+
+def _prompts(args: argparse.Namespace, tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
+    def ids(message: str) -> list[int]:
+        chat = [{"role": "user", "content": message}]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        found: list[int] = tokenizer(text)["input_ids"]
+        return found
+
+    questions = [row["question"] for row in read_questions(args.questions)[: args.batch_size]]
+    messages = [TASK_PROMPT.format(question) for question in questions]
+    made = [Prompt(q, m, ids(m), -3, restate=ids) for q, m in zip(questions, messages, strict=True)]
+    return sorted(made, key=lambda prompt: -len(prompt.token_ids))
+
+
+def _peak(work: Any, device: torch.device) -> float:
+    """Megabytes in use at the peak of some work, beyond those in use before it."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest resident size so far
+    before = _status("VmRSS")
+    work()
+    return (_status("VmHWM") - before) / 1e3
+
+
+def _status(field: str) -> float:
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
+    return float(line.split()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Pictures are drawn of whatever was found, in both formats."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.ablation.made_up import evidence, sps
+from uq_harness.ablation import Choices, analyse
+from uq_harness.ablation.figures import draw
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.mark.parametrize("kind", ["plain", "with SPS", "all right", "an answer without tokens"])
+def test_pictures_are_drawn(tmp_path: Path, kind: str) -> None:
+    changes = {
+        "all right": {"correct": np.ones(60, dtype=np.int64)},
+        "an answer without tokens": {"mean_entropy": np.array([np.nan, *np.ones(59)])},
+    }.get(kind, {})
+    files = draw(analyse(evidence(**changes), Choices(), sps() if kind == "with SPS" else None), tmp_path / "a")
+    assert [file.name for file in files] == [
+        "a_hybridgrad.png",
+        "a_hybridgrad.svg",
+        "a_states.png",
+        "a_states.svg",
+    ]
+    for file in files:
+        head = file.read_bytes()[:400]
+        assert head.startswith(b"\x89PNG") if file.suffix == ".png" else b"<svg" in head
+
+
+def test_the_correlation_stands_in_the_picture(tmp_path: Path) -> None:
+    draw(analyse(evidence(), Choices(), sps()), tmp_path / "a")
+    assert "independent, which they are not" in (tmp_path / "a_states.svg").read_text(encoding="utf-8")

@@ -1,0 +1,77 @@
+"""A comparison as Markdown, JUnit XML and JSON."""
+
+import json
+import math
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.results.files import task_run
+from uq_harness.comparison import as_values, compare_runs, junit, markdown
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    """Accuracy fell, one method is undefined, one unchanged, one on either side only; names are hostile."""
+    random = np.random.default_rng(0)
+    n = 100
+    right, wrong = random.random(n) < 0.9, random.random(n) < 0.3
+    shared = random.normal(size=n)
+    nothing = np.full(n, np.nan)
+    a = task_run(right, {"g_nll": shared, "sar": nothing, "p_true": shared}, model="a|b <b>@all\x1b[31m")
+    b = task_run(wrong, {"g_nll": shared, "sar": nothing, "degree": shared}, model="c\n# d")
+    return compare_runs([a], [b])
+
+
+def test_markdown_tells_the_outcome_first_and_then_every_row(comparison):
+    lines = markdown(comparison).splitlines()
+    assert lines[0] == "## ❌ Regression"
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 3
+    assert table[2].startswith("| accuracy | ")
+    assert table[2].endswith(" | ❌ worse |")
+    assert table[4] == "| `sar` AUROC | – | – | – (– to –) | – | undefined |"
+    assert {line.replace(r"\|", "").count("|") for line in table} == {7}
+
+
+def test_markdown_escapes_what_files_say(comparison):
+    text = markdown(comparison)
+    assert r"a\|b \<b\>&#64;all \[31m → c \# d, 100 questions" in text
+    assert "\x1b" not in text
+
+
+def test_markdown_notes_what_is_missing(comparison):
+    text = markdown(comparison)
+    assert "Only in the baseline: `p_true`" in text
+    assert "Only in the candidate: `degree`" in text
+    assert "Questions without a score on both sides: `sar` 100" in text
+    assert "right or wrong answers" not in text
+
+
+def test_markdown_warns_of_few_answers_of_a_class():
+    run = task_run([0] * 4 + [1] * 40, {"g_nll": np.arange(44.0)})
+    assert "fewer than 10 right or wrong answers" in markdown(compare_runs([run], [run]))
+
+
+def test_junit_counts_what_it_holds(comparison):
+    root = ElementTree.fromstring(junit(comparison).encode())
+    suite = root.find("testsuite")
+    cases = {case.get("name"): case for case in suite}
+    assert list(cases) == ["accuracy", "g_nll AUROC", "sar AUROC", "degree AUROC", "p_true AUROC"]
+    for element in (root, suite):
+        assert [element.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["5", "1", "3", "0"]
+    assert cases["accuracy"].find("failure").get("type") == "regression"
+    assert "the candidate does not have this method" in cases["p_true AUROC"].find("skipped").get("message")
+    assert cases["g_nll AUROC"].find("system-out").text.startswith("unchanged: g_nll AUROC")
+
+
+def test_json_holds_everything_and_no_nan(comparison):
+    values = json.loads(json.dumps(as_values(comparison), allow_nan=False))
+    assert values["regression"] is True
+    task = values["tasks"][0]
+    assert [row["verdict"] for row in task["comparisons"]] == ["worse", "unchanged", "undefined"]
+    assert task["comparisons"][2]["p_value"] is None
+    assert task["comparisons"][0]["difference"] == pytest.approx(comparison.rows[0].difference)
+    assert math.isclose(sum(task["comparisons"][0]["interval"]), sum(comparison.rows[0].interval))
+    assert task["methods_only_in_baseline"] == ["p_true"]

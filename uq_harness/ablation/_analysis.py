@@ -1,0 +1,80 @@
+"""Everything that is worked out from the evidence about one task: the tables, the states, the correlation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from uq_harness.ablation._comparison import Compared, Quality, States, compare
+from uq_harness.ablation._evidence import AblationEvidence
+from uq_harness.ablation._preservation import Preservation
+from uq_harness.ablation._variants import BETAS, GAMMAS, hybridgrad_variants, semgrad_variants, token_variants
+from uq_harness.sps import SpsResult
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is compared beyond the paper's own variants.
+
+    Attributes:
+        spans: Layer spans ``a-b``.
+        betas: Temperatures of HybridGrad's weight.
+        gammas: Factors on ParaGrad.
+    """
+
+    spans: Sequence[str] = ()
+    betas: Sequence[float] = BETAS
+    gammas: Sequence[float] = GAMMAS
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The ablation of one task.
+
+    Attributes:
+        evidence: What it was worked out from.
+        methods: Quality of the run's own methods.
+        semgrad: SemGrad's variants, the default first.
+        tokens: SemGrad at each of the prompt's last tokens, after the default.
+        hybridgrad: HybridGrad's variants, the default first.
+        states: SemGrad at single states.
+        preservation: Their relation to the Semantic Preservation Score; ``None`` without one.
+    """
+
+    evidence: AblationEvidence
+    methods: Mapping[str, Quality]
+    semgrad: tuple[Compared, ...]
+    tokens: tuple[Compared, ...]
+    hybridgrad: tuple[Compared, ...]
+    states: States
+    preservation: Preservation | None = field(default=None)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(self.evidence.correct.mean())
+
+
+def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None = None) -> Ablation:
+    """Scores every variant from the evidence and compares them.
+
+    Raises:
+        UQHarnessError: A layer span does not fit the model, or the SPS file belongs to another one.
+    """
+    if len(set(evidence.correct.tolist())) < 2:
+        which = "right" if evidence.correct.all() else "wrong"
+        log.warning("%s: all %d answers are %s, so no AUROC is defined", evidence.name, len(evidence.correct), which)
+    variants, tokens = semgrad_variants(choices.spans), token_variants(len(evidence.positions))
+    states = States.of(evidence, variants[0].score(evidence))
+    return Ablation(
+        evidence=evidence,
+        methods={name: Quality.of(scores, evidence.correct) for name, scores in evidence.methods.items()},
+        semgrad=compare(variants, evidence),
+        tokens=compare(tokens, evidence),
+        hybridgrad=compare(hybridgrad_variants(choices.betas, choices.gammas), evidence),
+        states=states,
+        preservation=None if sps is None else Preservation.of(evidence, states, sps),
+    )

@@ -1,0 +1,209 @@
+"""The comparison itself: a test for every method and for accuracy, corrected over all of them, and a verdict each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from uq_harness.comparison._comparable import check_allowed, differences, refuse, settings_that_differ
+from uq_harness.comparison._pairs import Pair, pair_runs
+from uq_harness.errors import UQHarnessError
+from uq_harness.functional import holm, paired_accuracy, paired_auroc
+from uq_harness.results import TaskRun
+
+ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Candidate minus baseline in one number of one task.
+
+    Attributes:
+        measure: ``accuracy`` or ``auroc``.
+        method: The uncertainty method, empty for accuracy.
+        n: Number of questions that both sides answered and scored.
+        baseline: The baseline's value over these questions.
+        candidate: The candidate's.
+        difference: Candidate minus baseline; above 0 is better.
+        interval: Confidence interval of the difference at level 1-α, not corrected.
+        p_value: Two-sided p-value of no difference.
+        p_adjusted: The same, corrected over all comparisons.
+        verdict: ``worse``, ``better``, ``unchanged`` (not significant), ``small`` (significant, but below the least
+            effect that matters) or ``undefined``.
+    """
+
+    measure: str
+    method: str
+    n: int
+    baseline: float
+    candidate: float
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    p_adjusted: float = float("nan")
+    verdict: str = "undefined"
+
+    @property
+    def name(self) -> str:
+        """What is compared, for a table."""
+        return ACCURACY if self.measure == ACCURACY else f"{self.method} {self.measure.upper()}"
+
+
+@dataclass(frozen=True, eq=False)
+class TaskComparison:
+    """All differences of one task under one judge.
+
+    Attributes:
+        pair: The runs, aligned.
+        rows: Accuracy, then the methods of both runs.
+        only_baseline: Methods that only the baseline has.
+        only_candidate: Methods that only the candidate has.
+        allowed: Differences that would forbid the comparison, had they not been allowed.
+        settings: Settings that differ otherwise.
+    """
+
+    pair: Pair
+    rows: tuple[Difference, ...]
+    only_baseline: tuple[str, ...]
+    only_candidate: tuple[str, ...]
+    allowed: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A candidate against a baseline on all tasks.
+
+    Attributes:
+        tasks: The tasks.
+        alpha: Probability of any false verdict where nothing has changed.
+        min_effect: Differences below this are no verdict.
+    """
+
+    tasks: tuple[TaskComparison, ...]
+    alpha: float
+    min_effect: float
+
+    @property
+    def rows(self) -> list[Difference]:
+        """All differences of all tasks."""
+        return [row for task in self.tasks for row in task.rows]
+
+    @property
+    def regression(self) -> bool:
+        """Whether anything is worse."""
+        return any(row.verdict == "worse" for row in self.rows)
+
+
+def compare_runs(
+    baseline: Sequence[TaskRun],
+    candidate: Sequence[TaskRun],
+    *,
+    alpha: float = 0.05,
+    min_effect: float = 0.0,
+    methods: Collection[str] = (),
+    allow_different: Collection[str] = (),
+) -> Comparison:
+    """Compares two models, or two versions of one, on the questions that both answered.
+
+    Accuracies are tested by `paired_accuracy`, AUROCs by `paired_auroc`, question by question; Holm's correction over
+    all tests keeps the probability of any false verdict at ``alpha``.
+
+    Args:
+        baseline: Runs to compare with, as `load_runs` reads them.
+        candidate: Runs to judge.
+        alpha: Probability of any false verdict where nothing has changed.
+        min_effect: Least difference, as a fraction, that counts as better or worse.
+        methods: Methods to look at; all if there are none. Fewer tests find smaller differences.
+        allow_different: Of ``version``, ``prompt``, ``judge`` and ``split`` those in which runs may differ.
+
+    Raises:
+        UQHarnessError: A setting is out of range, or runs cannot be compared; the message names every difference.
+    """
+    check_allowed(allow_different)
+    if not 0 < alpha < 1:
+        raise UQHarnessError(f"alpha is {alpha!r}, but must lie between 0 and 1")
+    if not 0 <= min_effect < 1:
+        raise UQHarnessError(
+            f"min_effect is {min_effect!r}, but must be 0 or more and below 1, such as 0.01 for one point"
+        )
+    _check_methods(methods, [*baseline, *candidate])
+    pairs = pair_runs(baseline, candidate, any_judge="judge" in allow_different)
+    for pair in pairs:
+        refuse(pair, allow_different)
+    return _with_verdicts([_compare_pair(pair, methods, 1 - alpha) for pair in pairs], alpha, min_effect)
+
+
+def _check_methods(methods: Collection[str], runs: Sequence[TaskRun]) -> None:
+    known = sorted({method for run in runs for method in run.uncertainty})
+    for method in methods:
+        if method not in known:
+            raise UQHarnessError(f"no run has the method {method!r}: they have {', '.join(known) or 'none'}")
+
+
+def _compare_pair(pair: Pair, methods: Collection[str], level: float) -> TaskComparison:
+    a, b = pair.baseline, pair.candidate
+    wanted = [method for method in dict.fromkeys([*a.uncertainty, *b.uncertainty]) if not methods or method in methods]
+    common = [method for method in wanted if method in a.uncertainty and method in b.uncertainty]
+    return TaskComparison(
+        pair=pair,
+        rows=(_accuracy(pair, level), *(_auroc(pair, method, level) for method in common)),
+        only_baseline=tuple(method for method in wanted if method not in b.uncertainty),
+        only_candidate=tuple(method for method in wanted if method not in a.uncertainty),
+        allowed=differences(pair),
+        settings=settings_that_differ(pair),
+    )
+
+
+def _accuracy(pair: Pair, level: float) -> Difference:
+    a, b = pair.baseline, pair.candidate
+    found = paired_accuracy(b.correct, a.correct, level)
+    return Difference(
+        measure=ACCURACY,
+        method="",
+        n=found.n,
+        baseline=a.accuracy,
+        candidate=b.accuracy,
+        difference=found.difference,
+        interval=found.interval,
+        p_value=found.p_value,
+    )
+
+
+def _auroc(pair: Pair, method: str, level: float) -> Difference:
+    a, b = pair.baseline, pair.candidate
+    found = paired_auroc(b.uncertainty[method], a.uncertainty[method], b.correct, a.correct, level)
+    return Difference(
+        measure="auroc",
+        method=method,
+        n=found.n,
+        baseline=found.second,
+        candidate=found.first,
+        difference=found.difference,
+        interval=found.interval,
+        p_value=found.p_value,
+    )
+
+
+def _with_verdicts(tasks: Sequence[TaskComparison], alpha: float, min_effect: float) -> Comparison:
+    """Holm's correction over the rows of all tasks, and what it leaves."""
+    adjusted = iter(holm([row.p_value for task in tasks for row in task.rows]).tolist())
+    judged = [
+        replace(task, rows=tuple(_with_verdict(row, next(adjusted), alpha, min_effect) for row in task.rows))
+        for task in tasks
+    ]
+    return Comparison(tuple(judged), alpha, min_effect)
+
+
+def _with_verdict(row: Difference, p_adjusted: float, alpha: float, min_effect: float) -> Difference:
+    if math.isnan(p_adjusted):
+        verdict = "undefined"
+    elif p_adjusted > alpha:
+        verdict = "unchanged"
+    elif abs(row.difference) < min_effect:
+        verdict = "small"
+    else:
+        verdict = "better" if row.difference > 0 else "worse"
+    return replace(row, p_adjusted=p_adjusted, verdict=verdict)

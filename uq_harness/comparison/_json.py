@@ -1,0 +1,52 @@
+"""A comparison as plain values for JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from uq_harness.comparison._compare import Comparison, TaskComparison
+from uq_harness.results import TaskRun
+
+
+def as_values(comparison: Comparison) -> dict[str, Any]:
+    """Everything a comparison holds, undefined numbers as ``None``."""
+    return {
+        "regression": comparison.regression,
+        "alpha": comparison.alpha,
+        "min_effect": comparison.min_effect,
+        "correction": "holm",
+        "tasks": [_task(task) for task in comparison.tasks],
+    }
+
+
+def _task(task: TaskComparison) -> dict[str, Any]:
+    pair = task.pair
+    return {
+        "task": pair.baseline.task,
+        "baseline": _run(pair.baseline),
+        "candidate": _run(pair.candidate),
+        "questions": len(pair.baseline),
+        "questions_only_in_baseline": pair.only_baseline,
+        "questions_only_in_candidate": pair.only_candidate,
+        "repeated_answers": pair.repeated,
+        "methods_only_in_baseline": list(task.only_baseline),
+        "methods_only_in_candidate": list(task.only_candidate),
+        "allowed_differences": task.allowed,
+        "settings_that_differ": {name: list(values) for name, values in task.settings.items()},
+        "comparisons": [_plain(asdict(row)) for row in task.rows],
+    }
+
+
+def _run(run: TaskRun) -> dict[str, Any]:
+    date = run.date.isoformat() if run.date else None
+    return {"model": run.model, "judge": run.judge, "date": date, "path": str(run.path), "versions": run.versions}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

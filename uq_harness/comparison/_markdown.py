@@ -1,0 +1,96 @@
+"""A comparison as Markdown, short enough for a comment on a pull request."""
+
+from __future__ import annotations
+
+import math
+
+from uq_harness.comparison._comparable import ASPECTS
+from uq_harness.comparison._compare import Comparison, Difference, TaskComparison
+
+# Below this many answers of a class, the normal approximation behind the AUROC's test is loose.
+FEW = 10
+_MARKS = {"worse": "❌ worse", "better": "✅ better"}
+
+
+def markdown(comparison: Comparison) -> str:
+    """The whole comparison: a sentence with the outcome, then a table a task. Numbers are percent.
+
+    Text from the runs' files is escaped.
+    """
+    return "\n".join([_outcome(comparison), *(line for task in comparison.tasks for line in _task(comparison, task))])
+
+
+def _outcome(comparison: Comparison) -> str:
+    counts = {verdict: sum(row.verdict == verdict for row in comparison.rows) for verdict in _MARKS}
+    outcome = "❌ Regression" if counts["worse"] else "✅ No regression"
+    return (
+        f"## {outcome}\n\n{len(comparison.rows)} comparisons: {counts['worse']} worse, {counts['better']} better. "
+        f"α = {comparison.alpha:g} over all of them (Holm)"
+        + (
+            f"; differences below {100 * comparison.min_effect:g} points do not count."
+            if comparison.min_effect
+            else "."
+        )
+    )
+
+
+def _task(comparison: Comparison, task: TaskComparison) -> list[str]:
+    pair = task.pair
+    level = 100 * (1 - comparison.alpha)
+    lines = ["", f"### {escape(pair.title)}", ""]
+    lines += [f"{escape(pair.baseline.model)} → {escape(pair.candidate.model)}, {len(pair.baseline)} questions", ""]
+    lines += [
+        f"| % | baseline | candidate | difference ({level:g} % interval) | p (Holm) | |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    lines += [_row(row) for row in task.rows]
+    return lines + [line for note in _notes(task) for line in ("", note)]
+
+
+def _row(row: Difference) -> str:
+    interval = f"({_percent(row.interval[0], '+')} to {_percent(row.interval[1], '+')})"
+    cells = [
+        f"`{row.method}` AUROC" if row.method else row.name,
+        _percent(row.baseline),
+        _percent(row.candidate),
+        f"{_percent(row.difference, '+')} {interval}",
+        "–" if math.isnan(row.p_adjusted) else f"{row.p_adjusted:.2g}",
+        _MARKS.get(row.verdict, row.verdict),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _percent(value: float, sign: str = "") -> str:
+    return "–" if math.isnan(value) else f"{100 * value:{sign}.1f}"
+
+
+def _notes(task: TaskComparison) -> list[str]:
+    pair = task.pair
+    notes = [f"**{ASPECTS[aspect]}** differs: {escape(what)}" for aspect, what in task.allowed.items()]
+    for side, methods in (("baseline", task.only_baseline), ("candidate", task.only_candidate)):
+        if methods:
+            notes.append(f"Only in the {side}: {', '.join(f'`{method}`' for method in methods)}")
+    for side, count in (("baseline", pair.only_baseline), ("candidate", pair.only_candidate)):
+        if count:
+            notes.append(f"{count} questions were answered by the {side} only and are left out.")
+    if pair.repeated:
+        notes.append(f"{pair.repeated} answers to questions asked before are left out.")
+    unscored = [f"`{row.method}` {len(pair.baseline) - row.n}" for row in task.rows if row.n < len(pair.baseline)]
+    if unscored:
+        notes.append(f"Questions without a score on both sides: {', '.join(unscored)}")
+    smallest = min(min(run.correct.sum(), len(run) - run.correct.sum()) for run in (pair.baseline, pair.candidate))
+    if smallest < FEW and len(task.rows) > 1:
+        notes.append(
+            f"A side has fewer than {FEW} right or wrong answers: take AUROC's p-values and intervals as rough."
+        )
+    if task.settings:
+        changed = [f"{name} {was!r} → {now!r}" for name, (was, now) in task.settings.items()]
+        notes.append(f"Settings that differ: {escape('; '.join(changed))}")
+    return notes
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    marked = "".join(f"\\{character}" if character in r"\`*_{}[]<>#|~&!" else character for character in printable)
+    return marked.replace("@", "&#64;")  # web sites would call whoever has that name
