@@ -1,11 +1,11 @@
 """How few text pairs the NLI model has to read, and what batching them saves.
 
-    python benchmarks/similarity.py --generations generations.jsonl [--nli-model MODEL]
+    python benchmarks/similarity.py --generations generations.jsonl [--nli-model MODEL | --shape deberta-large]
 
 The file has JSON lines with ``question`` and ``samples``. All ordered pairs of a question's first samples are
 wanted, as by semantic entropy and Degree; those of a batch of questions go through the model in one call, distinct
-ones once. Without a model a small random BERT is built, which shows the ratio if not a real cost. The last line is
-JSON.
+ones once. Without a model one of random weights is built, a small BERT or one of the default model's shape: it
+shows ratios and seconds, if not what texts mean. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,10 +19,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
 from uq_harness.similarity import AllPairs, build_nli, count_pairs, entailment, question_texts
 from uq_harness.text import tokens
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "small-bert": {
+        "model_type": "bert",
+        "hidden_size": 128,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+    },
+    "deberta-large": {  # microsoft/deberta-large-mnli
+        "model_type": "deberta",
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+        "relative_attention": True,
+        "position_biased_input": False,
+        "pos_att_type": ["c2p", "p2c"],
+        "type_vocab_size": 0,
+        "pad_token_id": 0,
+    },
+}
 
 
 def main() -> None:
@@ -35,13 +57,14 @@ def main() -> None:
     ordered = sum(len(request.answers) * (len(request.answers) - 1) for request in requests)
     distinct = sum(count_pairs([request]) for request in requests)
     with tempfile.TemporaryDirectory() as folder:
-        model = args.nli_model or _small_bert(Path(folder), requests)
+        model = args.nli_model or _random_model(Path(folder), requests, SHAPES[args.shape])
         nli = build_nli(model, batch_size=args.batch_size)
         nli.prepare()
         together = _seconds(lambda: _in_batches(nli, requests, args.questions))
         few = requests[: args.single_questions]
         alone = _seconds(lambda: _one_by_one(nli, few)) * len(requests) / len(few)
     result = {
+        "model": args.nli_model or f"random {args.shape}",
         "questions": len(requests),
         "ordered_pairs_a_question": ordered / len(requests),
         "pairs_a_question": distinct / len(requests),
@@ -56,7 +79,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--generations", type=Path, required=True, help="JSON lines with question and samples")
-    parser.add_argument("--nli-model", help="folder or hub name; a small random BERT if absent")
+    parser.add_argument("--nli-model", help="folder or hub name; a model of random weights if absent")
+    parser.add_argument("--shape", choices=SHAPES, default="small-bert", help="shape of the random model")
     parser.add_argument("--samples", type=int, default=10, help="samples a question")
     parser.add_argument("--limit", type=int, default=100, help="number of questions")
     parser.add_argument("--questions", type=int, default=16, help="questions in one call")
@@ -66,20 +90,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _small_bert(folder: Path, requests: list[AllPairs]) -> str:
+def _random_model(folder: Path, requests: list[AllPairs], shape: dict[str, Any]) -> str:
     words = {word for request in requests for word in tokens(" ".join((request.question, *request.answers)))}
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(words)]
     torch.manual_seed(0)
-    config = BertConfig(
+    settings = {key: value for key, value in shape.items() if key != "model_type"}
+    config = AutoConfig.for_model(
+        shape["model_type"],
         vocab_size=len(vocabulary),
-        hidden_size=128,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        intermediate_size=512,
         id2label=dict(enumerate(("contradiction", "neutral", "entailment"))),
         label2id={"contradiction": 0, "neutral": 1, "entailment": 2},
+        **settings,
     )
-    BertForSequenceClassification(config).save_pretrained(folder)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     BertTokenizer({word: place for place, word in enumerate(vocabulary)}).save_pretrained(folder)
     return str(folder)
 
@@ -100,9 +123,11 @@ def _one_by_one(nli: Any, requests: list[AllPairs]) -> None:
 
 
 def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+    """On a CPU its own seconds, which other jobs on the machine do not stretch."""
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    start = clock()
     work()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 if __name__ == "__main__":

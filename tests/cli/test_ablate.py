@@ -118,10 +118,9 @@ def test_arguments_that_an_ablation_cannot_use(tmp_path: Path, extra: list[str],
 def test_wrong_use_is_found_before_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str
 ) -> None:
-    from uq_harness.engine import gather
+    from uq_harness.engine import Gatherer
 
-    monkeypatch.setattr(gather.Gatherer, "_take", lambda *arguments: pytest.fail("answers were scored"))
-    monkeypatch.setattr(gather.Gatherer, "_fast_pass_is_right", lambda *arguments: True)
+    monkeypatch.setattr(Gatherer, "stream", lambda *arguments: pytest.fail("questions were answered"))
     with pytest.raises(UQHarnessError, match=message):
         ablate(PASS, tmp_path / "out", **options)
 

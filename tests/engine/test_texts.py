@@ -17,7 +17,8 @@ from uq_harness.engine import rescore as rescoring
 from uq_harness.engine import texts as texts_module
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
-from uq_harness.engine.rescore import Prefill, rescore
+from uq_harness.engine.prefill import Prefill
+from uq_harness.engine.rescore import rescore
 from uq_harness.engine.texts import conditionals, mean_logprobs
 from uq_harness.evidence import Conditionals, Sample
 
@@ -73,7 +74,7 @@ def shapes_of(decoder: nn.Module) -> Iterator[list[tuple[int, ...]]]:
 def test_texts_behind_the_prompts_that_decoding_has_read(name: str) -> None:
     model = tiny_model(name)
     anatomy, texts = Anatomy.of(model), prompts(3)
-    prefill = Prefill.of(decode(anatomy, texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=4))
+    prefill = decode(anatomy, texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=4).prefill
     for temperature in (1.0, 0.1):
         found = mean_logprobs(anatomy, prefill, TEXTS, tokenise, temperature=temperature, pad_id=0)
         for prompt, row, answers in zip(texts, found, TEXTS, strict=True):

@@ -47,6 +47,22 @@ def test_batch_mates_change_no_score(reference: list[dict], batch_size: int) -> 
 
 
 @requires_shared
+def test_batch_invariance_leaves_not_a_bit_to_the_batch_size() -> None:
+    options = {"methods": "sampling_free+eigenscore", "dtype": "bfloat16", "batch_invariant": "true"}
+    template, cases = golden()
+    questions = [case["question"] for case in cases[:12]]
+    alone, together = (
+        [record_of(answer) for answer in ask(golden_model(batch_size=size, **options), questions, template)]
+        for size in (1, 12)
+    )
+    for one, other in zip(alone, together, strict=True):
+        assert one["uncertainty"] == other["uncertainty"]
+        assert one["token_logprobs"] == other["token_logprobs"]
+    with pytest.raises(UQHarnessError, match="batch_invariant='perhaps' is not allowed: use true or false"):
+        golden_model(batch_invariant="perhaps")
+
+
+@requires_shared
 def test_seed_decides_the_samples_and_nothing_else(reference: list[dict]) -> None:
     same, other = scores(8, seed=1234), scores(8, seed=1)
     assert same != other
@@ -173,3 +189,16 @@ def test_two_questions_with_the_same_text_in_one_batch() -> None:
         assert first["cost"][count] == second["cost"][count] == alone["cost"][count] != between["cost"][count]
     for stage in ("nli", "similarity", "scoring"):
         assert first["cost"][f"{stage}_seconds"] == pytest.approx(second["cost"][f"{stage}_seconds"])
+
+
+@requires_shared
+def test_a_prompt_that_states_an_answer_is_cut_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    template, cases = golden()
+    lm = golden_model(methods="mutual_information", max_length=300)
+    case = next(case for case in cases if case["g_nll"] > 4)  # several answers come up
+    answer = ask(lm, [case["question"]], template)[0]
+    assert record_of(answer)["cost"]["scored_texts"] > 1
+    assert "that states an answer is cut to its last 44 to leave room" in caplog.text
+    assert "mutual_information" in record_of(answer)["uncertainty"]

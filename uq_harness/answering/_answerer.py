@@ -35,6 +35,8 @@ class Answerer:
         seed: Seed of all samples.
         device: Where the model takes its input.
         mixed_precision: The type of mixed precision; ``None`` for none.
+        batch_invariant: Whether prompts go through the model one at a time, whatever the batch size, so that no answer
+            depends on it even in 16-bit types.
         recorders: What they add stands in the records.
 
     Raises:
@@ -56,12 +58,14 @@ class Answerer:
         seed: int,
         device: torch.device,
         mixed_precision: torch.dtype | None = None,
+        batch_invariant: bool = False,
         recorders: Sequence[Recorder] = (),
     ) -> None:
         encoder.check_model(model)
         wanted = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
         needs = list(dict.fromkeys(need for needs in wanted for need in needs))
         self._methods, self._recorders, self._encoder = tuple(methods), tuple(recorders), encoder
+        self._batch_invariant = batch_invariant
         self._device, self._mixed_precision = device, mixed_precision
         self._gatherer = Gatherer(
             model,
@@ -101,7 +105,8 @@ class Answerer:
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
-        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, batch_size):
+        size = 1 if self._batch_invariant else batch_size
+        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, size):
             yield from zip(rows, evidence, strict=True)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:

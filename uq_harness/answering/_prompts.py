@@ -147,7 +147,13 @@ class PromptEncoder:
         """Token ids of a prompt with another message in the place of its own."""
         text = self._with_message(prompt, message)
         ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
-        return ids[-max(1, self._max_length - self._max_gen_toks) :]
+        room = max(1, self._max_length - self._max_gen_toks)
+        if len(ids) > room:
+            log.warning(
+                "a prompt of %d tokens that states an answer is cut to its last %d to leave room for another: %r",
+                *(len(ids), room, prompt.question),
+            )
+        return ids[-room:]
 
     def _with_message(self, prompt: PromptText, message: str) -> str:
         """The prompt's text with another message; what stands before it, such as earlier turns, stays."""

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.cache import select
-from uq_harness.engine.forward import logits, right_pad, states
+from uq_harness.engine.forward import in_float64, logits, right_pad, states
 from uq_harness.engine.prefill import Prefill
 from uq_harness.evidence import FloatArray
 
 ROWS = 256  # continuations that go through the model at a time
+# Logits in memory at a time; on a CPU few, so that they stay in its cache.
+ENTRIES = 2**18
+ENTRIES_ON_GPU = 2**26
 
 
 @torch.no_grad()
@@ -43,11 +46,25 @@ def rescore(
         part = longest_first[start : start + ROWS]
         tokens = [continuations[i] for i in part]
         read = _read(anatomy, prefill, [rows[i] for i in part], tokens, pad_id)
-        for place, i in enumerate(part):
-            scores = logits(anatomy, read[place, : len(tokens[place])]).double() / temperature
-            chosen = torch.tensor(tokens[place], device=scores.device)[:, None]
-            found[i] = scores.log_softmax(-1).gather(-1, chosen)[:, 0].cpu().numpy()
+        lengths = [len(one) for one in tokens]
+        counted = torch.arange(read.shape[1]) < torch.tensor(lengths)[:, None]
+        chosen = torch.tensor([token for one in tokens for token in one])
+        scores = _logprobs(anatomy, read[counted.to(read.device)], chosen, temperature)
+        for i, score in zip(part, np.split(scores, np.cumsum(lengths[:-1])), strict=True):
+            found[i] = score
     return found
+
+
+def _logprobs(anatomy: Anatomy, read: Tensor, chosen: Tensor, temperature: float) -> FloatArray:
+    """Log-probability of one token for each state, ``[states]``, with a bounded part of the logits in memory."""
+    found = []
+    entries = ENTRIES if read.device.type == "cpu" else ENTRIES_ON_GPU
+    size = max(1, entries // anatomy.head.weight.shape[0])
+    for states_, tokens in zip(read.split(size), chosen.split(size), strict=True):
+        scores = in_float64(logits(anatomy, states_)) / temperature
+        taken = scores.gather(-1, tokens[:, None].to(scores.device))[:, 0]
+        found.append((taken - scores.logsumexp(-1)).cpu())
+    return torch.cat(found).numpy()
 
 
 def _read(anatomy: Anatomy, prefill: Prefill, rows: list[int], tokens: list[Sequence[int]], pad_id: int) -> Tensor:

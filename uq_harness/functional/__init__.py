@@ -19,6 +19,12 @@ Quality of a score over many answers, given which were correct (1) and which wer
 - two scores, or one score of two models, on the same questions: `paired_auroc`; several at once: `auroc_covariance`;
   accuracies: `paired_accuracy`; many such tests together: `holm`
 
+Decisions from a score:
+
+- the score from which on to abstain, for an error rate that holds with confidence: `control_risk`
+- the probability that an answer is wrong: `error_curve`, and whether it can be believed: `reliability`,
+  `calibration_error`
+
 >>> from uq_harness.functional import cluster_by_entailment, semantic_entropy
 >>> clusters = cluster_by_entailment([[2, 2, 0], [2, 2, 0], [0, 0, 2]])
 >>> round(semantic_entropy([[-0.1, -0.2], [-0.3], [-1.2]], clusters), 3)
@@ -38,26 +44,40 @@ from uq_harness.functional._comparison import (
 )
 from uq_harness.functional._density import semantic_density
 from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._error_curve import (
+    ErrorCurve,
+    ReliabilityBin,
+    calibration_error,
+    error_curve,
+    reliability,
+)
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
 from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
+from uq_harness.functional._risk_control import RiskThreshold, control_risk
 
 __all__ = [
     "AccuracyDifference",
     "AurocDifference",
     "BootstrapErrors",
+    "ErrorCurve",
     "MergedAnswers",
+    "ReliabilityBin",
+    "RiskThreshold",
     "aurc",
     "auroc",
     "auroc_covariance",
     "auroc_stderr",
     "bootstrap_stderr",
+    "calibration_error",
     "cluster_by_entailment",
+    "control_risk",
     "degree",
     "discrete_semantic_entropy",
     "eigenscore",
+    "error_curve",
     "g_nll",
     "holm",
     "hybridgrad",
@@ -67,6 +87,7 @@ __all__ = [
     "paired_accuracy",
     "paired_auroc",
     "prr",
+    "reliability",
     "risk_coverage",
     "sar",
     "self_consistency",

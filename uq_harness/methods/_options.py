@@ -38,14 +38,22 @@ def choice(default: str, *names: str, meaning: str) -> Any:
 
 def flag(default: bool, meaning: str) -> Any:
     """An option that is true or false."""
+    return option(default, truth, "true or false", meaning)
 
-    def read(value: Any) -> bool:
-        text = str(value).lower()
-        if text not in _TRUE + _FALSE:
-            raise ValueError(value)
-        return text in _TRUE
 
-    return option(default, read, "true or false", meaning)
+def truth(value: Any) -> bool:
+    """Whether what was typed means true.
+
+    >>> truth("yes")
+    True
+
+    Raises:
+        ValueError: It means neither true nor false.
+    """
+    text = str(value).lower()
+    if text not in _TRUE + _FALSE:
+        raise ValueError(value)
+    return text in _TRUE
 
 
 def positive(default: float, meaning: str) -> Any:

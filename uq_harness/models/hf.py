@@ -31,7 +31,7 @@ from uq_harness.engine import Ending, Prompt, SemanticToken
 from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError
 from uq_harness.identity import ModelIdentity
-from uq_harness.methods import build_methods, settings
+from uq_harness.methods import build_methods, settings, truth
 from uq_harness.models._cache_stamp import check_stamp
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
@@ -68,6 +68,8 @@ class UQHFLM(HFLM):
             prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
         seed: Seed of the sampled answers; by default the one that lm_eval's ``--seed`` gives torch. A question's
             samples depend on it and on the prompt, not on what shares the batch.
+        batch_invariant: Whether questions go through the model one at a time, whatever ``--batch_size`` and the number
+            of processes. In 16-bit types logits move with the batch's shape; in float32 it changes nothing but time.
         **kwargs: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
             with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model`` (see
             `uq_harness.similarity.build_nli`); and arguments of ``hf``.
@@ -82,6 +84,7 @@ class UQHFLM(HFLM):
         methods: str | Iterable[str] = "default",
         sp_token: str | float = "auto",
         seed: int | None = None,
+        batch_invariant: bool | str = False,
         **kwargs: Any,
     ) -> None:
         if pretrained is None:
@@ -90,12 +93,14 @@ class UQHFLM(HFLM):
         self._methods = build_methods(methods, options)
         self._sp_token = SemanticToken.parse(sp_token)
         self._seed = torch.initial_seed() % 2**63 if seed is None else int(seed)  # lm_eval's --seed has set torch's
+        self._batch_invariant = _flag("batch_invariant", batch_invariant)
         nli, similarity = take_auxiliary_models(kwargs)
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
             "uq_harness": __version__,
             "methods": [method.name for method in self._methods],
             "sp_token": str(self._sp_token),
+            "batch_invariant": self._batch_invariant,
             **settings(self._methods),
             **{key: value for key, value in kwargs.items() if key not in _PLACEMENT},
         }
@@ -133,6 +138,7 @@ class UQHFLM(HFLM):
             seed=self._seed,
             device=self.device,
             mixed_precision=self.mixed_precision_dtype,
+            batch_invariant=self._batch_invariant,
             recorders=self._recorders(),
         )
         self._configuration |= {
@@ -174,6 +180,7 @@ class UQHFLM(HFLM):
         uncertainty = {
             "methods": [method.name for method in self._methods],
             **self._sp_token.describe(),
+            "batch_invariant": self._batch_invariant,
             **self._answerer.describe(),
         }
         return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
@@ -278,6 +285,13 @@ class UQHFLM(HFLM):
         )
 
 
+def _flag(name: str, value: bool | str) -> bool:
+    try:
+        return truth(value)
+    except ValueError:
+        raise UQHarnessError(f"{name}={value!r} is not allowed: use true or false") from None
+
+
 def _no_model(kwargs: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches("pretrained", kwargs, n=1)
     hint = f"did you mean pretrained instead of {close[0]}?" if close else "give pretrained=MODEL, or pretrained=demo"
@@ -289,4 +303,4 @@ def _explained(error: TypeError, kwargs: Mapping[str, Any]) -> Exception:
     unknown = [name for name in kwargs if f"'{name}'" in str(error)]
     if not unknown:
         return error
-    return unknown_option(unknown[0], ["methods", "sp_token", "seed"])
+    return unknown_option(unknown[0], ["methods", "sp_token", "seed", "batch_invariant"])
