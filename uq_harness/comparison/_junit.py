@@ -39,7 +39,7 @@ def _suite(task: TaskComparison) -> ElementTree.Element:
             ElementTree.SubElement(case, "skipped", message="undefined: too few right or wrong answers with a score")
         ElementTree.SubElement(case, "system-out").text = f"{row.verdict}: {_sentence(row)}"
     for method, side in absent:
-        case = ElementTree.SubElement(suite, "testcase", name=f"{_visible(method)} AUROC", classname=title, time="0")
+        case = ElementTree.SubElement(suite, "testcase", name=_visible(method), classname=title, time="0")
         ElementTree.SubElement(case, "skipped", message=f"the {side} does not have this method")
     return suite
 
