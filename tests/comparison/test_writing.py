@@ -37,7 +37,7 @@ def test_markdown_tells_the_outcome_first_and_then_every_row(comparison):
 
 def test_markdown_escapes_what_files_say(comparison):
     text = markdown(comparison)
-    assert r"a\|b \<b\>&#64;all \[31m → c \# d, 100 questions" in text
+    assert r"a\|b \<b\>&#64;all⟨U+001B⟩\[31m → c↵\# d, 100 questions" in text
     assert "\x1b" not in text
 
 

@@ -6,6 +6,7 @@ import math
 
 from uq_harness.comparison._comparable import ASPECTS
 from uq_harness.comparison._compare import Comparison, Difference, TaskComparison
+from uq_harness.escape import visible
 
 # Below this many answers of a class, the normal approximation behind the AUROC's test is loose.
 FEW = 10
@@ -91,7 +92,6 @@ def _notes(task: TaskComparison) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    marked = "".join(f"\\{character}" if character in r"\`*_{}[]<>#|~&!" else character for character in printable)
+    """Text that Markdown shows as it is, on one line, and that stays legible in a terminal."""
+    marked = "".join(f"\\{character}" if character in r"\`*_{}[]<>#|~&!" else character for character in visible(text))
     return marked.replace("@", "&#64;")  # web sites would call whoever has that name
