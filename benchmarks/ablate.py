@@ -33,9 +33,7 @@ def main() -> None:
     args = _arguments()
     torch.set_num_threads(args.threads)
     logging.basicConfig(level=logging.ERROR)
-    settings = {"pretrained": args.model, "dtype": args.dtype, "batch_size": args.batch_size}
-    if args.device:
-        settings["device"] = args.device
+    settings = {"pretrained": args.model, "dtype": args.dtype, "batch_size": args.batch_size, "device": args.device}
     ablation = AblationLM(positions=args.positions, **settings)
     ways: dict[str, UQHFLM] = {
         "answers alone": UQHFLM(methods="g_nll", **settings),
@@ -84,7 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--positions", type=int, default=None)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--device", default=None)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 

@@ -5,6 +5,8 @@
 The ways, interleaved batch by batch:
 
 - ours: the greedy answer and the paper's four sample sets of a batch of prompts in one pass;
+- ours as a stream: the same over all prompts, those that wait joining where answers have ended (measured after the
+  others, on all prompts at once);
 - ours with beams: the same and ten diverse beams, which transformers 5 no longer has;
 - a call per set: `generate` once for the greedy answer and once a sample set with ``num_return_sequences``;
 - a call per sample: `generate` once for every answer (measured on a few prompts).
@@ -17,7 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +30,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode
+from uq_harness.engine.decode import decode, decode_stream
 from uq_harness.engine.forward import left_pad
 from uq_harness.evidence import DiverseBeams, Samples
 
 TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))
 BEAMS = DiverseBeams(10, 1.0)
+STREAM = "ours as a stream"
 
 
 def main() -> None:
@@ -56,6 +60,15 @@ def main() -> None:
             if part:
                 seconds[name] += _seconds(lambda way=way, part=part: way(part))
                 counts[name] += len(part)
+    anatomy = Anatomy.of(model)
+    with _passes(anatomy) as batched:
+        for start in range(0, len(prompts), args.batch_size):
+            ways["ours"](prompts[start : start + args.batch_size])
+    with _passes(anatomy) as streamed:
+        seconds[STREAM] = _seconds(lambda: _stream(anatomy, prompts[::-1], end, args, steps))
+    counts[STREAM] = len(prompts)
+    ways = {**ways, STREAM: ways["ours"]}
+    steps["ours"] /= 2  # counted twice
     each = {name: seconds[name] / counts[name] for name in ways}
     rows = {name: steps[name] / counts[name] for name in ways}
     for name in ways:
@@ -69,6 +82,7 @@ def main() -> None:
         "generate_over_ours": each["a call per set"] / each["ours"],
         "single_calls_over_ours": each["a call per sample"] / each["ours"],
         "beams_add": each["ours with beams"] / each["ours"] - 1,
+        "forward_passes": {"ours": len(batched), STREAM: len(streamed)},
         "row_steps_a_prompt": rows,
         "seconds_a_prompt": each,
     }
@@ -161,6 +175,32 @@ def _ways(
         "a call per set": per_set,
         "a call per sample": per_sample,
     }
+
+
+@contextmanager
+def _passes(anatomy: Anatomy) -> Iterator[list[None]]:
+    """Grows by one with every forward pass."""
+    seen: list[None] = []
+    handle = anatomy.decoder.register_forward_pre_hook(lambda module, args: seen.append(None))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def _stream(
+    anatomy: Anatomy, prompts: list[list[int]], end: int | None, args: argparse.Namespace, steps: dict[str, int]
+) -> None:
+    stream = decode_stream(
+        anatomy,
+        prompts,
+        size=args.batch_size,
+        samplers=SETS,
+        end_ids=frozenset() if end is None else frozenset({end}),
+        pad_id=0,
+        max_new_tokens=args.new_tokens,
+    )
+    steps[STREAM] = sum(prompt.row_steps for done in stream for prompt in done)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -3,7 +3,7 @@
 Installing the package makes the model ``uq-hf`` and the tasks ``uq_sciq``, ``uq_triviaqa``, ``uq_truthfulqa``,
 ``uq_demo`` and the group ``uq_bench`` known to lm_eval's command line. From Python, call `register` first.
 
-Applications take `UncertaintyModel`, which needs no lm_eval task.
+Applications take `UncertaintyModel`, which needs no lm_eval task, and `Abstainer`, which decides what to answer.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from uq_harness.abstention import Abstainer
     from uq_harness.answering import ScoredAnswer, UncertaintyModel
 
 __version__ = "0.1.0"
-__all__ = ["ScoredAnswer", "UncertaintyModel", "__version__", "register"]
+__all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "register"]
 
 # What applications use; imported when it is asked for, since torch comes with it.
-_HOMES = {"ScoredAnswer": "uq_harness.answering", "UncertaintyModel": "uq_harness.answering"}
+_HOMES = {
+    "Abstainer": "uq_harness.abstention",
+    "ScoredAnswer": "uq_harness.answering",
+    "UncertaintyModel": "uq_harness.answering",
+}
 
 # In a source checkout, tasks/ and metrics/ lie beside this folder and not inside it; running from the checkout's root
 # makes it shadow an installed wheel.

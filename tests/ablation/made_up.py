@@ -21,7 +21,7 @@ def positions(count: int = COLUMNS) -> tuple[Position, ...]:
 def evidence(n: int = 60, seed: int = 0, **changes) -> AblationEvidence:
     """Sizes of gradients that tell right answers from wrong ones, more or less."""
     rng = np.random.default_rng(seed)
-    correct = (np.arange(n) % 3 > 0).astype(np.int64)
+    correct = (np.arange(n) % 3 > 0).astype(np.float64)
     noise = rng.lognormal(size=(2, n, BLOCKS, COLUMNS))
     absolute = 1e-4 * noise * (2 - correct)[:, None, None]
     made = AblationEvidence(
@@ -31,7 +31,7 @@ def evidence(n: int = 60, seed: int = 0, **changes) -> AblationEvidence:
         positions=positions(),
         documents=np.arange(n),
         correct=correct,
-        correctness=correct.astype(float),
+        correctness=correct,
         semantic_token=np.full(n, -2),
         mean_entropy=rng.exponential(0.5, n),
         head=1e-5 * rng.lognormal(size=(2, n)) * (2 - correct),

@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 @pytest.mark.parametrize("kind", ["plain", "with SPS", "all right", "an answer without tokens"])
 def test_pictures_are_drawn(tmp_path: Path, kind: str) -> None:
     changes = {
-        "all right": {"correct": np.ones(60, dtype=np.int64)},
+        "all right": {"correct": np.ones(60)},
         "an answer without tokens": {"mean_entropy": np.array([np.nan, *np.ones(59)])},
     }.get(kind, {})
     files = draw(analyse(evidence(**changes), Choices(), sps() if kind == "with SPS" else None), tmp_path / "a")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.ablation.made_up import evidence, positions, sps
-from uq_harness.ablation import Choices, analyse, layout
+from uq_harness.ablation import Choices, Quality, analyse, layout, semgrad_variants
+from uq_harness.errors import UQHarnessError
 
 
 def row(markdown: str, label: str) -> list[str]:
@@ -60,7 +61,7 @@ def test_answers_that_are_all_alike_leave_everything_undefined(
     caplog: pytest.LogCaptureFixture, value: int, word: str
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        found = analyse(evidence(correct=np.full(60, value)), Choices(), sps())
+        found = analyse(evidence(correct=np.full(60, float(value))), Choices(), sps())
     assert f"all 60 answers are {word}, so no AUROC is defined" in caplog.text
     markdown = layout.to_markdown([found])
     assert row(markdown, "SemGrad (default)")[1] == row(markdown, "l2 norm")[1] == "undefined"
@@ -74,3 +75,21 @@ def test_the_correlation_is_told_with_both_intervals_and_the_caution() -> None:
     assert "Spearman's ρ between a state's AUROC and its Semantic Preservation Score (demo)" in markdown
     assert "by bootstrap over token positions" in markdown
     assert "States are not independent" in markdown
+
+
+def test_answers_without_a_verdict_are_left_out_and_counted() -> None:
+    correct = evidence().correct
+    found = analyse(evidence(correct=np.where(np.arange(60) < 5, np.nan, correct)), Choices())
+    part = evidence().judged()
+    assert len(found.evidence.correct) == 55
+    assert found.semgrad[0].quality.auroc == pytest.approx(
+        Quality.of(semgrad_variants()[0].score(part)[5:], correct[5:]).auroc
+    )
+    assert "55 answers" in layout.to_markdown([found])
+    assert "5 more without a verdict are left out" in layout.to_markdown([found])
+    assert layout.to_json([found])["ablations"][0]["without_verdict"] == 5
+
+
+def test_no_verdict_at_all() -> None:
+    with pytest.raises(UQHarnessError, match="no verdict on any answer, so nothing can be compared"):
+        analyse(evidence(correct=np.full(60, np.nan)), Choices())

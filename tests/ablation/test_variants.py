@@ -52,7 +52,7 @@ def gathered(lm: AblationLM, questions: list[str]) -> tuple[AblationEvidence, li
         model=ModelIdentity("", "", "", None),
         positions=tuple(Position(place - lm.n_positions, "", 1.0) for place in range(lm.n_positions)),
         documents=np.arange(count),
-        correct=np.zeros(count, dtype=np.int64),
+        correct=np.zeros(count),
         correctness=np.zeros(count),
         semantic_token=np.array([one.semantic_token for one in sizes]),
         mean_entropy=np.array([one.mean_entropy for one in sizes]),

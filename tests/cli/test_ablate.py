@@ -72,20 +72,20 @@ def test_scoring_again_needs_no_model_and_gives_the_same(folder: Path) -> None:
 
 
 def test_evidence_of_several_runs_shares_a_table(tmp_path: Path) -> None:
-    files = [evidence(seed=seed, task=f"uq_{seed}").write(tmp_path / f"{seed}.npz") for seed in (1, 2)]
+    files = [evidence(seed=seed, task=f"uq_{seed}").write(tmp_path) for seed in (1, 2)]
     ablate([], tmp_path / "out", evidence=files)
     markdown = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
     assert "| variant | made-up / uq_1 | made-up / uq_2 |" in markdown
 
 
 def test_an_sps_file_adds_the_correlation(tmp_path: Path) -> None:
-    file = evidence().write(tmp_path / "a.npz")
+    file = evidence().write(tmp_path)
     ablate([], tmp_path / "out", evidence=[file], sps=[sps().write(tmp_path)])
     assert -1 <= found(tmp_path / "out")["preservation"]["rho"] <= 1
 
 
 def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    file = evidence(correct=np.ones(60, dtype=np.int64)).write(tmp_path / "a.npz")
+    file = evidence(correct=np.ones(60)).write(tmp_path)
     ablate([], tmp_path / "out", evidence=[file], figures=True)
     assert "undefined" in capsys.readouterr().out
     assert found(tmp_path / "out")["semgrad"][0]["auroc"] is None
@@ -94,11 +94,10 @@ def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--tasks", "arc_easy"], "task arc_easy asks no questions of uncertainty: use uq_sciq"),
-        (["--tasks", "uq_nothing"], "--tasks: Tasks not found: uq_nothing"),
+        (["--tasks", "uq_demo,arc_easy"], "task arc_easy is unknown, or has no uncertainty: use uq_bench, uq_demo,"),
+        (["--limit", "2", "--samples", '{"uq_demo": [1]}'], "lm_eval refuses these arguments: If --samples"),
         (["--model", "hf"], "--model hf gives no gradients"),
         (["--predict_only"], "--predict_only would do nothing"),
-        (["--model_args", "pretrained=demo,semgrad_norm=l2"], "sets semgrad_norm, which an ablation decides"),
         (["--model_args", "pretrained=/nowhere/at/all"], "model '/nowhere/at/all' could not be loaded"),
     ],
 )
@@ -118,10 +117,9 @@ def test_arguments_that_an_ablation_cannot_use(tmp_path: Path, extra: list[str],
 def test_wrong_use_is_found_before_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str
 ) -> None:
-    from uq_harness.engine import gather
+    from uq_harness.engine import Gatherer
 
-    monkeypatch.setattr(gather.Gatherer, "_take", lambda *arguments: pytest.fail("answers were scored"))
-    monkeypatch.setattr(gather.Gatherer, "_fast_pass_is_right", lambda *arguments: True)
+    monkeypatch.setattr(Gatherer, "stream", lambda *arguments: pytest.fail("questions were answered"))
     with pytest.raises(UQHarnessError, match=message):
         ablate(PASS, tmp_path / "out", **options)
 
@@ -152,7 +150,7 @@ def test_sps_of_another_model_is_refused_before_the_first_answer(tmp_path: Path)
 
 @pytest.mark.parametrize(("arguments", "options"), [(["--limit", "3"], {}), ([], {"positions": 4})])
 def test_what_would_do_nothing_without_a_model_is_refused(tmp_path: Path, arguments: list, options: dict) -> None:
-    file = evidence().write(tmp_path / "a.npz")
+    file = evidence().write(tmp_path)
     with pytest.raises(UQHarnessError, match="would do nothing beside --from"):
         ablate(arguments, tmp_path / "out", evidence=[file], **options)
 

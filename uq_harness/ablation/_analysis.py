@@ -35,7 +35,8 @@ class Ablation:
     """The ablation of one task.
 
     Attributes:
-        evidence: What it was worked out from.
+        evidence: What it was worked out from: the answers that have a verdict.
+        without_verdict: Number of answers that have none, and are left out.
         methods: Quality of the run's own methods.
         semgrad: SemGrad's variants, the default first.
         tokens: SemGrad at each of the prompt's last tokens, after the default.
@@ -45,6 +46,7 @@ class Ablation:
     """
 
     evidence: AblationEvidence
+    without_verdict: int
     methods: Mapping[str, Quality]
     semgrad: tuple[Compared, ...]
     tokens: tuple[Compared, ...]
@@ -62,8 +64,10 @@ def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None 
     """Scores every variant from the evidence and compares them.
 
     Raises:
-        UQHarnessError: A layer span does not fit the model, or the SPS file belongs to another one.
+        UQHarnessError: A layer span does not fit the model, the SPS file belongs to another one, or no answer has a
+            verdict.
     """
+    total, evidence = len(evidence.correct), evidence.judged()
     if len(set(evidence.correct.tolist())) < 2:
         which = "right" if evidence.correct.all() else "wrong"
         log.warning("%s: all %d answers are %s, so no AUROC is defined", evidence.name, len(evidence.correct), which)
@@ -71,6 +75,7 @@ def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None 
     states = States.of(evidence, variants[0].score(evidence))
     return Ablation(
         evidence=evidence,
+        without_verdict=total - len(evidence.correct),
         methods={name: Quality.of(scores, evidence.correct) for name, scores in evidence.methods.items()},
         semgrad=compare(variants, evidence),
         tokens=compare(tokens, evidence),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation._variants import Variant
@@ -29,7 +28,7 @@ class Quality:
     undefined: int
 
     @classmethod
-    def of(cls, scores: FloatArray, correct: NDArray[np.int64]) -> Quality:
+    def of(cls, scores: FloatArray, correct: FloatArray) -> Quality:
         """The quality of given scores."""
         undefined = int(np.count_nonzero(~np.isfinite(scores)))
         return cls(auroc(scores, correct), auroc_stderr(scores, correct), undefined)
@@ -67,7 +66,7 @@ def compare(variants: Sequence[Variant], evidence: AblationEvidence) -> tuple[Co
     )
 
 
-def _difference(scores: FloatArray, default: FloatArray, correct: NDArray[np.int64]) -> AurocDifference | None:
+def _difference(scores: FloatArray, default: FloatArray, correct: FloatArray) -> AurocDifference | None:
     if np.array_equal(scores, default, equal_nan=True):
         return None
     return paired_auroc(scores, default, correct)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class AblationEvidence:
         model: The model; its template is ``None`` where the prompts did not go through one.
         positions: The prompt's last tokens, in order; the last one is at ``-1``.
         documents: Number of each question in the task.
-        correct: 1 for a right answer, 0 for a wrong one, ``[n]``.
+        correct: 1 for a right answer, 0 for a wrong one, ``nan`` where the judge came to no verdict, ``[n]``.
         correctness: The judge's scores, ``[n]``.
         semantic_token: Position of each prompt's semantic-preserving token, ``[n]``.
         mean_entropy: Mean entropy of each answer's tokens in nats, ``[n]``.
@@ -57,7 +57,7 @@ class AblationEvidence:
     model: ModelIdentity
     positions: tuple[Position, ...]
     documents: IntArray
-    correct: IntArray
+    correct: FloatArray
     correctness: FloatArray
     semantic_token: IntArray
     mean_entropy: FloatArray
@@ -75,6 +75,24 @@ class AblationEvidence:
     def name(self) -> str:
         """Task and judge, as in lm_eval's results."""
         return f"{self.task},{self.judge}"
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called."""
+        return f"evidence_{self.task}_{self.judge}.npz"
+
+    def judged(self) -> AblationEvidence:
+        """The same about the answers that have a verdict.
+
+        Raises:
+            UQHarnessError: None has.
+        """
+        known = np.isfinite(self.correct)
+        if not known.any():
+            raise UQHarnessError(f"{self.name}: the judge came to no verdict on any answer, so nothing can be compared")
+        rows = {name: getattr(self, name)[known] for name in _ROWS}
+        paired = {name: getattr(self, name)[:, known] for name in _PAIRS}
+        return replace(self, **rows, **paired, methods={name: one[known] for name, one in self.methods.items()})
 
     def column(self, position: int) -> int:
         """The place of a position on the last axis of the state gradients.
@@ -111,8 +129,9 @@ class AblationEvidence:
         answer = Answer("", (), np.array([]), entropies, complete=True)
         return Evidence("", answer, head_gradients=heads, semantic_token=token, state_gradients=states)
 
-    def write(self, file: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         """Writes everything into one ``.npz`` file, so that it can be scored again without the model."""
+        file = folder / self.file_name
         about = {
             FORMAT_KEY: FORMAT,
             "version": __version__,
@@ -158,14 +177,7 @@ class AblationEvidence:
             ) from error
 
 
-_ARRAYS = (
-    "documents",
-    "correct",
-    "correctness",
-    "semantic_token",
-    "mean_entropy",
-    "head",
-    "absolute",
-    "squared",
-)
+_ROWS = ("documents", "correct", "correctness", "semantic_token", "mean_entropy")
+_PAIRS = ("head", "absolute", "squared")  # their first axis is the weighting
+_ARRAYS = (*_ROWS, *_PAIRS)
 _METHOD = "method "

@@ -45,6 +45,7 @@ def _one(ablation: Ablation) -> dict[str, Any]:
         "judge": evidence.judge,
         "model": asdict(evidence.model) | {"blocks": evidence.n_blocks},
         "answers": len(evidence.correct),
+        "without_verdict": ablation.without_verdict,
         "accuracy": ablation.accuracy,
         "positions": [asdict(position) for position in evidence.positions],
         "semantic_token": np.unique(evidence.semantic_token).tolist(),
@@ -227,9 +228,14 @@ def answers(ablations: Sequence[Ablation]) -> list[str]:
     """How many answers there are, and how many are right."""
     return [
         f"- {head}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} ({one.evidence.judge}), "
-        f"semantic-preserving token at {_semantic_token(one)}"
+        f"semantic-preserving token at {_semantic_token(one)}{_left_out(one)}"
         for head, one in zip(columns(ablations), ablations, strict=True)
     ]
+
+
+def _left_out(ablation: Ablation) -> str:
+    count = ablation.without_verdict
+    return f"; {count:,} more without a verdict are left out" if count else ""
 
 
 def _semantic_token(ablation: Ablation) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from uq_harness import register
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation.model import FIELD, AblationLM, GradientSizes
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.hub import brief
 from uq_harness.identity import ModelIdentity
 from uq_harness.plugin import MODEL
@@ -53,8 +53,7 @@ def generate(
 
     setup_logging()
     config = _configuration(arguments, output)
-    manager = _task_manager(config)
-    loaded = _load_tasks(manager, config.tasks)
+    manager, loaded = _load_tasks(config)
     lm = _load_model(config, positions)
     check(lm, lm.identity if config.apply_chat_template else replace(lm.identity, template=None))
     tracker = EvaluationTracker(output_path=str(output))
@@ -94,7 +93,7 @@ def generate(
     samples = results.pop("samples")
     evidence = tuple(one for task, rows in samples.items() for one in _evidence(lm, task, rows))
     for one in evidence:
-        one.write(output / f"evidence_{one.task}_{one.judge}.npz")
+        one.write(output)
     tracker.save_results_aggregated(results=results, samples=samples)
     for task, rows in samples.items():
         tracker.save_results_samples(task_name=task, samples=rows)
@@ -129,32 +128,30 @@ def _configuration(arguments: Sequence[str], output: Path) -> Any:
         raise UQHarnessError(f"lm_eval refuses these arguments: {error}") from error
 
 
-def _task_manager(config: Any) -> Any:
-    try:
-        return config.process_tasks(config.metadata)
-    except ValueError as error:
-        raise UQHarnessError(f"--tasks: {error} (see `lm_eval ls tasks`)") from error
-
-
-def _load_tasks(manager: Any, names: Sequence[Any]) -> Mapping[str, Any]:
-    """The tasks and groups of these names.
+def _load_tasks(config: Any) -> tuple[Any, Mapping[str, Any]]:
+    """lm_eval's task manager, and the tasks and groups that are asked for; lm_eval's own tasks have no uncertainty.
 
     Raises:
-        UQHarnessError: One asks no questions of uncertainty.
+        UQHarnessError: A task is unknown, or asks no questions of uncertainty.
     """
+    from lm_eval.tasks import TaskManager
+
     from uq_harness.task import UQTask
 
-    entries = [manager.task_index.get(name) for name in names if isinstance(name, str)]
-    plain = [entry.name for entry in entries if entry is not None and entry.kind.name == "TASK"]  # has no class
-    if not plain:
-        loaded: Mapping[str, Any] = manager.load(list(names))
-        plain = [name for name, task in loaded["tasks"].items() if not isinstance(task, UQTask)]
-    if plain:
+    manager = TaskManager(include_path=config.include_path, include_defaults=False, metadata=config.metadata)
+    listed = [config.tasks] if isinstance(config.tasks, str) else config.tasks
+    wanted = [name for part in listed for name in part.split(",")]
+    other = [name for name in wanted if not manager.match_tasks([name]) and not Path(name).is_file()]
+    loaded: Mapping[str, Any] = {"tasks": {}}
+    if not other:
+        loaded = manager.load([match for name in wanted for match in manager.match_tasks([name]) or [name]])
+        other = [name for name, task in loaded["tasks"].items() if not isinstance(task, UQTask)]
+    if other:
         raise UQHarnessError(
-            f"task {plain[0]} asks no questions of uncertainty: use uq_sciq, uq_triviaqa, uq_truthfulqa, uq_demo, the "
-            "group uq_bench, or a task of your own that includes their base file"
+            f"task {other[0]} is unknown, or has no uncertainty: use {one_of(manager.all_tasks)}, or the file of a "
+            "task of your own that includes their base file"
         )
-    return loaded
+    return manager, loaded
 
 
 def _load_model(config: Any, positions: int | None) -> AblationLM:
@@ -191,7 +188,7 @@ def _judged(lm: AblationLM, task: str, judge: str, samples: list[dict[str, Any]]
         model=identity,
         positions=positions,
         documents=np.array([sample["doc_id"] for sample in samples], dtype=np.int64),
-        correct=np.array([record["correct"] for record in records], dtype=np.int64),
+        correct=_floats([record["correct"] for record in records]),
         correctness=_floats([record["correctness"] for record in records]),
         semantic_token=np.array([one.semantic_token for one in sizes], dtype=np.int64),
         mean_entropy=np.array([one.mean_entropy for one in sizes]),

@@ -60,6 +60,8 @@ def run_ablate(
     if not ablations:  # a process that is not the first
         return
     files = _write(ablations, output, figures)
+    if not evidence:
+        files += [output / one.file_name for one in found]
     if as_json:
         print(json.dumps(layout.to_json(ablations), ensure_ascii=False))
         return

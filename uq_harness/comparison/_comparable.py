@@ -77,7 +77,7 @@ def settings_that_differ(pair: Pair) -> dict[str, tuple[Any, Any]]:
 
 def _settings(run: TaskRun) -> dict[str, Any]:
     """What may bear on a score; which methods were computed shows anyway."""
-    config: Mapping[str, Any] = run.configuration.get("config", {})
+    config = run.model_settings
     uncertainty = {name: value for name, value in (config.get("uncertainty") or {}).items() if name != "methods"}
     return {
         "model": run.model,
@@ -89,5 +89,5 @@ def _settings(run: TaskRun) -> dict[str, Any]:
 
 
 def _model_arguments(run: TaskRun) -> dict[str, Any]:
-    arguments = run.configuration.get("config", {}).get("model_args")
+    arguments = run.model_settings.get("model_args")
     return dict(arguments) if isinstance(arguments, Mapping) else {"model_args": arguments}

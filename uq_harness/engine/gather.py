@@ -5,29 +5,28 @@ What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.cost import Stopwatch
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
-from uq_harness.engine.decode import decode, decode_stream
+from uq_harness.engine.decode import decode_stream
 from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray
 from uq_harness.engine.layouts import Layout
-from uq_harness.engine.reference import full_logprobs, reference_gradients
+from uq_harness.engine.prompt import Ending, Prompt
+from uq_harness.engine.reference import reference_gradients
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
+from uq_harness.engine.trial import Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
@@ -40,7 +39,6 @@ from uq_harness.evidence import (
     Need,
     RescoredLogProb,
     Sample,
-    Samples,
     SampleSet,
     SampleStates,
     StateGradient,
@@ -48,52 +46,7 @@ from uq_harness.evidence import (
     StateGradientNorms,
 )
 
-log = logging.getLogger(__name__)
 GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
-
-
-def _made_of_tokens(message: str) -> list[int]:
-    raise ValueError(f"a prompt made of tokens has no place for the message {message!r}")
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A tokenised prompt.
-
-    Attributes:
-        question: The bare question.
-        message: The user's message that puts the question, before the chat template.
-        token_ids: The whole prompt, chat template included.
-        semantic_token: Position of its semantic-preserving token from the end, ``-1`` for the last token.
-        restate: Token ids of the same prompt with another user's message in the place of its own.
-    """
-
-    question: str
-    message: str
-    token_ids: Sequence[int]
-    semantic_token: int
-    restate: Callable[[str], list[int]] = _made_of_tokens
-
-    def stating(self, answer: str, *, words: Callable[[str, str, str], str]) -> list[int]:
-        """Token ids of the prompt whose message states an answer; ``words`` as in `AnswersGivenAnswers.prompt`."""
-        return self.restate(words(self.question, answer, self.message))
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How raw tokens become an answer.
-
-    Attributes:
-        end_ids: Tokens that end an answer.
-        max_new_tokens: Limit on the answer's tokens.
-        read: Turns an answer's tokens into its text and the range of tokens that count.
-        stops: Whether tokens contain a stop string; ``None`` where there are no stop strings.
-    """
-
-    end_ids: frozenset[int]
-    max_new_tokens: int
-    read: Callable[[list[int]], tuple[str, range]]
-    stops: Callable[[list[int]], bool] | None = None
 
 
 class Gatherer:
@@ -149,15 +102,12 @@ class Gatherer:
             states=frozenset(need.reweighted for need in self._spans),
             first_block=min((span.start for span in self._spans.values()), default=0),
         )
-        trial = self._try_out(tokenizer)
-        if not self._decodes_rightly(*trial):
-            raise UQHarnessError(
-                f"{type(model).__name__} decodes otherwise with its cache than without: uq-hf does not fit the model "
-                f"or transformers {transformers.__version__}: please report it"
-            )
-        self._layout = self._fitting_layout(trial[0])
+        trial = Trial(self._anatomy, tokenizer, pad_id, reach=self._reach, tap=self._tap)
+        trial.check_decoding()
+        self._layout: Layout = trial.layout() if self._sets.samplers else "copied"
         self._gradients: GradientPass = gradients
-        if self._spans and not self._fast_pass_is_right(*trial):
+        ways = [partial(self._take, way) for way in (gradients, reference_gradients)]
+        if self._spans and not trial.allows_fast_gradients(*ways):
             self._gradients = reference_gradients
 
     def check(self, prompts: Sequence[Prompt]) -> None:
@@ -366,68 +316,3 @@ class Gatherer:
         norms, span = gradients.states[need.reweighted], self._spans[need]
         layers = slice(span.start - self._request.first_block, span.stop - self._request.first_block)
         return StateGradientNorms(norms.absolute[layers, columns], norms.squared[layers, columns])
-
-    def _try_out(self, tokenizer: PreTrainedTokenizerBase) -> tuple[list[Prompt], Decoded]:
-        """Two short prompts of different lengths, and their answers."""
-        ids = tokenizer("What is the capital of France?")["input_ids"]
-        ids = ids * (1 + self._reach // (len(ids) - 1))
-        prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
-        return prompts, self._answers_to_trial(prompts)
-
-    def _answers_to_trial(
-        self, prompts: list[Prompt], samplers: Sequence[SampleSet] = (), layout: Layout = "copied"
-    ) -> Decoded:
-        return decode(
-            self._anatomy,
-            [prompt.token_ids for prompt in prompts],
-            samplers=samplers,
-            end_ids=frozenset(),
-            pad_id=self._pad_id,
-            max_new_tokens=4,
-            tap=self._tap,
-            tap_from=min(-self._reach, -2),
-            layout=layout,
-        )
-
-    def _decodes_rightly(self, prompts: list[Prompt], decoded: Decoded) -> bool:
-        """Compares a few decoded log-probabilities with those of a pass over the whole sequence without a cache.
-
-        They differ where a version of transformers treats caches or masks in some new way.
-        """
-        tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
-        for row, prompt in enumerate(prompts):
-            answer = decoded.token_ids[row, : decoded.lengths[row]]
-            plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)
-            found = decoded.logprobs[row, : decoded.lengths[row]]
-            if not torch.allclose(found, plain.to(found.device), rtol=0, atol=tolerance, equal_nan=True):
-                return False
-        return True
-
-    def _fitting_layout(self, prompts: list[Prompt]) -> Layout:
-        """Compares what long prompts would do with what short ones do, where samples beside the answers may matter."""
-        if not self._sets.samplers:
-            return "copied"
-        hot = (Samples(3, temperature=10.0),)
-        if self._decodes_rightly(prompts, self._answers_to_trial(prompts, hot, layout="tree")):
-            return "auto"
-        log.warning(
-            "%s takes no mask for every answer apart: long prompts get copies", type(self._anatomy.model).__name__
-        )
-        return "copied"
-
-    def _fast_pass_is_right(self, prompts: list[Prompt], decoded: Decoded) -> bool:
-        """Compares the fast gradient pass with plain autograd on a few tokens of this very model."""
-        name = type(self._anatomy.model).__name__
-        if decoded.prompt_cache is None:
-            log.warning("%s keeps a cache that cannot be shared: gradients take the exact slow path", name)
-            return False
-        scored = [range(n) for n in decoded.lengths]
-        fast, plain = (
-            [norms.absolute for one in self._take(way, decoded, scored, prompts) for norms in one.states.values()]
-            for way in (gradients, reference_gradients)
-        )
-        tolerance = {torch.float64: 1e-6, torch.float32: 1e-2}.get(decoded.head_states.dtype, 0.3)
-        if np.allclose(fast, plain, rtol=tolerance, atol=1e-12, equal_nan=True):
-            return True
-        log.warning("the fast gradient pass does not fit %s: gradients take the exact slow path", name)
-        return False

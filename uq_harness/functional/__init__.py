@@ -16,8 +16,14 @@ Scores of one answer or of samples:
 Quality of a score over many answers, given which were correct (1) and which were not (0):
 
 - `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
-- two scores, or one score of two models, on the same questions: `paired_auroc`; several at once: `auroc_covariance`;
-  accuracies: `paired_accuracy`; many such tests together: `holm`
+- two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
+  AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`
+
+Decisions from a score:
+
+- the score from which on to abstain, for an error rate that holds with confidence: `control_risk`
+- the probability that an answer is wrong: `error_curve`, and whether it can be believed: `reliability`,
+  `calibration_error`
 
 >>> from uq_harness.functional import cluster_by_entailment, semantic_entropy
 >>> clusters = cluster_by_entailment([[2, 2, 0], [2, 2, 0], [0, 0, 2]])
@@ -31,33 +37,51 @@ from uq_harness.functional._clusters import cluster_by_entailment, discrete_sema
 from uq_harness.functional._comparison import (
     AccuracyDifference,
     AurocDifference,
+    QualityDifference,
     auroc_covariance,
     holm,
     paired_accuracy,
+    paired_aurc,
     paired_auroc,
+    paired_prr,
 )
 from uq_harness.functional._density import semantic_density
 from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._error_curve import (
+    ErrorCurve,
+    ReliabilityBin,
+    calibration_error,
+    error_curve,
+    reliability,
+)
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
 from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
+from uq_harness.functional._risk_control import RiskThreshold, control_risk
 
 __all__ = [
     "AccuracyDifference",
     "AurocDifference",
     "BootstrapErrors",
+    "ErrorCurve",
     "MergedAnswers",
+    "QualityDifference",
+    "ReliabilityBin",
+    "RiskThreshold",
     "aurc",
     "auroc",
     "auroc_covariance",
     "auroc_stderr",
     "bootstrap_stderr",
+    "calibration_error",
     "cluster_by_entailment",
+    "control_risk",
     "degree",
     "discrete_semantic_entropy",
     "eigenscore",
+    "error_curve",
     "g_nll",
     "holm",
     "hybridgrad",
@@ -65,8 +89,11 @@ __all__ = [
     "merge_by_f1",
     "mutual_information",
     "paired_accuracy",
+    "paired_aurc",
     "paired_auroc",
+    "paired_prr",
     "prr",
+    "reliability",
     "risk_coverage",
     "sar",
     "self_consistency",

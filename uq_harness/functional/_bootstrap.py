@@ -81,9 +81,10 @@ def _resamples(scores: FloatArray, wrong: BoolArray, n_resamples: int, seed: int
         size = min(at_once, n_resamples - done)
         drawn = random.integers(n, size=(size, n)) + n * np.arange(size)[:, np.newaxis]
         counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        yield TieGroups(
-            total=np.add.reduceat(counts, starts, axis=1), wrong=np.add.reduceat(counts * wrong, starts, axis=1)
-        )
+        both = (counts, counts * wrong)
+        if len(starts) < n:
+            both = (np.add.reduceat(both[0], starts, axis=1), np.add.reduceat(both[1], starts, axis=1))
+        yield TieGroups(*both)
 
 
 def _values(groups: TieGroups, harmonic: FloatArray) -> FloatArray:

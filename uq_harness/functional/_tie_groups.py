@@ -81,7 +81,8 @@ def mean_risk(groups: TieGroups, harmonic: FloatArray) -> FloatArray:
     before = seen - groups.total
     errors_before = np.cumsum(groups.wrong, axis=-1) - groups.wrong
     offset = errors_before - groups.wrong * before / np.maximum(groups.total, 1)  # an empty group adds 0 either way
-    risks = groups.wrong.sum(axis=-1) + (offset * (harmonic[seen] - harmonic[before])).sum(axis=-1)
+    steps = np.diff(harmonic[seen], axis=-1, prepend=0.0)
+    risks = groups.wrong.sum(axis=-1) + (offset * steps).sum(axis=-1)
     return np.asarray(risks / seen[..., -1], dtype=np.float64)
 
 
@@ -97,6 +98,5 @@ def rejection_ratio(groups: TieGroups, risk: FloatArray, harmonic: FloatArray) -
 def area_under_roc(groups: TieGroups) -> FloatArray:
     """AUROC of each resample; a resample of one class divides 0 by 0."""
     right = groups.right
-    below = np.cumsum(right, axis=-1) - right
-    won = (groups.wrong * (below + right / 2)).sum(axis=-1)
-    return np.asarray(won / (right.sum(axis=-1) * groups.wrong.sum(axis=-1)), dtype=np.float64)
+    won_twice = (groups.wrong * (2 * np.cumsum(right, axis=-1) - right)).sum(axis=-1)  # whole numbers are quicker
+    return np.asarray(won_twice / 2 / (right.sum(axis=-1) * groups.wrong.sum(axis=-1)), dtype=np.float64)

@@ -11,6 +11,9 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.hub import brief
 from uq_harness.models.hf import UQHFLM
 
+# lm_eval's own choice, which becomes the CPU where there is no GPU; HFLM's, plain cuda, fails there.
+DEVICE = "cuda:0"
+
 
 def load_model(model: str, model_args: str | None = None, **fixed: Any) -> UQHFLM:
     """Loads a model as ``lm_eval --model uq-hf --model_args pretrained=MODEL,…`` does.
@@ -28,7 +31,7 @@ def load_model(model: str, model_args: str | None = None, **fixed: Any) -> UQHFL
     if clash:
         raise UQHarnessError(f"--model-args sets {clash[0]}, which this command decides on itself: leave it out")
     try:
-        return UQHFLM(pretrained=model, **given, **fixed)
+        return UQHFLM(pretrained=model, **{"device": DEVICE, **given, **fixed})
     except OSError as error:  # no such folder, no such name on the hub, no network
         raise UQHarnessError(f"model {model!r} could not be loaded: {brief(error)}") from error
 

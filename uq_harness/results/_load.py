@@ -68,7 +68,7 @@ def _read(files: RunFiles, texts: Texts) -> list[TaskRun]:
 
 def _judges(files: RunFiles) -> list[str]:
     """Judges that the results speak of; none for a task of another package."""
-    metrics = files.content["results"].get(files.task, {})
+    metrics = files.content["results"].get(files.task) or {}
     return sorted({key.partition(",")[2] for key in metrics if key.startswith("accuracy,")})
 
 
@@ -98,13 +98,13 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
 def _model(files: RunFiles) -> str:
     """The name that lm_eval prints; without a results file, the folder, which lm_eval names after the model."""
     name = str(files.content.get("model_name") or files.path.parent.name)
-    revision = files.content.get("config", {}).get("model_revision") or "main"
+    revision = (files.content.get("config") or {}).get("model_revision") or "main"
     return name if revision == "main" else f"{name}@{revision}"
 
 
 def _metrics(files: RunFiles, judge: str) -> dict[str, float]:
     """The judge's numbers without the judge's name; lm_eval writes texts where there is no number."""
-    results: Mapping[str, Any] = files.content.get("results", {}).get(files.task, {})
+    results: Mapping[str, Any] = (files.content.get("results") or {}).get(files.task) or {}
     found = {name.removesuffix(f",{judge}"): value for name, value in results.items() if name.endswith(f",{judge}")}
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 

@@ -83,22 +83,28 @@ class TaskRun:
     def versions(self) -> dict[str, str]:
         """Versions of the task, lm_eval and transformers, as far as they are known."""
         known = {
-            "task": self.configuration.get("versions", {}).get(self.task),
+            "task": (self.configuration.get("versions") or {}).get(self.task),
             "lm_eval": self.configuration.get("lm_eval_version"),
             "transformers": self.configuration.get("transformers_version"),
         }
         return {name: str(version) for name, version in known.items() if version is not None}
 
     @property
+    def model_settings(self) -> Mapping[str, Any]:
+        """What lm_eval and the model say of themselves: ``model_args``, ``model_dtype``, ``uncertainty``, …."""
+        settings: Mapping[str, Any] = self.configuration.get("config") or {}
+        return settings
+
+    @property
     def task_settings(self) -> Mapping[str, Any]:
         """The task's configuration, with ``metadata``."""
-        settings: Mapping[str, Any] = self.configuration.get("configs", {}).get(self.task, {})
+        settings: Mapping[str, Any] = (self.configuration.get("configs") or {}).get(self.task) or {}
         return settings
 
     @property
     def judge_settings(self) -> Mapping[str, Any]:
         """The judge's name and options, empty where unknown."""
-        judges = self.task_settings.get("metadata", {}).get("judges", [])
+        judges = (self.task_settings.get("metadata") or {}).get("judges") or []
         return next((judge for judge in judges if judge.get("label", judge.get("name")) == self.judge), {})
 
     def take(self, rows: NDArray[Any]) -> TaskRun:

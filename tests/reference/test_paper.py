@@ -1,0 +1,87 @@
+"""The paper's numbers and run configurations."""
+
+import json
+from pathlib import Path
+
+import pytest
+from lm_eval.config.evaluate_config import EvaluatorConfig
+
+from tests.support import SHARED, requires_shared
+from uq_harness.cli.run import run_lm_eval
+from uq_harness.correctness import build_judge
+from uq_harness.errors import UQHarnessError
+from uq_harness.methods import all_methods, select_methods
+from uq_harness.reference import PAPER_TABLES, configuration_files, paper_table
+
+NAMES = {
+    1: "table_1_auroc",
+    2: "table_2_ablation_auroc",
+    3: "table_3_seconds_per_example",
+    4: "table_4_llm_judge_llama3.1",
+    5: "table_5_aurc",
+}
+
+
+@requires_shared
+@pytest.mark.parametrize("number", PAPER_TABLES)
+def test_every_number_is_the_papers(number: int) -> None:
+    assert SHARED is not None
+    published = json.loads((SHARED / "spec" / "paper_results.json").read_text(encoding="utf-8"))[NAMES[number]]
+    table = paper_table(number)
+    assert len(table.rows) == len(published)
+    for row, numbers in zip(table.rows, published.values(), strict=True):
+        assert (*row.values, *row.averages) == (
+            *(value for name, value in numbers.items() if not name.startswith("Avg")),
+            *(value for name, value in numbers.items() if name.startswith("Avg")),
+        )
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_printed_averages_are_those_of_the_printed_numbers(number: int) -> None:
+    for row in paper_table(number).rows:
+        assert row.averages[0] == pytest.approx(sum(row.values) / 9, abs=0.011)
+
+
+@pytest.mark.parametrize("number", PAPER_TABLES)
+def test_every_table_has_its_source_and_fits_this_package(number: int) -> None:
+    table = paper_table(number)
+    assert "arXiv 2605.04638" in table.source
+    assert {row.method for row in table.rows} - {None} <= set(all_methods())
+    assert {column.task for column in table.columns} == {"uq_sciq", "uq_triviaqa", "uq_truthfulqa"}
+    assert all(len(row.values) == len(table.columns) for row in table.rows)
+
+
+def test_the_variants_whose_labels_are_lost_have_no_options() -> None:
+    lost = [row for row in paper_table(2).rows if row.options is None]
+    assert [row.title for row in lost] == [f"layer span {n} (label lost)" for n in (1, 2, 3, 4)]
+    assert "not legible" in paper_table(2).notes[0]
+
+
+def test_a_table_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UQHarnessError, match="1, 2, 3, 4 or 5"):
+        paper_table(6)
+
+
+@pytest.mark.parametrize("file", configuration_files(), ids=lambda file: file.stem)
+def test_lm_evals_own_loader_reads_every_configuration(file: Path) -> None:
+    loaded = EvaluatorConfig.from_config(file)
+    assert loaded.model == "uq-hf"
+    assert loaded.tasks == ["uq_sciq", "uq_triviaqa", "uq_truthfulqa"]
+    assert loaded.apply_chat_template is True
+    assert loaded.log_samples
+    chosen = {method.name for method in select_methods(loaded.model_args["methods"])}
+    assert chosen == {row.method for row in paper_table(1).rows}
+    assert loaded.model_args["pretrained"] in {column.model for column in paper_table(1).columns}
+    judge = build_judge(loaded.metadata["correctness"])
+    assert (judge.name, judge.threshold) == ("bem", 0.7)
+
+
+def test_a_configuration_runs_with_arguments_that_make_it_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--model_args", "pretrained=demo,methods=g_nll+semgrad", "--tasks", "uq_demo", "--device", "cpu"]
+    judge = ["--metadata", '{"correctness": "exact_match"}']
+    run_lm_eval(["--config", str(configuration_files()[0]), *small, *judge, "--limit", "4"])
+    (samples,) = (tmp_path / "results" / "paper" / "demo").glob("samples_uq_demo_*.jsonl")
+    assert len(samples.read_text(encoding="utf-8").splitlines()) == 4

@@ -1,0 +1,226 @@
+"""The report and the leaderboard in a real browser."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.browser import browser, complaints, open_page, requested
+from tests.report.runs import HOSTILE, made_up, write_run
+from uq_harness.cli.leaderboard import run_leaderboard
+from uq_harness.cli.report import run_report
+from uq_harness.escape import visible
+
+__all__ = ["browser"]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report and a leaderboard over two models and two tasks; one model's answers are hostile."""
+    folder = tmp_path_factory.mktemp("pages")
+    for at, (model, task) in enumerate(
+        [("org/a", "uq_sciq"), ("org/a", "uq_truthfulqa"), ("org/<i>b", "uq_sciq"), ("org/<i>b", "uq_truthfulqa")]
+    ):
+        correct, scores = made_up(
+            60, seed=at, methods=("g_nll", "semgrad", "sar", "paragrad", "ln_pe", "degree", "exgrad")
+        )
+        correct[: len(HOSTILE)] = 0
+        for values in scores.values():
+            values[: len(HOSTILE)] = 1e-4
+        texts = [HOSTILE[row] if row < len(HOSTILE) else f"text {row}" for row in range(60)]
+        write_run(
+            folder / "runs",
+            correct,
+            scores,
+            model=model,
+            task=task,
+            answers=texts,
+            questions=[f"{text}?" for text in texts],
+            date=f"2026-01-0{at + 1}T00-00-00",
+        )
+    run_report(
+        [folder / "runs"],
+        folder / "report",
+        reference="paper",
+        title="Report",
+        method="g_nll",
+        examples=20,
+        alpha=0.05,
+        all_runs=False,
+        pictures=False,
+        as_json=True,
+    )
+    run_leaderboard(folder / "runs", folder / "board", title="Board", as_json=True)
+    return folder
+
+
+def texts(browser: Any, selector: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent.trim())"
+    found: list[str] = browser.execute_script(script, selector)
+    return found
+
+
+@pytest.mark.parametrize("page", ["report/report.html", "board/leaderboard.html"])
+def test_a_page_asks_for_nothing_and_its_policy_refuses_nothing_of_its_own(
+    browser: Any, pages: Path, page: str
+) -> None:
+    open_page(browser, pages / page)
+    assert requested(browser) == [(pages / page).as_uri()]
+    assert complaints(browser) == []
+
+
+def test_the_policy_refuses_scripts_and_requests_that_are_not_the_pages_own(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    browser.execute_script(
+        "const script = document.createElement('script'); script.textContent = 'document.title = \"taken\"';"
+        "document.body.append(script);"
+        "const image = new Image(); image.src = 'http://localhost:9/x.png'; document.body.append(image);"
+    )
+    assert browser.title == "Report"
+    said = complaints(browser)
+    assert any("script-src" in line for line in said)
+    assert any("default-src" in line or "img-src" in line for line in said)
+
+
+def test_hostile_answers_are_shown_as_text(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    assert browser.title == "Report"
+    shown = texts(browser, "#run-1 td.prose bdi")
+    for text in filter(None, HOSTILE):
+        assert visible(text).strip() in shown
+    assert "(empty)" in shown
+    assert browser.execute_script("return document.querySelectorAll('main script, main img, bdi *').length") == 0
+    assert "<i>b" in texts(browser, "#table-runs th bdi")
+
+
+def test_right_to_left_answers_do_not_reorder_what_stands_around_them(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    isolated = (
+        "return [...document.querySelectorAll('td.prose bdi')]"
+        ".every((one) => getComputedStyle(one).unicodeBidi === 'isolate')"
+    )
+    assert browser.execute_script(isolated)
+    assert "\u202e" not in browser.page_source
+
+
+def test_a_heading_sorts_its_table_by_mouse_and_by_keyboard(browser: Any, pages: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(browser, pages / "report" / "report.html")
+    button = browser.find_element("css selector", "#table-auroc-1 th button[data-column='1']")
+    button.click()
+    column = (
+        "return [...document.querySelectorAll('#table-auroc-1 tbody tr')]"
+        ".map((row) => Number(row.cells[1].dataset.value))"
+    )
+    values = browser.execute_script(column)
+    assert values == sorted(values, reverse=True)
+    assert browser.execute_script("return arguments[0].closest('th').ariaSort", button) == "descending"
+    button.send_keys(Keys.ENTER)
+    assert browser.execute_script(column) == sorted(values)
+    assert (
+        browser.execute_script("return document.getElementById('status').textContent") == "Sorted by uq_sciq, ascending"
+    )
+
+
+def test_missing_numbers_stay_last_whatever_the_order(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    button = browser.find_element("css selector", "#table-paper-table-1 thead tr:last-child th:last-child button")
+    column = (
+        "return [...document.querySelectorAll('#table-paper-table-1 tbody tr')].map((row) => "
+        "[...row.cells].at(-1).dataset.value)"
+    )
+    for _ in range(2):
+        button.click()
+        values = browser.execute_script(column)
+        assert values == sorted(values, key=lambda value: value == "")
+
+
+def test_a_method_in_the_legend_lights_up_in_both_charts(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    lit = "return document.querySelectorAll('#run-1 .charts .series.on').length"
+    assert browser.execute_script(lit) == 12  # six methods, two charts
+    first = browser.find_element("css selector", "#run-1 .legend button[aria-pressed='true']")
+    last = browser.find_element("css selector", "#run-1 .legend button[aria-pressed='false']")
+    last.click()
+    assert last.get_attribute("aria-pressed") == "false"  # no colour is free
+    first.click()
+    last.click()
+    assert last.get_attribute("aria-pressed") == "true"
+    assert browser.execute_script(lit) == 12
+
+
+def test_curves_histograms_and_costs_are_drawn(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    assert texts(browser, "#run-1 .charts figcaption")[0].startswith("Risk-coverage curves")
+    assert len(texts(browser, "#run-1 .small figure")) == 7
+    sizes = (
+        "return [...document.querySelectorAll('#run-1 svg[role=img]')].map((one) => one.getBoundingClientRect().width)"
+    )
+    assert min(browser.execute_script(sizes)) > 100
+    assert set(texts(browser, "#run-1 svg.wide g text")) >= {"G-NLL", "SemGrad"}
+
+
+@pytest.mark.parametrize("page", ["report/report.html", "board/leaderboard.html"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_window_is_too_narrow(browser: Any, pages: Path, page: str, width: int) -> None:
+    open_page(browser, pages / page, width=width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_has_contrast_in_light_and_dark(browser: Any, pages: Path, dark: bool) -> None:
+    open_page(browser, pages / "report" / "report.html", dark=dark)
+    colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+    for selector in ("body", ".soft", ".err", "a"):
+        text = browser.execute_script("return getComputedStyle(document.querySelector(arguments[0])).color", selector)
+        paper = browser.execute_script(colours)[1]
+        assert contrast(text, paper) >= 4.5
+
+
+def test_the_button_switches_from_light_to_dark(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    before = browser.execute_script(paper)
+    browser.find_element("id", "theme").click()
+    assert luminance(browser.execute_script(paper)) < luminance(before)
+
+
+def test_the_leaderboard_filters_sorts_and_counts(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "board" / "leaderboard.html")
+    shown = "return [...document.querySelectorAll('#board tbody tr')].filter((row) => !row.hidden).length"
+    assert browser.execute_script(shown) == 28
+    browser.find_element("css selector", "#filters select[data-column='1'] option:nth-child(2)").click()
+    assert browser.execute_script(shown) == 14
+    browser.find_element("css selector", "#filters input").send_keys("semgrad")
+    assert browser.execute_script(shown) == 2
+    assert texts(browser, "#shown") == ["2 of 28 rows"]
+    browser.find_element("css selector", "#board th button[data-column='6']").click()
+    assert browser.execute_script(shown) == 2
+
+
+def test_every_row_of_the_leaderboard_leads_to_its_configuration_and_its_results(browser: Any, pages: Path) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    open_page(browser, pages / "board" / "leaderboard.html")
+    row = browser.find_element("css selector", "#board tbody tr")
+    inside, outside = row.find_elements("css selector", "td:last-child a")
+    target = outside.get_attribute("href")
+    inside.click()
+    opened = WebDriverWait(browser, 30).until(lambda one: one.find_element("css selector", "details[open]"))
+    assert '"pretrained": "org/<i>b"' in opened.find_element("css selector", "pre").text
+    browser.get(target)
+    assert '"lm_eval_version": "0.4.13"' in browser.page_source
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of ``rgb(r, g, b)`` (WCAG 2)."""
+    parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    r, g, b = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours (WCAG 2)."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)

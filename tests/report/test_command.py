@@ -1,0 +1,113 @@
+"""``uq-harness report`` and ``uq-harness leaderboard`` as a user types them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.report.runs import made_up, write_run
+from uq_harness.cli.leaderboard import run_leaderboard
+from uq_harness.cli.report import run_report
+from uq_harness.errors import UQHarnessError
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str, folder: Path, status: int = 0) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "uq_harness", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", *made_up(60), model="org/[bold]\x1b[31mred")
+    output = command("report", "runs", "--output", "out", "--no-plots", folder=tmp_path)
+    assert "AUROC" in output
+    assert "[bold]⟨U+001B⟩[31mred" in output  # neither obeyed by rich nor by the terminal
+    assert "Report: out/report.html" in output
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "confident_errors.csv",
+        "report.csv",
+        "report.html",
+        "report.md",
+        "report.tex",
+    ]
+
+
+def test_machine_readable_output(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", *made_up(60))
+    described = json.loads(command("report", "runs", "--output", "out", "--no-plots", "--json", folder=tmp_path))
+    assert described["files"][0] == "out/report.html"
+
+
+DEFAULTS = {
+    "reference": None,
+    "title": "Test",
+    "method": None,
+    "examples": 5,
+    "alpha": 0.05,
+    "all_runs": False,
+    "pictures": False,
+    "as_json": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("results", "settings", "message"),
+    [
+        ("empty", {}, "empty"),
+        ("nowhere", {}, "does not exist"),
+        ("runs", {"reference": "other"}, "use paper"),
+        ("runs", {"method": "semgard"}, "is in none of the runs: they have g_nll, sar, semgrad"),
+    ],
+)
+def test_wrong_use_is_refused_before_anything_is_written(
+    tmp_path: Path, results: str, settings: dict[str, str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_run(tmp_path / "runs", *made_up(20))
+    with pytest.raises(UQHarnessError, match=message):
+        run_report([tmp_path / results], tmp_path / "out", **{**DEFAULTS, **settings})
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UQHarnessError, match="is a file: name a folder"):
+        run_report([tmp_path], tmp_path / "file", **DEFAULTS)
+    with pytest.raises(UQHarnessError, match="is a file: name a folder"):
+        run_leaderboard(tmp_path, tmp_path / "file", title="Test", as_json=True)
+
+
+def test_without_matplotlib_the_message_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UQHarnessError, match=r"pip install 'uq-harness\[plots\]'.*--no-plots"):
+        run_report([tmp_path], tmp_path / "out", **{**DEFAULTS, "pictures": True})
+
+
+def test_an_empty_folder_makes_no_leaderboard(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    output = command("leaderboard", "empty", folder=tmp_path, status=2)
+    assert "Traceback" not in output
+    assert "lm_eval" in output
+
+
+def test_a_rerun_adds_rows_to_the_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for day, expected in ((1, 3), (2, 6)):
+        write_run(tmp_path, *made_up(30), date=f"2026-01-0{day}T00-00-00", timestamp=1767225600.0 + 86400 * day)
+        run_leaderboard(tmp_path, tmp_path, title="Test", as_json=True)
+        assert json.loads(capsys.readouterr().out)["rows"] == expected
+    lines = (tmp_path / "leaderboard.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 7
+    assert "org__small-model/results_2026-01-02T00-00-00.json" in lines[1]

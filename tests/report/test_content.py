@@ -1,0 +1,210 @@
+"""Layout of the tables, labels of runs, and what a reader is told."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.report.runs import made_up, write_run
+from uq_harness.report import Content, collect, read_with_warnings
+
+
+def content_of(folder: Path, **settings: object) -> Content:
+    runs, warnings = read_with_warnings([folder])
+    defaults = {
+        "title": "Test",
+        "reference": False,
+        "all_runs": False,
+        "examples": 5,
+        "examples_by": None,
+        "alpha": 0.05,
+        "warnings": warnings,
+    }
+    return collect(runs, **{**defaults, **settings})
+
+
+def cells(content: Content, table: str, row: str) -> list[float]:
+    found = next(one for _, one in content.all_tables() if one.name == table)
+    return [cell.value for cell in next(r for r in found.rows if r.name == row).cells]
+
+
+def test_methods_stand_down_models_and_tasks_across_and_an_average_at_the_end(tmp_path: Path) -> None:
+    for model in ("org/b", "org/a"):
+        for task in ("uq_truthfulqa", "uq_sciq"):
+            correct, scores = made_up(60, seed=len(model + task))
+            write_run(tmp_path, correct, scores, model=model, task=task, date=f"2026-01-02T03-04-0{len(task) % 10}")
+    content = content_of(tmp_path)
+    headings, table = content.all_tables()[0]
+    assert headings == "AUROC ↑"
+    assert table.groups == [("a", 2), ("b", 2), ("", 1)]
+    assert [h.title for h in table.headings] == ["uq_sciq", "uq_truthfulqa", "uq_sciq", "uq_truthfulqa", "Avg."]
+    assert [row.name for row in table.rows] == ["g_nll", "sar", "semgrad"]  # the paper's order
+    values = cells(content, "auroc", "g_nll")
+    assert values[-1] == pytest.approx(np.mean(values[:-1]))
+    for at in range(5):
+        assert sum(row.cells[at].best for row in table.rows) == 1
+
+
+def test_lower_is_better_for_aurc(tmp_path: Path) -> None:
+    write_run(tmp_path, *made_up(80))
+    table = content_of(tmp_path).all_tables()[1][1]
+    best = next(row.cells[0].value for row in table.rows if row.cells[0].best)
+    assert best == min(row.cells[0].value for row in table.rows)
+    assert not any(cell.not_worse for row in table.rows for cell in row.cells)  # DeLong's test is of AUROC
+
+
+def test_a_method_in_one_run_only_has_a_gap_and_no_average(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    write_run(tmp_path, correct, scores, task="uq_sciq")
+    write_run(tmp_path, correct, {"g_nll": scores["g_nll"]}, task="uq_truthfulqa", date="2026-01-02T03-04-06")
+    values = cells(content_of(tmp_path), "auroc", "sar")
+    assert math.isfinite(values[0])
+    assert math.isnan(values[1])
+    assert math.isnan(values[2])
+
+
+def test_an_all_correct_task_is_named_and_does_not_spoil_the_average(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    write_run(tmp_path, correct, scores, task="uq_sciq")
+    write_run(tmp_path, np.ones(60, dtype=int), scores, task="uq_truthfulqa", date="2026-01-02T03-04-06")
+    content = content_of(tmp_path)
+    values = cells(content, "auroc", "g_nll")
+    assert math.isnan(values[1])
+    assert values[2] == pytest.approx(values[0])
+    assert any("all 60 answers are correct" in note for note in content.notes)
+    assert content.runs[1].examples == ()
+
+
+def test_undefined_scores_are_counted_and_left_out(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    gaps: list[float | None] = [None if at < 3 else value for at, value in enumerate(scores["sar"].tolist())]
+    gaps[3] = float("nan")
+    write_run(tmp_path, correct, {"g_nll": scores["g_nll"].tolist(), "sar": gaps})
+    content = content_of(tmp_path)
+    assert content.runs[0].undefined == 4
+    assert any("SAR has no score for 4 of 60 answers" in note for note in content.notes)
+
+
+def test_results_without_samples_give_their_reported_numbers_and_no_tests(tmp_path: Path) -> None:
+    metrics = {"accuracy": 0.5, "auroc_g_nll": 0.8, "auroc_g_nll_stderr": 0.02, "auroc_sar": 0.7, "aurc_g_nll": 0.3}
+    write_run(tmp_path, [0, 1], {}, metrics=metrics, samples=False)
+    content = content_of(tmp_path)
+    table = content.all_tables()[0][1]
+    assert [(row.name, row.cells[0].value, row.cells[0].best) for row in table.rows] == [
+        ("g_nll", 80, True),
+        ("sar", 70, False),
+    ]
+    assert not table.rows[1].cells[0].not_worse
+    assert any("logged no samples" in note for note in content.notes)
+    assert content.runs[0].questions == 2
+
+
+def test_a_line_that_a_killed_run_cut_off_is_named(tmp_path: Path) -> None:
+    place = write_run(tmp_path, *made_up(40))
+    samples = next(place.glob("samples_*"))
+    samples.write_bytes(samples.read_bytes()[:-400])
+    content = content_of(tmp_path)
+    assert content.runs[0].questions == 39
+    assert any("cut off" in note for note in content.notes)
+
+
+def test_duplicated_questions_are_named(tmp_path: Path) -> None:
+    correct, scores = made_up(40)
+    place = write_run(tmp_path, correct, scores)
+    samples = next(place.glob("samples_*"))
+    first = samples.read_text(encoding="utf-8").splitlines(keepends=True)[0]
+    samples.write_text(samples.read_text(encoding="utf-8") + first, encoding="utf-8")
+    assert any("1 answers are to questions that were asked before" in note for note in content_of(tmp_path).notes)
+
+
+def test_two_judges_have_tables_of_their_own(tmp_path: Path) -> None:
+    correct, scores = made_up(40)
+    write_run(tmp_path / "a", correct, scores, judge="f1")
+    write_run(tmp_path / "b", correct, scores, judge="token_recall")
+    assert [heading for heading, _ in content_of(tmp_path).all_tables()[::3]] == [
+        "AUROC ↑ (f1)",
+        "AUROC ↑ (token_recall)",
+    ]
+
+
+def test_the_last_of_repeated_runs_counts_and_all_can_be_kept(tmp_path: Path) -> None:
+    for day in (1, 2):
+        write_run(
+            tmp_path, *made_up(40, seed=day), date=f"2026-01-0{day}T00-00-00", timestamp=1767225600.0 + 86400 * day
+        )
+    content = content_of(tmp_path)
+    assert [run.date[:10] for run in content.runs] == ["2026-01-03"]
+    assert any("1 earlier runs" in note for note in content.notes)
+    kept = content_of(tmp_path, all_runs=True)
+    assert [run.model for run in kept.runs] == [
+        "small-model [2026-01-02 00:00:00]",
+        "small-model [2026-01-03 00:00:00]",
+    ]
+
+
+def test_runs_of_one_model_with_other_settings_are_told_apart_by_these(tmp_path: Path) -> None:
+    for at, norm in enumerate(("l1", "l2")):
+        write_run(
+            tmp_path, *made_up(40), date=f"2026-01-0{at + 1}T00-00-00", model_args={"semgrad_norm": norm, "device": at}
+        )
+    write_run(tmp_path, *made_up(40), task="uq_truthfulqa", model_args={"semgrad_norm": "l1"})
+    assert [(run.model, run.task) for run in content_of(tmp_path).runs] == [
+        ("small-model (semgrad_norm=l1)", "uq_sciq"),
+        ("small-model (semgrad_norm=l1)", "uq_truthfulqa"),
+        ("small-model (semgrad_norm=l2)", "uq_sciq"),
+    ]
+
+
+def test_confident_errors_are_the_wrong_answers_with_the_lowest_scores(tmp_path: Path) -> None:
+    correct, scores = made_up(80)
+    write_run(tmp_path, correct, scores)
+    run = content_of(tmp_path, examples_by="sar").runs[0]
+    wrong = np.flatnonzero(correct == 0)
+    surest = wrong[np.argsort(scores["sar"][wrong])][:5]
+    assert [one.answer for one in run.examples] == [f"answer {row}" for row in surest]
+    assert run.examples_by == "SAR"
+    first = run.examples[0]
+    assert first.references == (f"reference {surest[0]}", "other")
+    assert first.surer_than == pytest.approx((scores["sar"] > scores["sar"][surest[0]]).sum() / 79)
+    assert first.methods == 3
+
+
+def test_costs_are_the_seconds_of_the_stages_that_a_method_needs(tmp_path: Path) -> None:
+    correct, scores = made_up(40, methods=("g_nll", "semgrad", "sar", "ln_pe", "gone"))
+    cost = {"decode_seconds": 1.0, "row_steps": 50.0, "gradients_seconds": 0.3, "similarity_seconds": 0.2}
+    write_run(tmp_path, correct, scores, cost=cost)
+    spent = content_of(tmp_path).runs[0].column.costs
+    assert spent.answer == pytest.approx(0.1)  # 5 of 50 rows decoded were the greedy answer's
+    assert spent.extra["g_nll"] == 0
+    assert spent.extra["semgrad"] == pytest.approx(0.3)
+    assert spent.extra["ln_pe"] == pytest.approx(0.9)
+    assert spent.extra["sar"] == pytest.approx(1.1)
+    assert math.isnan(spent.extra["gone"])
+
+
+def test_the_papers_numbers_stand_beside_yours(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    write_run(tmp_path, correct, scores, model="Qwen/Qwen3-4B-Instruct-2507", judge="bem")
+    content = content_of(tmp_path, reference=True)
+    table = next(one for _, one in content.all_tables() if one.name == "paper-table-1")
+    assert table.groups == [
+        ("Qwen3-4B-Instruct-2507", 1),
+        ("paper: Qwen3-Instruct4B", 1),
+        ("paper: Mistral-Nemo-Instruct12B", 1),
+        ("paper: Llama3.1-Instruct8B", 1),
+        ("yours − paper: Qwen3-Instruct4B", 1),
+    ]
+    values = cells(content, "paper-table-1", "semgrad")
+    assert values[1:4] == [72.2, 75.55, 75.76]
+    assert values[4] == pytest.approx(values[0] - 72.2)
+    assert {"paper-table-2", "paper-table-3", "paper-table-5"} <= {one.name for _, one in content.all_tables()}
+    assert any("not legible" in note for note in content.reference_notes)
+
+
+def test_a_variant_stands_in_its_row_of_the_papers_ablation(tmp_path: Path) -> None:
+    write_run(tmp_path, *made_up(60), config={"uncertainty": {"semgrad_norm": "l2", "sp_token": "-3"}})
+    content = content_of(tmp_path, reference=True)
+    table = next(one for _, one in content.all_tables() if one.name == "paper-table-2")
+    filled = [row.title for row in table.rows if math.isfinite(row.cells[0].value)]
+    assert filled == ["l2 norm"]

@@ -1,0 +1,143 @@
+"""Markdown, LaTeX, CSV and picture files: what hostile texts become, and that others can read them."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.report.runs import HOSTILE, made_up, write_run
+from tests.report.test_content import content_of
+from uq_harness.escape import csv_text, latex, markdown, markdown_quote, visible
+from uq_harness.functional import auroc
+from uq_harness.report import Content, write_report
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("formats")
+    correct, scores = made_up(60)
+    correct[: len(HOSTILE)] = 0
+    scores["g_nll"][: len(HOSTILE)] = 1e-4
+    write_run(
+        folder / "runs",
+        correct,
+        scores,
+        model="org/a_$model|%",
+        answers=[*HOSTILE, *("x" * (60 - len(HOSTILE)))],
+        questions=[f"{text}?" for text in (HOSTILE * 5)],
+    )
+    content = content_of(folder / "runs", examples=20, examples_by="g_nll", reference=True)
+    write_report(content, folder / "report")
+    return content, folder / "report", correct, scores
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_in_markdown_is_what_it_was_and_one_cell(text: str) -> None:
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(f"| a | b |\n|---|---|\n| x{markdown(text)} | 1 |\n")
+    assert page.count("<td") == 2
+    assert set(re.findall(r"<(\w+)", page)) == {"table", "thead", "tbody", "tr", "th", "td"}
+    cell = page.split("<td>")[1].split("</td>")[0]
+    shown = cell.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    assert shown.replace("\u2068", "").replace("\u2069", "").strip() == f"x{visible(text)}".strip()
+
+
+def test_a_quotation_in_markdown_is_code() -> None:
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(markdown_quote("@all *x* <b>"))
+    assert page == "<p><code>@all *x* &lt;b&gt;</code></p>\n"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_csv_cell_is_no_formula_and_one_line(text: str) -> None:
+    cell = csv_text(text)
+    assert not cell.startswith(tuple("=+-@\t\r"))
+    assert "\n" not in cell
+
+
+def test_the_csv_holds_every_number_in_full(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+    _, folder, correct, scores = written
+    rows = list(csv.DictReader(io.StringIO((folder / "report.csv").read_text(encoding="utf-8"))))
+    found = {row["method"]: row for row in rows if row["measure"] == "auroc"}
+    assert {name: float(row["value"]) for name, row in found.items()} == {
+        name: auroc(values, correct) for name, values in scores.items()
+    }
+    assert rows[0]["measure"] == "accuracy"
+    assert float(rows[0]["value"]) == correct.mean()
+    assert sum(int(row["best"]) for row in found.values()) == 1
+
+
+def test_confident_errors_come_as_csv(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+    content, folder, *_ = written
+    rows = list(csv.DictReader(io.StringIO((folder / "confident_errors.csv").read_text(encoding="utf-8"))))
+    assert len(rows) == 20
+    assert [row["answer"] for row in rows] == [csv_text(one.answer) for one in content.runs[0].examples]
+
+
+def test_the_markdown_has_every_table_and_no_html_of_a_model(
+    written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]],
+) -> None:
+    content, folder, *_ = written
+    page = MarkdownIt("gfm-like", {"linkify": False}).render((folder / "report.md").read_text(encoding="utf-8"))
+    assert page.count("<table>") == 1 + len(content.all_tables()) + 1
+    tags = set(re.findall(r"<(\w+)", page))
+    assert tags <= {
+        "h1",
+        "h2",
+        "p",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "code",
+        "strong",
+        "blockquote",
+        "ul",
+        "li",
+    }
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-recommended"
+)
+def test_the_latex_compiles(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path) -> None:
+    _, folder, *_ = written
+    source = (folder / "report.tex").read_text(encoding="utf-8")
+    hostile = "\n\n".join(latex(text) for text in HOSTILE)
+    (tmp_path / "report.tex").write_text(
+        source.replace(r"\end{document}", hostile + r"\end{document}"), encoding="utf-8"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
+
+
+def test_the_latex_has_booktabs_rules_bold_and_daggers(
+    written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]],
+) -> None:
+    _, folder, *_ = written
+    source = (folder / "report.tex").read_text(encoding="utf-8")
+    assert source.count(r"\toprule") == source.count(r"\bottomrule") == source.count(r"\begin{table}")
+    assert r"\textbf{" in source
+    assert r"a\_\$model\textbar{}\%" in source
+
+
+def test_pictures_come_as_png_and_svg(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+    _, folder, *_ = written
+    names = sorted(file.name for file in (folder / "plots").iterdir())
+    assert names == [
+        f"a-model_uq-sciq_token-recall_{what}.{kind}"
+        for what in ("cost", "curves", "histograms")
+        for kind in ("png", "svg")
+    ]

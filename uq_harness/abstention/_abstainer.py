@@ -1,0 +1,85 @@
+"""What an application loads: whether to give an answer, and how probably it is wrong. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uq_harness.errors import UQHarnessError
+
+FORMAT = "uq-harness abstention 1"
+_FIX = "make the file with `uq-harness threshold`"
+
+
+@dataclass(frozen=True)
+class Abstainer:
+    """Decides by an answer's uncertainty score whether to give it.
+
+    Attributes:
+        method: The uncertainty method whose scores it takes.
+        threshold: Answers are given where the score lies below it: ``inf`` wherever there is a score, ``-inf`` never.
+        target: Highest error rate among given answers that it was made for.
+        delta: Probability that the error rate is higher all the same.
+        curve: Points of the map from score to probability of error, scores ascending.
+        details: All that the file says.
+
+    >>> abstainer = Abstainer("g_nll", threshold=0.5, target=0.1, delta=0.05, curve=((0.0, 0.0), (1.0, 0.4)))
+    >>> abstainer.should_answer(0.2), abstainer.should_answer(0.5), abstainer.should_answer(float("nan"))
+    (True, False, False)
+    >>> abstainer.error_probability(0.25), abstainer.error_probability(7.0)
+    (0.1, 0.4)
+    """
+
+    method: str
+    threshold: float
+    target: float
+    delta: float
+    curve: tuple[tuple[float, float], ...] = ()
+    details: Mapping[str, Any] | None = None
+
+    @classmethod
+    def load(cls, file: str | Path) -> Abstainer:
+        """Reads the file that ``uq-harness threshold`` writes.
+
+        Raises:
+            UQHarnessError: The file does not exist or is another kind of file.
+        """
+        path = Path(file).expanduser()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UQHarnessError(f"{str(path)!r} cannot be read ({error.strerror}): {_FIX}") from None
+        except ValueError as error:
+            raise UQHarnessError(f"{str(path)!r} is not valid JSON ({error}): {_FIX}") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            found = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise UQHarnessError(f"{str(path)!r} has the format {found!r} and not {FORMAT!r}: {_FIX}")
+        limits = {"all": math.inf, "none": -math.inf, "below": content["threshold"]}
+        curve = content["error_curve"]
+        return cls(
+            method=content["method"],
+            threshold=limits[content["answer"]],
+            target=content["target"],
+            delta=content["delta"],
+            curve=tuple(zip(curve["scores"], curve["probabilities"], strict=True)),
+            details=content,
+        )
+
+    def should_answer(self, uncertainty: float | None) -> bool:
+        """Whether to give an answer with this score; never without one."""
+        return uncertainty is not None and math.isfinite(uncertainty) and uncertainty < self.threshold
+
+    def error_probability(self, uncertainty: float | None) -> float:
+        """Probability that an answer with this score is wrong; ``nan`` where the score is undefined."""
+        if uncertainty is None or math.isnan(uncertainty) or not self.curve:
+            return math.nan
+        right = bisect_right(self.curve, uncertainty, key=lambda point: point[0])
+        if right in (0, len(self.curve)):
+            return self.curve[max(right - 1, 0)][1]
+        (x0, y0), (x1, y1) = self.curve[right - 1 : right + 1]
+        return y0 + (y1 - y0) * (uncertainty - x0) / (x1 - x0)

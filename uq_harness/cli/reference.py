@@ -1,0 +1,61 @@
+"""``uq-harness reference``: the paper's tables on the screen, its run configurations in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from uq_harness.cli._wide_tables import print_wide
+from uq_harness.errors import UQHarnessError
+from uq_harness.reference import PAPER_TABLES, ReferenceTable, configuration_files, paper_table
+
+
+def show_reference(number: int | None, folder: Path | None, as_json: bool) -> None:
+    """Prints one table, or what there is; copies configurations where a folder is named.
+
+    Raises:
+        UQHarnessError: There is no such table, or a configuration stands in the folder already.
+    """
+    tables = [paper_table(one) for one in (PAPER_TABLES if number is None else [number])]
+    files = _copy(folder) if folder else configuration_files()
+    if as_json:
+        described = {"tables": [dataclasses.asdict(one) for one in tables], "configurations": [str(f) for f in files]}
+        print(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    if number is not None:
+        _print_table(console, tables[0])
+        return
+    for table in tables:
+        console.print(f"Table {table.table}  {table.caption}", highlight=False)
+    for file in files:
+        console.print(f"lm_eval run --config {file}", highlight=False, soft_wrap=True)
+
+
+def _copy(folder: Path) -> list[Path]:
+    files = configuration_files()
+    taken = [folder / file.name for file in files if (folder / file.name).exists()]
+    if taken:
+        raise UQHarnessError(f"{taken[0]} exists already: name another folder, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (folder / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    return [folder / file.name for file in files]
+
+
+def _print_table(console: Console, table: ReferenceTable) -> None:
+    several = len({column.judge for column in table.columns}) > 1
+    headings = [
+        (column.model_title or "", f"{column.task_title} {column.judge}" if several else column.task_title)
+        for column in table.columns
+    ]
+    averages = max(len(row.averages) for row in table.rows)
+    headings += [("average", f"Avg. {judge}" if several else "Avg.") for judge in ("llm_judge", "bem")[:averages]]
+    rows = [(row.title, [Text(f"{value:g}") for value in (*row.values, *row.averages)]) for row in table.rows]
+    print_wide(console, f"Table {table.table}: {table.caption} ({table.unit})", headings, rows)
+    for line in (*table.notes, f"Source: {table.source}"):
+        console.print(line, highlight=False)

@@ -1,0 +1,72 @@
+"""``uq-harness threshold``: which run is meant, and the policy in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from uq_harness.abstention import Policy
+from uq_harness.errors import UQHarnessError
+from uq_harness.results import TaskRun
+
+
+def choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) -> TaskRun:
+    """The one run that is meant.
+
+    Raises:
+        UQHarnessError: None or several are.
+    """
+    wanted = {"model": model, "task": task, "judge": judge}
+    found = [run for run in runs if all(not value or getattr(run, name) == value for name, value in wanted.items())]
+    if len(found) == 1:
+        return found[0]
+    listed = "; ".join(f"--model {run.model} --task {run.task} --judge {run.judge}" for run in found or runs)
+    given = " ".join(f"--{name} {value}" for name, value in wanted.items() if value)
+    raise UQHarnessError(
+        f"several runs are there, say which: {listed}" if found else f"no run fits {given}: there are {listed}"
+    )
+
+
+def choose_method(run: TaskRun, method: str) -> str:
+    """The method that is meant.
+
+    Raises:
+        UQHarnessError: The run has no score, or several and none is named.
+    """
+    if method:
+        return method
+    if len(run.uncertainty) == 1:
+        return next(iter(run.uncertainty))
+    if not run.uncertainty:
+        raise UQHarnessError(f"{run.model} gave no uncertainty on {run.task}: run it with --model uq-hf")
+    raise UQHarnessError(f"--method is needed, since there are several: {', '.join(run.uncertainty)}")
+
+
+def summary(policy: Policy, files: Sequence[Path]) -> str:
+    """The policy for readers."""
+    rule, held_out = policy.rule, policy.held_out
+    low, high = policy.coverage_interval
+    everyone = f"{1 - policy.run.accuracy:.1%} of all {rule.answers} answers are wrong"
+    if rule.reachable:
+        when = "it has a score" if rule.threshold == float("inf") else f"{policy.method} is below {rule.threshold:.6g}"
+        lines = [
+            f"Give an answer if {when}; else abstain.",
+            f"Then at most {rule.target:.3g} of the answers given are wrong, with confidence {1 - rule.delta:.3g}.",
+            f"Answered: {rule.answered} of {rule.answers} ({rule.coverage:.1%}; 95 % interval {low:.1%} to {high:.1%}),"
+            f" {rule.errors} wrong ({rule.risk:.1%}, upper bound {rule.risk_bound:.1%}); {everyone}.",
+        ]
+    else:
+        lines = [
+            f"No threshold on {policy.method} keeps the error rate at {rule.target:.3g} with confidence "
+            f"{1 - rule.delta:.3g}: always abstain.",
+            f"{everyone[0].upper()}{everyone[1:]}. A higher --target, a higher --delta, more questions or a better "
+            "method may help.",
+        ]
+    tried = f"{held_out.coverage:.1%} answered, {held_out.risk:.1%} of them wrong"
+    lines.append(
+        f"Held-out halves ({held_out.splits} random splits, thresholds from half as many answers): "
+        f"{tried if held_out.coverage else 'nothing answered'}; probabilities of error have ECE "
+        f"{held_out.calibration_error:.1%}."
+    )
+    lines += [f"Wrote {file}" for file in files]
+    return "\n".join(lines)
