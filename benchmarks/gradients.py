@@ -8,17 +8,17 @@ The three ways, interleaved batch by batch so that a noisy machine disturbs all 
 - ours: decoding with every default method's scores, less our decoding alone;
 - plain: the same gradients by full-sequence autograd, one example at a time, to all hidden states and the head.
 
+What each method costs alone, with its spread, says ``uq-harness bench``; this script compares with plain autograd.
 ``--random SHAPE`` takes a randomly initialised model of a real size instead of ``--model``. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from uq_harness.bench import peak_megabytes, seconds_of
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.engine import Ending, Gatherer, Prompt
@@ -83,8 +84,6 @@ def main() -> None:
         "our decoding": scoring(),
         "plain": _plain_gradients(model, ends, new_tokens),
     }
-    if args.each_method:
-        ways |= {f"with {method.name}": scoring(method) for method in build_methods("sampling_free", {})}
     seconds = _measure(ways, prompts, args.batch_size, args.repeats, args.plain_batches)
     extra = seconds["ours"] - seconds["our decoding"]
     result = {
@@ -124,7 +123,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--each-method", action="store_true", help="measure every sampling-free method alone too")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory of vocabularies of three sizes")
     return parser.parse_args()
 
@@ -198,27 +196,14 @@ def _measure(
         for name, way in ways.items():
             if name == "plain":
                 if number in spread:
-                    total[name] += _seconds(way(batch))
+                    total[name] += seconds_of(way(batch))
                     count[name] += len(batch)
                 continue
             if number == 0:
                 way(batch)  # warm up
-            total[name] += min(_seconds(lambda way=way, batch=batch: way(batch)) for _ in range(repeats))
+            total[name] += min(seconds_of(lambda way=way, batch=batch: way(batch)) for _ in range(repeats))
             count[name] += len(batch)
     return {name: total[name] / count[name] for name in ways}
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    _wait()
-    start = time.perf_counter()
-    work()
-    _wait()
-    return time.perf_counter() - start
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]]:
@@ -233,29 +218,12 @@ def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]
         decoded = decode(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
         scored, columns = [range(16)] * batch_size, np.full((batch_size, 1), 29)
         request = Request(frozenset({True, False}), frozenset({True}), 2)
-        used = _peak(lambda a=anatomy, d=decoded, s=scored, c=columns, r=request: gradients(a, d, s, c, r), device)
+        work = partial(gradients, anatomy, decoded, scored, columns, request)
+        work()  # warm up
+        used = peak_megabytes(work, device)
         head = anatomy.head.weight.numel() * 4 / 1e6
         rows.append({"vocabulary": vocabulary, "scoring_mb": used, "head_mb": head})
     return rows
-
-
-def _peak(work: Callable[[], Any], device: torch.device) -> float:
-    """Megabytes in use at the peak of some work, beyond those in use before it."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest resident size so far
-    before = _status("VmRSS")
-    work()
-    return (_status("VmHWM") - before) / 1e3
-
-
-def _status(field: str) -> float:
-    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
-    return float(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ _BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ud800-\udfff{_BIDI_CONTROLS}]")
 # What opens markup, a link or a mention in any Markdown dialect; an underscore inside a word opens nothing.
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~&@!:$^\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=www)\.", re.IGNORECASE)
+_ARROWS = {"\n": "↵", "\t": "⇥"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -42,19 +43,13 @@ _LATEX = {
 def visible(text: str) -> str:
     r"""Shows control characters instead of obeying them; every other character stays.
 
-    C0 controls become Unicode's pictures of them, and the rest (C1, line separators, controls of writing direction,
-    lone surrogates, which no file can hold) their numbers.
+    A line's end becomes an arrow, and the rest (escape codes, controls of writing direction, lone surrogates, which no
+    file can hold, …) their numbers: fonts that have Unicode's pictures of controls are rare.
 
-    >>> print(visible("\x1b[31mred\x07 \u202eabc"))
-    ␛[31mred␇ ⟨U+202E⟩abc
+    >>> print(visible("\x1b[31mred\x07 \u202eabc\n"))
+    ⟨U+001B⟩[31mred⟨U+0007⟩ ⟨U+202E⟩abc↵
     """
-    return _INVISIBLE.sub(lambda found: _picture(ord(found[0])), text)
-
-
-def _picture(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+    return _INVISIBLE.sub(lambda found: _ARROWS.get(found[0], f"⟨U+{ord(found[0]):04X}⟩"), text)
 
 
 def markdown(text: str) -> str:
@@ -67,7 +62,7 @@ def markdown(text: str) -> str:
     >>> markdown("a|b <b>")
     'a&#124;b &#60;b&#62;'
     >>> markdown("uq_sciq\n_so_")
-    'uq_sciq␊&#95;so&#95;'
+    'uq_sciq↵&#95;so&#95;'
     """
     shown = _MARKUP.sub(lambda found: f"&#{ord(found[0])};", visible(text))
     return f"&#8296;{shown}&#8297;" if _runs_right_to_left(shown) else shown

@@ -112,11 +112,13 @@ def test_wrong_use_ends_with_status_2_and_no_traceback(tmp_path: Path, arguments
     assert "Traceback" not in output
 
 
-def test_demo_shows_the_command_the_table_and_the_risk_at_coverage(tmp_path: Path) -> None:
+def test_demo_shows_the_command_the_table_the_risk_at_coverage_and_a_report(tmp_path: Path) -> None:
     output = command("uq_harness", "demo", "--output", "results", "--methods", "g_nll+semgrad", folder=tmp_path)
     assert "$ lm_eval --model uq-hf --model_args pretrained=demo,methods=g_nll+semgrad" in output
     assert "auroc_semgrad" in output
     assert "50% answered" in output
+    assert "results/report/report.html" in output
+    assert "<svg" in (tmp_path / "results" / "report" / "report.html").read_text(encoding="utf-8")
     assert len(records(tmp_path / "results")) > 100
 
 

@@ -112,6 +112,17 @@ class TestVerdicts:
         assert {row.method: row.verdict for row in found.rows}["semgrad"] == verdict
         assert found.regression == (verdict == "worse")
 
+    def test_a_lower_aurc_is_better(self, written):
+        a = written("a", simulated(200, {"semgrad": 0.0}))
+        b = written("b", simulated(200, {"semgrad": 2.0}, seed=1))
+        there, back = (compare_runs(*sides, measures=["aurc", "prr"]) for sides in ((a, b), (b, a)))
+        assert [(row.name, row.verdict) for row in there.rows[1:]] == [
+            ("semgrad AURC", "better"),
+            ("semgrad PRR", "better"),
+        ]
+        assert [row.verdict for row in back.rows[1:]] == ["worse", "worse"]
+        assert there.rows[1].difference < 0
+
     def test_a_small_effect_is_no_regression(self, written):
         a, b = written("a", simulated(200, {"g": 2.0})), written("b", simulated(200, {"g": 0.5}, seed=1))
         drop = -compare_runs(a, b).rows[1].difference
@@ -209,6 +220,7 @@ class TestWhatCannotBeCompared:
             ({"alpha": 5}, "alpha is 5, but must lie between 0 and 1"),
             ({"min_effect": -0.1}, "min_effect is -0.1"),
             ({"methods": ["sar"]}, "no run has the method 'sar': they have g_nll, semgrad"),
+            ({"measures": ["auc"]}, "measure 'auc' is not known: there are auroc, aurc or prr"),
             ({"allow_different": ["seed"]}, "seed is not known: it takes version, prompt, judge or split"),
         ],
     )

@@ -10,7 +10,18 @@ from statsmodels.stats.multitest import multipletests
 
 from tests.functional import brute_force
 from uq_harness.errors import UQHarnessError
-from uq_harness.functional import auroc, auroc_covariance, auroc_stderr, holm, paired_accuracy, paired_auroc
+from uq_harness.functional import (
+    aurc,
+    auroc,
+    auroc_covariance,
+    auroc_stderr,
+    holm,
+    paired_accuracy,
+    paired_aurc,
+    paired_auroc,
+    paired_prr,
+    prr,
+)
 
 p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=7)
 
@@ -184,6 +195,42 @@ def test_interval_of_accuracies_covers(only_first, only_second):
         low, high = paired_accuracy(kind != 1, kind != 0, level=0.9).interval
         covered += low <= only_first - only_second <= high
     assert binomtest(covered, runs, 0.9, alternative="less").pvalue > 0.001
+
+
+@pytest.mark.parametrize(("metric", "paired"), [(aurc, paired_aurc), (prr, paired_prr)])
+@pytest.mark.parametrize("step", [0, 0.5])
+def test_errors_of_aurc_and_prr_are_those_of_the_bootstrap(metric, paired, step):
+    random = np.random.default_rng(10)
+    a, b, correct_a, correct_b = two_models(random, n=400, shift=0.5)
+    a, b = (np.round(u / step) * step if step else u for u in (a, b))
+    resamples = random.integers(400, size=(1500, 400))
+    differences = [metric(a[rows], correct_a[rows]) - metric(b[rows], correct_b[rows]) for rows in resamples]
+    found = paired(a, b, correct_a, correct_b)
+    assert found.difference == metric(a, correct_a) - metric(b, correct_b)
+    assert found.stderr == pytest.approx(np.std(differences), rel=0.07)
+
+
+@pytest.mark.parametrize("paired", [paired_aurc, paired_prr])
+def test_intervals_of_aurc_and_prr_cover(paired):
+    random, runs = np.random.default_rng(11), 600
+    truth = paired(*two_models(np.random.default_rng(12), n=400_000, shift=0.5)).difference
+    intervals = [paired(*two_models(random, n=250, shift=0.5), level=0.9).interval for _ in range(runs)]
+    covered = sum(low <= truth <= high for low, high in intervals)
+    assert binomtest(covered, runs, 0.9).pvalue > 0.001
+
+
+@pytest.mark.parametrize("paired", [paired_aurc, paired_prr])
+@given(drawn=scored_twice(labels=2), seed=st.integers(0, 99))
+def test_row_order_never_matters_to_aurc_and_prr(paired, drawn, seed):
+    order = np.random.default_rng(seed).permutation(len(drawn[0]))
+    np.testing.assert_allclose(paired(*(rows[order] for rows in drawn))[1], paired(*drawn)[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("paired", [paired_aurc, paired_prr])
+def test_aurc_and_prr_of_one_class_are_undefined(paired):
+    assert np.isnan(paired([1, 2, 3], [3, 2, 1], [1, 1, 1]).p_value)
+    assert np.isnan(paired([], [], []).p_value)
+    assert paired([1, 2, 3, np.nan], [1, 2, 3, 4], [1, 0, 1, 1]).p_value == 1
 
 
 def test_accuracies_of_no_questions_are_undefined():

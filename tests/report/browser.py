@@ -19,6 +19,7 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-dev-shm-usage",  # containers have little of it
     "--window-size=1280,1000",
 )
 
@@ -46,9 +47,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
-    yield driver
-    driver.quit()
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("no_proxy", "NO_PROXY"):  # chromedriver listens on this machine
+            environment.setenv(name, "localhost,127.0.0.1")
+        driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
+        yield driver
+        driver.quit()
 
 
 def open_page(browser: Any, page: Path, *, dark: bool = False, width: int = 1280) -> None:

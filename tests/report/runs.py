@@ -19,7 +19,7 @@ HOSTILE = (
     '=HYPERLINK("http://example.com")',
     r"\input{/etc/passwd} 100% & # _ ^ ~ { }",
     "line one\nline two\r\nthree\u2028four",
-    "emoji 👩‍🔬, combining é, 北京, lone surrogate",
+    "emoji 👩‍🔬, combining é, 北京, lone \ud83d surrogate",
     "&lt;b&gt; &amp; {{ 7 * 7 }} {% raw %}",
     "",
 )

@@ -34,7 +34,7 @@ def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> Non
     write_run(tmp_path / "runs", *made_up(60), model="org/[bold]\x1b[31mred")
     output = command("report", "runs", "--output", "out", "--no-plots", folder=tmp_path)
     assert "AUROC" in output
-    assert "[bold]␛[31mred" in output  # neither obeyed by rich nor by the terminal
+    assert "[bold]⟨U+001B⟩[31mred" in output  # neither obeyed by rich nor by the terminal
     assert "Report: out/report.html" in output
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "confident_errors.csv",

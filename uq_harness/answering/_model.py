@@ -77,6 +77,8 @@ class UncertaintyModel:
         sp_token: The semantic-preserving token, as for ``uq-hf``.
         add_bos_token: Whether prompts begin with the beginning-of-sequence token; ``None`` leaves it to the tokenizer.
         max_length: The model's context in tokens; ``None`` takes it from the model's configuration.
+        batch_invariant: Whether questions go through the model one at a time, so that no answer depends on the batch
+            even in 16-bit types.
         **options: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
             with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model``.
 
@@ -110,6 +112,7 @@ class UncertaintyModel:
         sp_token: str | int = "auto",
         add_bos_token: bool | None = None,
         max_length: int | None = None,
+        batch_invariant: bool = False,
         **options: Any,
     ) -> None:
         _check_model(model, tokenizer)
@@ -149,6 +152,7 @@ class UncertaintyModel:
             pad_id=_padding(tokenizer),
             seed=seed,
             device=model.device,
+            batch_invariant=batch_invariant,
         )
         self._settings = {
             "model": model.name_or_path,

@@ -12,12 +12,13 @@ from rich.table import Table
 
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.functional import risk_coverage
+from uq_harness.report import collect, read_with_warnings, write_report
 
 COVERAGES = (0.25, 0.5, 0.75, 1.0)
 
 
 def run_demo(output: Path, methods: str) -> None:
-    """Runs the stock command on the demo model, then prints how abstaining would cut the error rate."""
+    """Runs the stock command on the demo model, prints how abstaining would cut the error rate, and writes a report."""
     arguments = [
         *("--model", "uq-hf", "--model_args", f"pretrained=demo,methods={methods}"),
         *("--tasks", "uq_demo", "--apply_chat_template", "--batch_size", "16", "--device", "cpu"),
@@ -31,7 +32,11 @@ def run_demo(output: Path, methods: str) -> None:
     run_lm_eval(arguments)
     samples = max(output.rglob("samples_uq_demo_*.jsonl"), key=lambda file: file.stat().st_mtime)
     console.print(_risk_table(samples))
-    console.print(f"Results and samples: {samples.parent}")
+    runs, warnings = read_with_warnings([output])
+    content = collect(runs, title="The demo model on questions about a made-up world", warnings=warnings)
+    page = next(file for file in write_report(content, output / "report", pictures=False) if file.suffix == ".html")
+    console.print(f"Results and samples: {samples.parent}", soft_wrap=True)
+    console.print(f"Curves of risk against coverage, histograms and confident mistakes: {page}", soft_wrap=True)
 
 
 def _risk_table(samples: Path) -> Table:

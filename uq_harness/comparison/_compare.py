@@ -9,11 +9,13 @@ from typing import Any
 
 from uq_harness.comparison._comparable import check_allowed, differences, refuse, settings_that_differ
 from uq_harness.comparison._pairs import Pair, pair_runs
-from uq_harness.errors import UQHarnessError
-from uq_harness.functional import holm, paired_accuracy, paired_auroc
+from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.functional import holm, paired_accuracy, paired_aurc, paired_auroc, paired_prr
 from uq_harness.results import TaskRun
 
 ACCURACY = "accuracy"
+# The measures of a method, their tests, and whether higher is better.
+MEASURES = {"auroc": (paired_auroc, True), "aurc": (paired_aurc, False), "prr": (paired_prr, True)}
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,12 @@ class Difference:
     """Candidate minus baseline in one number of one task.
 
     Attributes:
-        measure: ``accuracy`` or ``auroc``.
+        measure: ``accuracy``, ``auroc``, ``aurc`` or ``prr``.
         method: The uncertainty method, empty for accuracy.
         n: Number of questions that both sides answered and scored.
         baseline: The baseline's value over these questions.
         candidate: The candidate's.
-        difference: Candidate minus baseline; above 0 is better.
+        difference: Candidate minus baseline; above 0 is better, but for ``aurc``.
         interval: Confidence interval of the difference at level 1-α, not corrected.
         p_value: Two-sided p-value of no difference.
         p_adjusted: The same, corrected over all comparisons.
@@ -49,6 +51,12 @@ class Difference:
     def name(self) -> str:
         """What is compared, for a table."""
         return ACCURACY if self.measure == ACCURACY else f"{self.method} {self.measure.upper()}"
+
+    @property
+    def improved(self) -> bool:
+        """Whether the candidate's value is the better one."""
+        higher_is_better = self.measure == ACCURACY or MEASURES[self.measure][1]
+        return self.difference != 0 and (self.difference > 0) == higher_is_better
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +112,13 @@ def compare_runs(
     alpha: float = 0.05,
     min_effect: float = 0.0,
     methods: Collection[str] = (),
+    measures: Collection[str] = ("auroc",),
     allow_different: Collection[str] = (),
 ) -> Comparison:
     """Compares two models, or two versions of one, on the questions that both answered.
 
-    Accuracies are tested by `paired_accuracy`, AUROCs by `paired_auroc`, question by question; Holm's correction over
-    all tests keeps the probability of any false verdict at ``alpha``.
+    Accuracies are tested by `paired_accuracy`, methods by `paired_auroc`, `paired_aurc` and `paired_prr`, question by
+    question; Holm's correction over all tests keeps the probability of any false verdict at ``alpha``.
 
     Args:
         baseline: Runs to compare with, as `load_runs` reads them.
@@ -117,6 +126,7 @@ def compare_runs(
         alpha: Probability of any false verdict where nothing has changed.
         min_effect: Least difference, as a fraction, that counts as better or worse.
         methods: Methods to look at; all if there are none. Fewer tests find smaller differences.
+        measures: Of ``auroc``, ``aurc`` and ``prr`` those to look at.
         allow_different: Of ``version``, ``prompt``, ``judge`` and ``split`` those in which runs may differ.
 
     Raises:
@@ -129,11 +139,14 @@ def compare_runs(
         raise UQHarnessError(
             f"min_effect is {min_effect!r}, but must be 0 or more and below 1, such as 0.01 for one point"
         )
+    for measure in measures:
+        if measure not in MEASURES:
+            raise UQHarnessError(f"the measure {measure!r} is not known: there are {one_of(list(MEASURES))}")
     _check_methods(methods, [*baseline, *candidate])
     pairs = pair_runs(baseline, candidate, any_judge="judge" in allow_different)
     for pair in pairs:
         refuse(pair, allow_different)
-    return _with_verdicts([_compare_pair(pair, methods, 1 - alpha) for pair in pairs], alpha, min_effect)
+    return _with_verdicts([_compare_pair(pair, methods, measures, 1 - alpha) for pair in pairs], alpha, min_effect)
 
 
 def _check_methods(methods: Collection[str], runs: Sequence[TaskRun]) -> None:
@@ -143,13 +156,16 @@ def _check_methods(methods: Collection[str], runs: Sequence[TaskRun]) -> None:
             raise UQHarnessError(f"no run has the method {method!r}: they have {', '.join(known) or 'none'}")
 
 
-def _compare_pair(pair: Pair, methods: Collection[str], level: float) -> TaskComparison:
+def _compare_pair(pair: Pair, methods: Collection[str], measures: Collection[str], level: float) -> TaskComparison:
     a, b = pair.baseline, pair.candidate
     wanted = [method for method in dict.fromkeys([*a.uncertainty, *b.uncertainty]) if not methods or method in methods]
     common = [method for method in wanted if method in a.uncertainty and method in b.uncertainty]
     return TaskComparison(
         pair=pair,
-        rows=(_accuracy(pair, level), *(_auroc(pair, method, level) for method in common)),
+        rows=(
+            _accuracy(pair, level),
+            *(_quality(pair, method, measure, level) for method in common for measure in measures),
+        ),
         only_baseline=tuple(method for method in wanted if method not in b.uncertainty),
         only_candidate=tuple(method for method in wanted if method not in a.uncertainty),
         allowed=differences(pair),
@@ -172,11 +188,12 @@ def _accuracy(pair: Pair, level: float) -> Difference:
     )
 
 
-def _auroc(pair: Pair, method: str, level: float) -> Difference:
+def _quality(pair: Pair, method: str, measure: str, level: float) -> Difference:
     a, b = pair.baseline, pair.candidate
-    found = paired_auroc(b.uncertainty[method], a.uncertainty[method], b.correct, a.correct, level)
+    test, _ = MEASURES[measure]
+    found = test(b.uncertainty[method], a.uncertainty[method], b.correct, a.correct, level)
     return Difference(
-        measure="auroc",
+        measure=measure,
         method=method,
         n=found.n,
         baseline=found.second,
@@ -205,5 +222,5 @@ def _with_verdict(row: Difference, p_adjusted: float, alpha: float, min_effect: 
     elif abs(row.difference) < min_effect:
         verdict = "small"
     else:
-        verdict = "better" if row.difference > 0 else "worse"
+        verdict = "better" if row.improved else "worse"
     return replace(row, p_adjusted=p_adjusted, verdict=verdict)

@@ -19,7 +19,7 @@ def junit(comparison: Comparison) -> str:
 
 
 def _suite(task: TaskComparison) -> ElementTree.Element:
-    title = _visible(task.pair.title)
+    title = _printable(task.pair.title)
     absent = [(method, "baseline") for method in task.only_candidate]
     absent += [(method, "candidate") for method in task.only_baseline]
     suite = ElementTree.Element(
@@ -39,7 +39,7 @@ def _suite(task: TaskComparison) -> ElementTree.Element:
             ElementTree.SubElement(case, "skipped", message="undefined: too few right or wrong answers with a score")
         ElementTree.SubElement(case, "system-out").text = f"{row.verdict}: {_sentence(row)}"
     for method, side in absent:
-        case = ElementTree.SubElement(suite, "testcase", name=f"{_visible(method)} AUROC", classname=title, time="0")
+        case = ElementTree.SubElement(suite, "testcase", name=_printable(method), classname=title, time="0")
         ElementTree.SubElement(case, "skipped", message=f"the {side} does not have this method")
     return suite
 
@@ -52,6 +52,6 @@ def _sentence(row: Difference) -> str:
     )
 
 
-def _visible(text: str) -> str:
+def _printable(text: str) -> str:
     """Text without the control characters that XML forbids."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -6,6 +6,7 @@ import math
 
 from uq_harness.comparison._comparable import ASPECTS
 from uq_harness.comparison._compare import Comparison, Difference, TaskComparison
+from uq_harness.escape import visible
 
 # Below this many answers of a class, the normal approximation behind the AUROC's test is loose.
 FEW = 10
@@ -50,7 +51,7 @@ def _task(comparison: Comparison, task: TaskComparison) -> list[str]:
 def _row(row: Difference) -> str:
     interval = f"({_percent(row.interval[0], '+')} to {_percent(row.interval[1], '+')})"
     cells = [
-        f"`{row.method}` AUROC" if row.method else row.name,
+        f"`{row.method}` {row.measure.upper()}" if row.method else row.name,
         _percent(row.baseline),
         _percent(row.candidate),
         f"{_percent(row.difference, '+')} {interval}",
@@ -76,12 +77,13 @@ def _notes(task: TaskComparison) -> list[str]:
     if pair.repeated:
         notes.append(f"{pair.repeated} answers to questions asked before are left out.")
     unscored = [f"`{row.method}` {len(pair.baseline) - row.n}" for row in task.rows if row.n < len(pair.baseline)]
+    unscored = list(dict.fromkeys(unscored))  # once for all measures of a method
     if unscored:
         notes.append(f"Questions without a score on both sides: {', '.join(unscored)}")
     smallest = min(min(run.correct.sum(), len(run) - run.correct.sum()) for run in (pair.baseline, pair.candidate))
     if smallest < FEW and len(task.rows) > 1:
         notes.append(
-            f"A side has fewer than {FEW} right or wrong answers: take AUROC's p-values and intervals as rough."
+            f"A side has fewer than {FEW} right or wrong answers: take p-values and intervals of methods as rough."
         )
     if task.settings:
         changed = [f"{name} {was!r} → {now!r}" for name, (was, now) in task.settings.items()]
@@ -90,7 +92,6 @@ def _notes(task: TaskComparison) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    marked = "".join(f"\\{character}" if character in r"\`*_{}[]<>#|~&!" else character for character in printable)
+    """Text that Markdown shows as it is, on one line, and that stays legible in a terminal."""
+    marked = "".join(f"\\{character}" if character in r"\`*_{}[]<>#|~&!" else character for character in visible(text))
     return marked.replace("@", "&#64;")  # web sites would call whoever has that name

@@ -16,8 +16,8 @@ Scores of one answer or of samples:
 Quality of a score over many answers, given which were correct (1) and which were not (0):
 
 - `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
-- two scores, or one score of two models, on the same questions: `paired_auroc`; several at once: `auroc_covariance`;
-  accuracies: `paired_accuracy`; many such tests together: `holm`
+- two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
+  AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`
 
 Decisions from a score:
 
@@ -37,10 +37,13 @@ from uq_harness.functional._clusters import cluster_by_entailment, discrete_sema
 from uq_harness.functional._comparison import (
     AccuracyDifference,
     AurocDifference,
+    QualityDifference,
     auroc_covariance,
     holm,
     paired_accuracy,
+    paired_aurc,
     paired_auroc,
+    paired_prr,
 )
 from uq_harness.functional._density import semantic_density
 from uq_harness.functional._eigenscore import eigenscore
@@ -64,6 +67,7 @@ __all__ = [
     "BootstrapErrors",
     "ErrorCurve",
     "MergedAnswers",
+    "QualityDifference",
     "ReliabilityBin",
     "RiskThreshold",
     "aurc",
@@ -85,7 +89,9 @@ __all__ = [
     "merge_by_f1",
     "mutual_information",
     "paired_accuracy",
+    "paired_aurc",
     "paired_auroc",
+    "paired_prr",
     "prr",
     "reliability",
     "risk_coverage",

@@ -1,4 +1,4 @@
-"""What each answer contributes to the AUROC's error: the structural components that DeLong's method is made of."""
+"""What each answer contributes to the error of a metric: the components that standard errors are made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from uq_harness.functional._arrays import FloatArray
-from uq_harness.functional._tie_groups import checked_answers
+from uq_harness.functional._tie_groups import TieGroups, checked_answers, harmonic_numbers, mean_risk, tie_groups
 
 
 def auroc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
@@ -38,6 +38,59 @@ def auroc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
     size = np.where(right, n_right, n_wrong)
     components = np.zeros(len(scores))
     components[scored] = (np.where(right, beaten_by[group], beaten[group]) - area) / np.sqrt(size * (size - 1.0))
+    return components
+
+
+def aurc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
+    """Share of each answer in the deviation of the AURC from its true value, by the infinitesimal jackknife.
+
+    An answer at rank ``k`` with error ``e`` moves the AURC ``A`` by its own place on the curve and by all risks
+    ``R_j`` from there on: ``R_k - A + sum over j >= k of (e - R_j) / j``, divided by the number of answers. Tied
+    answers share the mean over their ranks.
+
+    Returns:
+        As `auroc_components`; all ``nan`` where all scored answers are right, or all wrong.
+    """
+    found = _risk_components(uncertainty, correct)
+    return found if found is not None else np.full(np.shape(uncertainty), np.nan)
+
+
+def prr_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
+    """The same of the PRR, which is a function of the AURC and of the error rate ``r``.
+
+    The oracle's AURC is ``r + (1 - r) ln(1 - r)`` in the limit, with the derivative ``-ln(1 - r)``.
+    """
+    risk = _risk_components(uncertainty, correct)
+    if risk is None:
+        return np.full(np.shape(uncertainty), np.nan)
+    scores, right = checked_answers(uncertainty, correct)
+    groups = tie_groups(uncertainty, correct)
+    harmonic = harmonic_numbers(int(groups.total.sum()))
+    wrong, total = int(groups.wrong.sum()), int(groups.total.sum())
+    rate = wrong / total
+    oracle = TieGroups(total=np.array([total - wrong, wrong]), wrong=np.array([0, wrong]))
+    gain, most = rate - mean_risk(groups, harmonic), rate - mean_risk(oracle, harmonic)
+    own = np.where(np.isfinite(scores), ~right - rate, 0.0) / np.sqrt(total * (total - 1.0))
+    return np.asarray(((own - risk) * most - gain * own * (1 + np.log1p(-rate))) / most**2, dtype=np.float64)
+
+
+def _risk_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray | None:
+    scores, right = checked_answers(uncertainty, correct)
+    scored = np.flatnonzero(np.isfinite(scores))
+    wrong = ~right[scored]
+    n = len(scored)
+    if wrong.all() or not wrong.any():
+        return None
+    _, group, sizes = np.unique(scores[scored], return_inverse=True, return_counts=True)
+    errors = np.bincount(group[wrong], minlength=len(sizes))
+    ranks = np.arange(1, n + 1)
+    risks = np.cumsum(np.repeat(errors / sizes, sizes)) / ranks
+    from_here = np.cumsum((1 / ranks)[::-1])[::-1]
+    risks_from_here = np.cumsum((risks / ranks)[::-1])[::-1]
+    starts = np.cumsum(sizes) - sizes
+    weight, base = (np.add.reduceat(x, starts) / sizes for x in (from_here, risks - risks.mean() - risks_from_here))
+    components = np.zeros(len(scores))
+    components[scored] = (base[group] + wrong * weight[group]) / np.sqrt(n * (n - 1.0))
     return components
 
 

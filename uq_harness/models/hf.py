@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from uq_harness.engine import Ending, Prompt, SemanticToken
 from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError
 from uq_harness.identity import ModelIdentity
-from uq_harness.methods import build_methods, settings, truth
+from uq_harness.methods import Method, build_methods, settings, truth
 from uq_harness.models._cache_stamp import check_stamp
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
@@ -126,13 +127,22 @@ class UQHFLM(HFLM):
             add_bos_token=self.add_bos_token,
             truncation=self.truncation,
         )
-        self._answerer = Answerer(
+        self._comparing = nli, similarity
+        self._answerer = self._build_answerer(self._methods)
+        self._configuration |= {
+            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
+            for role, auxiliary in self._answerer.describe().items()
+        }
+        if any(method.sampling for method in self._methods):
+            self._configuration["seed"] = self._seed
+
+    def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
+        return Answerer(
             self.model,
             self.tokenizer,
-            self._methods,
+            methods,
             self._encoder,
-            nli,
-            similarity,
+            *self._comparing,
             max_length=self.max_length,
             pad_id=self.tokenizer.pad_token_id,
             seed=self._seed,
@@ -141,12 +151,18 @@ class UQHFLM(HFLM):
             batch_invariant=self._batch_invariant,
             recorders=self._recorders(),
         )
-        self._configuration |= {
-            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
-            for role, auxiliary in self._answerer.describe().items()
-        }
-        if any(method.sampling for method in self._methods):
-            self._configuration["seed"] = self._seed
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The chosen methods with their options."""
+        return tuple(self._methods)
+
+    def with_methods(self, methods: Sequence[Method]) -> UQHFLM:
+        """The same model with other methods; weights and auxiliary models are shared."""
+        other = copy.copy(self)
+        other._methods = list(methods)
+        other._answerer = self._build_answerer(methods)
+        return other
 
     def _recorders(self) -> Sequence[Recorder]:
         """What adds to the answers' records; asked for when model and tokenizer are loaded."""

@@ -156,7 +156,9 @@ def ablation_table(columns: Sequence[Column]) -> list[Table]:
 
 def _variant(column: Column) -> dict[str, object]:
     """The options of SemGrad in which a run differs from the paper's method."""
-    used = column.run.configuration.get("config", {}).get("uncertainty", {})
+    used = column.run.configuration.get("config", {}).get("uncertainty")
+    if not used:
+        return {"unknown": True}
     defaults = {"semgrad_norm": "l1", "semgrad_reweight": True, "semgrad_layers": "top_half", "sp_token": "auto"}
     found = {key: used.get(key, default) for key, default in defaults.items() if used.get(key, default) != default}
     if str(found.get("sp_token")) in ("-1", "last"):

@@ -109,11 +109,11 @@ def collect(
     runs: Sequence[TaskRun],
     *,
     title: str,
-    reference: bool,
-    all_runs: bool,
-    examples: int,
-    examples_by: str | None,
-    alpha: float,
+    reference: bool = False,
+    all_runs: bool = False,
+    examples: int = 10,
+    examples_by: str | None = None,
+    alpha: float = 0.05,
     warnings: Iterable[str] = (),
 ) -> Content:
     """Measures all runs and lays out the tables.

@@ -54,7 +54,7 @@ def _file_name(text: str) -> str:
 
 def _label(text: str) -> str:
     """A text that matplotlib does not take for mathematics."""
-    return visible(text).replace("\\", "\\\\").replace("$", r"\$") if "$" in text else visible(text)
+    return visible(text).replace("$", r"\$")
 
 
 def _title(view: RunView) -> str:

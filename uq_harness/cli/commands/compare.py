@@ -15,6 +15,7 @@ def compare(
     baseline: Annotated[Path, typer.Argument(help="Results to compare with: a file or folder that lm_eval wrote.")],
     candidate: Annotated[Path, typer.Argument(help="Results to judge.")],
     methods: Annotated[str, typer.Option(help="Methods to compare, joined by +; all if not given.")] = "",
+    measures: Annotated[str, typer.Option(help="Of auroc, aurc and prr, joined by +.")] = "auroc",
     alpha: Annotated[float, typer.Option(help="Probability of any false verdict, over all comparisons.")] = 0.05,
     min_effect: Annotated[float, typer.Option(help="Smaller differences do not count: 0.01 is one point.")] = 0.0,
     fail_on_regression: Annotated[bool, typer.Option(help="Exit with status 1 if anything is worse.")] = False,
@@ -26,7 +27,7 @@ def compare(
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Also write Markdown to this file.")] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
 ) -> None:
-    """Tell whether a model got worse: paired differences of accuracy and of every method's AUROC."""
+    """Tell whether a model got worse: paired differences of accuracy and of every method's quality."""
     import json
 
     from uq_harness.comparison import as_values, compare_runs, junit, markdown
@@ -38,6 +39,7 @@ def compare(
         alpha=alpha,
         min_effect=min_effect,
         methods=[name for name in methods.split("+") if name],
+        measures=[name for name in measures.split("+") if name],
         allow_different=allow_different or [],
     )
     for file, written in ((markdown_file, markdown), (junit_file, junit)):

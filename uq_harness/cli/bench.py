@@ -1,0 +1,139 @@
+"""``uq-harness bench``: prints costs as tables or JSON, with the paper's beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lm_eval.utils import simple_parse_args_string
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uq_harness.bench import Bench, Spread, run_bench
+from uq_harness.errors import UQHarnessError
+from uq_harness.reference import ReferenceTable, paper_table
+
+
+def show_bench(
+    model: str,
+    *,
+    tasks: str,
+    methods: str,
+    model_args: str,
+    metadata: str,
+    chat: bool,
+    limit: int,
+    batch_size: int,
+    repeats: int,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Runs the benchmark and prints it."""
+    arguments: dict[str, Any] = simple_parse_args_string(model_args)
+    if device is not None:
+        arguments["device"] = device
+    if threads is not None:
+        torch.set_num_threads(threads)
+    found = run_bench(
+        model,
+        tasks=[name.strip() for name in tasks.split(",") if name.strip()],
+        methods=methods,
+        model_arguments=arguments,
+        metadata=_metadata(metadata),
+        chat=chat,
+        limit=limit,
+        batch_size=batch_size,
+        repeats=repeats,
+        progress=sys.stderr.isatty(),
+    )
+    paper = paper_table(3)
+    if as_json:
+        print(json.dumps({**asdict(found), "paper": asdict(paper)}, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(_times(found, paper))
+    console.print(_work(found))
+    console.print(
+        "Seconds are those of one question. + is what a method adds to our decoding; decoding is compared with "
+        "generation by lm_eval's hf. In brackets the lowest and the highest of the repeats. Memory is what the first "
+        f"chunk adds at its peak.\npaper: Table 3 of {paper.source}: what a method adds to its generation, on "
+        f"{', '.join(column.task_title for column in paper.columns)}, in seconds (shares of its generation).",
+        highlight=False,
+    )
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UQHarnessError(f"--metadata {text!r} is not valid JSON ({error.msg})") from None
+    if not isinstance(found, dict):
+        raise UQHarnessError(f"--metadata {text!r} is no JSON object")
+    return found
+
+
+def _times(found: Bench, paper: ReferenceTable) -> Table:
+    tasks = ", ".join(f"{count} questions of {name}" for name, count in found.tasks.items())
+    table = Table("way", "ms a question", "+ ms", "+ share", "paper: + s (share)")
+    table.title = Text(
+        f"{found.model}, {found.dtype} on {found.device}, {found.threads} threads\n"
+        f"{tasks}, batches of {found.batch_size}, {found.repeats} repeats"
+    )
+    _align(table, slice(1, -1))
+    table.add_row("generation", _milliseconds(found.generation), "", "", _paper(None, paper))
+    for cost in found.costs:
+        times = (_milliseconds(cost.seconds), _milliseconds(cost.extra), _spread(cost.share, 1))
+        table.add_row(cost.name, *times, _paper(cost.name, paper))
+    return table
+
+
+def _work(found: Bench) -> Table:
+    table = Table("way", "tokens", "row-steps", "NLI pairs", "similarity pairs", "+ MB")
+    table.title = "Work for a question, memory"
+    _align(table, slice(1, None))
+    table.add_row("generation", *[""] * 4, _megabytes(found.generation_peak_megabytes))
+    for cost in found.costs:
+        work = (cost.work.answer_tokens, cost.work.row_steps, cost.work.nli_pairs, cost.work.similarity_pairs)
+        table.add_row(cost.name, *(f"{amount:.1f}" for amount in work), _megabytes(cost.peak_megabytes))
+    return table
+
+
+def _align(table: Table, numbers: slice) -> None:
+    table.columns[0].no_wrap = True
+    for column in table.columns[numbers]:
+        column.justify = "right"
+
+
+def _milliseconds(spread: Spread) -> str:
+    return _spread(spread, 1e3)
+
+
+def _spread(spread: Spread, factor: float) -> str:
+    middle, lowest, highest = (_brief(factor * value) for value in (spread.median, spread.lowest, spread.highest))
+    return f"{middle} ({lowest} to {highest})"
+
+
+def _brief(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _megabytes(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
+def _paper(method: str | None, paper: ReferenceTable) -> str:
+    """The paper's seconds, for a method with their shares of its generation."""
+    generation = next(row for row in paper.rows if row.method is None)
+    row = next((row for row in paper.rows if row.method == method), None)
+    if row is None:
+        return ""
+    if row is generation:
+        return ", ".join(f"{value:.2f}" for value in row.values)
+    pairs = zip(row.values, generation.values, strict=True)
+    return ", ".join(f"{value:.2f} ({value / pure:.1f})" for value, pure in pairs)
