@@ -94,7 +94,7 @@ def decode_stream(
             for slot, number in zip(slots, newcomers, strict=True):
                 chooser.seat(slot, keys[number])
             tokens |= table.seat(slots, newcomers, [prompts[number] for number in newcomers], pad_id)
-        if not table.under_way:
+        if table.rows is None:
             return
         table.note_greedy_states()
         chooser.choose(anatomy, table.rows.head_states, lanes)
@@ -132,7 +132,7 @@ class _Table:
         layout: Layout,
     ) -> None:
         self.under_way: dict[int, _UnderWay] = {}
-        self.rows: Rows
+        self.rows: Rows | None = None
         self._anatomy, self._lanes, self._chooser, self._keep = anatomy, lanes, chooser, keep
         self._tap, self._tap_from, self._layout = tap, tap_from, layout
         self._stateful = np.zeros(lanes.width, dtype=np.bool_)  # places within a slot whose last states are wanted
@@ -153,8 +153,9 @@ class _Table:
     ) -> dict[int, int]:
         """Reads prompts and gives each a row; returns the number of tokens read for each slot."""
         prefill = Prefill.read(self._anatomy, prompts, pad_id, self._watch)
-        first = len(self.rows) if self.under_way else 0
-        if first:
+        first = 0
+        if self.rows is not None:
+            first = len(self.rows)
             self.rows.join(prefill)
         else:
             self.rows = begin(self._anatomy, prefill, self._watch, self._lanes.width, self._layout)
@@ -169,7 +170,7 @@ class _Table:
 
     def grow(self) -> dict[int, int]:
         """Runs the model on every distinct prefix; returns the number of rows of each slot."""
-        if not self.under_way:
+        if self.rows is None:
             return {}
         self.rows.grow(*self._lanes.move())
         slots, counts = np.unique(self._lanes.owners(), return_counts=True)
@@ -177,6 +178,7 @@ class _Table:
 
     def note_greedy_states(self) -> None:
         """Keeps what was asked for of the states on which the greedy answers stand."""
+        assert self.rows is not None
         slots = [slot for slot in self.under_way if self._lanes.live[slot * self._lanes.width + GREEDY]]
         rows = self._lanes.row[np.array(slots, dtype=np.int64) * self._lanes.width + GREEDY]
         for slot, state in zip(slots, take(self.rows.head_states, rows), strict=True):
@@ -189,7 +191,7 @@ class _Table:
     def note_last_states(self, ended: IntArray) -> None:
         """Keeps the middle states on which answers have ended."""
         ended = ended[self._stateful[ended % self._lanes.width]]
-        if self._middle is None or not len(ended):
+        if self._middle is None or self.rows is None or not len(ended):
             return
         states = take(self.rows.entered[self._middle], self._lanes.row[ended]).cpu()
         for lane, state in zip(ended.tolist(), states, strict=True):
@@ -207,6 +209,8 @@ class _Table:
     def finished(self) -> list[DecodedPrompt]:
         """Takes the prompts whose answers have all ended off the table."""
         done = [slot for slot in self.under_way if not self._lanes.live[self._lanes.of(slot)].any()]
+        if len(done) == len(self.under_way):
+            self.rows = None  # its cache would only be in the way of the passes that follow
         return [self._clear(slot) for slot in done]
 
     def _clear(self, slot: int) -> DecodedPrompt:

@@ -47,4 +47,5 @@ class Prefill:
         """
         ids, mask = left_pad(prompts, pad_id, anatomy.input_device)
         hidden, cache, entered = watched_states(anatomy, ids, mask, watch=watch)
-        return cls(ids, mask, hidden[:, -1], cache if is_plain(cache) else None, entered)
+        # a clone, since a view would keep the states at all tokens in memory
+        return cls(ids, mask, hidden[:, -1].clone(), cache if is_plain(cache) else None, entered)

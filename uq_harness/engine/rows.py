@@ -37,7 +37,7 @@ class Rows(ABC):
     def __init__(self, anatomy: Anatomy, prefill: Prefill, watch: Collection[int]) -> None:
         self._anatomy, self._watch = anatomy, watch
         self.head_states = prefill.last_state
-        self.entered = {block: prefill.entered[block][:, -1] for block in watch}
+        self.entered = {block: prefill.entered[block][:, -1].clone() for block in watch}
 
     def __len__(self) -> int:
         return len(self.head_states)
