@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -85,9 +86,14 @@ def _plain(scored: ScoredFile) -> dict[str, Any]:
         "task": scored.task,
         "answers": scored.answers,
         "methods": [asdict(one) for one in scored.methods],
-        "results": scored.results["results"][scored.task],
+        "results": {name: _defined(value) for name, value in scored.results["results"][scored.task].items()},
         "written": [str(path) for path in scored.written],
     }
+
+
+def _defined(value: Any) -> Any:
+    """A value as JSON has it: ``null`` where a metric is undefined."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _show(scored: ScoredFile) -> None:
