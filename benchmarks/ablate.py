@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _questions import TASK_PROMPT
 
 from uq_harness.ablation.model import AblationLM
 from uq_harness.demo import QUESTIONS
@@ -24,7 +25,6 @@ from uq_harness.documents import read_questions
 from uq_harness.models import UQHFLM
 from uq_harness.request import QuestionInstance
 
-TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 GREEDY = {"until": [], "max_gen_toks": 150, "do_sample": False}
 
 

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _questions import read_prompts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode_stream
 from uq_harness.evidence import Samples
 
-TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 SETS = (Samples(10, 1.0), Samples(10, 0.5, top_p=0.99, top_k=5))
 
 
@@ -33,12 +32,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=getattr(torch, args.dtype)).to(args.device).eval()
-    prompts = []
-    for row in read_questions(args.questions)[: args.limit]:
-        message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
-        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        prompts.append(tokenizer(text)["input_ids"])
-    prompts.sort(key=len, reverse=True)
+    prompts = [list(prompt.token_ids) for prompt in read_prompts(tokenizer, args.questions, args.limit)]
     answers, seconds, changed = {}, {}, {}
     for size in (1, *map(int, args.batch_sizes.split(","))):
         start = time.process_time() if args.device == "cpu" else time.perf_counter()

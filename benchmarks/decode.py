@@ -25,16 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode, decode_stream
 from uq_harness.engine.forward import left_pad
 from uq_harness.evidence import DiverseBeams, Samples
 
-TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))
 BEAMS = DiverseBeams(10, 1.0)
 STREAM = "ours as a stream"
@@ -65,7 +64,7 @@ def main() -> None:
         for start in range(0, len(prompts), args.batch_size):
             ways["ours"](prompts[start : start + args.batch_size])
     with _passes(anatomy) as streamed:
-        seconds[STREAM] = _seconds(lambda: _stream(anatomy, prompts[::-1], end, args, steps))
+        seconds[STREAM] = _seconds(lambda: _stream(anatomy, prompts, end, args, steps))
     counts[STREAM] = len(prompts)
     ways = {**ways, STREAM: ways["ours"]}
     steps["ours"] /= 2  # counted twice
@@ -114,12 +113,8 @@ def _workload(args: argparse.Namespace) -> tuple[Any, list[list[int]], int | Non
         return model, torch.randint(3, config.vocab_size, (args.limit, 32)).tolist(), None
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
-    prompts = []
-    for row in read_questions(args.questions)[: args.limit]:
-        message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
-        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        prompts.append(tokenizer(text)["input_ids"])
-    return model, sorted(prompts, key=len), tokenizer.eos_token_id
+    prompts = [list(prompt.token_ids) for prompt in read_prompts(tokenizer, args.questions, args.limit)]
+    return model, prompts, tokenizer.eos_token_id
 
 
 def _ways(

@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from _questions import read_prompts
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.bench import peak_megabytes, seconds_of
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
@@ -39,7 +39,6 @@ from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.methods import Method, build_methods
 
-TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 SHAPES = {  # of real models; weights are random
     "qwen3-4b": {
         "vocab_size": 151936,
@@ -137,12 +136,7 @@ def _workload(args: argparse.Namespace) -> tuple[Any, list[Prompt], list[int], i
         return model, [Prompt("", "", row, -3) for row in ids], [], args.new_tokens
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
-    prompts = []
-    for row in read_questions(args.questions)[: args.limit]:
-        message = [{"role": "user", "content": TASK_PROMPT.format(row["question"])}]
-        text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        prompts.append(Prompt(row["question"], message[0]["content"], tokenizer(text)["input_ids"], -3))
-    return model, sorted(prompts, key=lambda p: -len(p.token_ids)), [tokenizer.eos_token_id], 150
+    return model, read_prompts(tokenizer, args.questions, args.limit), [tokenizer.eos_token_id], 150
 
 
 def _random_model(shape: dict[str, Any], dtype: torch.dtype) -> Any:

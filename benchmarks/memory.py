@@ -11,19 +11,18 @@ same length, and all samples differ: the worst case. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
+from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.bench import peak_megabytes
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
-from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine import Ending, Gatherer
 from uq_harness.engine.keep import Keep
 from uq_harness.methods import build_methods
 
@@ -36,7 +35,6 @@ SHAPE = {  # of a model whose answers' states and caches outweigh what torch its
     "num_key_value_heads": 4,
     "head_dim": 64,
 }
-TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 
 
 def main() -> None:
@@ -69,8 +67,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", default=SETS, help="sets of methods, as in methods=")
     parser.add_argument("--model", help="folder or hub name of a chat model; one of random weights if absent")
     parser.add_argument("--questions", type=Path, default=Path(QUESTIONS), help="JSON lines with a field question")
-    parser.add_argument("--batch-size", type=int, default=16, help="questions in the batch")
-    parser.add_argument("--new-tokens", type=int, default=32, help="limit on an answer's tokens")
+    parser.add_argument("--batch-size", type=int, default=8, help="questions in the batch")
+    parser.add_argument("--new-tokens", type=int, default=16, help="limit on an answer's tokens")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
@@ -90,7 +88,7 @@ def _measure(args: argparse.Namespace) -> float:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     model, tokenizer = _model(args)
-    prompts = _prompts(args, tokenizer)
+    prompts = read_prompts(tokenizer, args.questions, args.batch_size)
     needs = [need for method in build_methods(args.one, {}) for need in method.needs()]
     gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
     if args.keep_everything:
@@ -98,7 +96,10 @@ def _measure(args: argparse.Namespace) -> float:
     ends = frozenset({tokenizer.eos_token_id}) if args.model else frozenset()
     ending = Ending(ends, args.new_tokens, read=lambda tokens: (tokenizer.decode(tokens), range(len(tokens))))
     gatherer.gather(prompts[:1], Ending(ends, 2, ending.read))  # what is loaded on first use
-    return _peak(lambda: gatherer.gather(prompts, ending), torch.device(args.device))
+    megabytes = peak_megabytes(lambda: gatherer.gather(prompts, ending), torch.device(args.device))
+    if megabytes is None:
+        raise SystemExit("this system does not tell a process's highest use of memory")
+    return megabytes
 
 
 def _model(args: argparse.Namespace) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -108,38 +109,6 @@ def _model(args: argparse.Namespace) -> tuple[PreTrainedModel, PreTrainedTokeniz
         return AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval(), tokenizer
     config = AutoConfig.for_model("qwen3", vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2, **SHAPE)
     return AutoModelForCausalLM.from_config(config, dtype=dtype).to(args.device).eval(), tokenizer
-
-
-def _prompts(args: argparse.Namespace, tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
-    def ids(message: str) -> list[int]:
-        chat = [{"role": "user", "content": message}]
-        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        found: list[int] = tokenizer(text)["input_ids"]
-        return found
-
-    questions = [row["question"] for row in read_questions(args.questions)[: args.batch_size]]
-    messages = [TASK_PROMPT.format(question) for question in questions]
-    made = [Prompt(q, m, ids(m), -3, restate=ids) for q, m in zip(questions, messages, strict=True)]
-    return sorted(made, key=lambda prompt: -len(prompt.token_ids))
-
-
-def _peak(work: Any, device: torch.device) -> float:
-    """Megabytes in use at the peak of some work, beyond those in use before it."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest resident size so far
-    before = _status("VmRSS")
-    work()
-    return (_status("VmHWM") - before) / 1e3
-
-
-def _status(field: str) -> float:
-    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
-    return float(line.split()[1])
 
 
 if __name__ == "__main__":

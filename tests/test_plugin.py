@@ -78,3 +78,8 @@ def test_the_command_lines_help_is_light() -> None:
         "except SystemExit: pass\nprint(sorted({'torch', 'transformers', 'lm_eval', 'numpy'} & set(sys.modules)))"
     )
     assert python("\n" + code).splitlines()[-1] == "[]"
+
+
+def test_models_of_lm_eval_stay_known() -> None:
+    code = "import uq_harness; uq_harness.register(); from lm_eval.api.registry import get_model;"
+    assert python(code + "print(get_model('hf').__name__)", UQ_HARNESS_AUTOLOAD="0") == "HFLM"

@@ -27,6 +27,7 @@ def register_model() -> None:
     """Makes ``--model uq-hf`` known; the class is imported when it is asked for."""
     from lm_eval.api.registry import model_registry
 
+    importlib.import_module("lm_eval.models")  # lm_eval registers its own only if there is none at all
     if MODEL not in model_registry:
         model_registry.register(MODEL, target=MODEL_CLASS)
 

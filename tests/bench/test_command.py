@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support import SHARED, requires_shared
-from uq_harness.bench import Bench, run_bench
+from uq_harness.bench import Bench, Spread, Work, cost_of, run_bench
 from uq_harness.cli import app
 from uq_harness.cli.commands import bench  # noqa: F401  # registers the command
 from uq_harness.errors import UQHarnessError
@@ -46,12 +46,22 @@ class TestCounts:
         assert work["together"].row_steps == work["degree"].row_steps
         assert work["together"].nli_pairs == work["degree"].nli_pairs
 
-    def test_extras_and_shares_belong_to_the_times(self, found: Bench) -> None:
+    def test_medians_lie_in_their_ranges(self, found: Bench) -> None:
         assert found.generation.lowest > 0
         for cost in found.costs:
-            assert cost.seconds.lowest <= cost.seconds.median <= cost.seconds.highest
-            assert cost.extra.lowest <= cost.extra.median <= cost.extra.highest
-            assert (cost.share.median < 0) == (cost.extra.median < 0)
+            for spread in (cost.seconds, cost.extra, cost.share):
+                assert spread.lowest <= spread.median <= spread.highest
+
+
+def test_extras_are_taken_repeat_by_repeat() -> None:
+    """A machine that was slow in the second repeat was so for all ways."""
+    each = {"generation": [1.0, 10.0], "decoding": [2.0, 20.0], "semgrad": [3.0, 30.0]}
+    work = [{"row_steps": 4.0, "answer_tokens": 4, "nli_pairs": 0}, {"row_steps": 6.0, "answer_tokens": 6}]
+    semgrad, decoding = cost_of("semgrad", each, work, None), cost_of("decoding", each, work, 1.5)
+    assert semgrad.extra == Spread(median=5.5, lowest=1.0, highest=10.0)
+    assert semgrad.share == Spread(median=1.0, lowest=1.0, highest=1.0)
+    assert decoding.extra == semgrad.extra
+    assert semgrad.work == Work(answer_tokens=5.0, row_steps=5.0, nli_pairs=0.0, similarity_pairs=0.0)
 
 
 def run(*arguments: object) -> str:

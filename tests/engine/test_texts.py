@@ -135,6 +135,19 @@ def test_equal_texts_are_read_once_and_longest_first(monkeypatch: pytest.MonkeyP
     assert shapes == [(2, 3), (2, 1)]
 
 
+def test_texts_of_one_token_take_no_pass_at_all() -> None:
+    model = tiny_model("llama")
+    anatomy = Anatomy.of(model)
+    prefill = Prefill.read(anatomy, prompts(2), 0)
+    with shapes_of(model.model) as shapes:
+        found = mean_logprobs(anatomy, prefill, [["8", "9"], ["20"]], tokenise, temperature=1.0, pad_id=0)
+    assert shapes == []
+    expected = [
+        [alone(model, text, [token])[0] for token in row] for text, row in zip(prompts(2), ([8, 9], [20]), strict=True)
+    ]
+    assert [row.tolist() for row in found] == [pytest.approx(row, abs=1e-9) for row in expected]
+
+
 def test_nothing_to_score() -> None:
     anatomy = Anatomy.of(tiny_model("llama"))
     prefill = Prefill.read(anatomy, prompts(1), 0)

@@ -79,6 +79,15 @@ def test_default_needs(name: str) -> None:
     assert set(method.needs()) == DEFAULT_NEEDS[name]
 
 
+def test_nothing_is_cut_off_unless_a_method_asks_for_it() -> None:
+    """No top-k of 50 as in transformers' generation configuration."""
+    for name in set(DEFAULT_NEEDS) - {"eigenscore"}:
+        (method,) = build(name)
+        for need in method.needs():
+            if isinstance(need, Samples):
+                assert (need.top_k, need.top_p) == (0, 1.0)
+
+
 def test_defaults_are_printed_with_the_results() -> None:
     assert settings(build("+".join(DEFAULT_NEEDS))) == DEFAULTS
 

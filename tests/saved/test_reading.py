@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -111,3 +112,30 @@ def test_an_empty_file(tmp_path: Path, content: str) -> None:
 def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(UQHarnessError, match="does not exist"):
         read_saved(tmp_path / "nowhere.jsonl")
+
+
+class TestLogsOfLmEval:
+    LINE: ClassVar[dict] = {
+        "doc_id": 0,
+        "doc": {"question": "Who wrote Emma?", "answers": ["Jane Austen"]},
+        "arguments": {"gen_args_0": {"arg_0": "<user>Who wrote Emma?", "arg_1": {}}},
+        "filtered_resps": ["Austen"],
+        "filter": "bem",
+    }
+
+    def test_of_a_model_without_records(self, tmp_path: Path) -> None:
+        (saved,) = read_saved(written(tmp_path, self.LINE)).answers
+        assert (saved.answer, saved.prompt, saved.uncertainty) == ("Austen", "<user>Who wrote Emma?", {})
+
+    def test_the_record_comes_before_what_filters_returned(self, tmp_path: Path) -> None:
+        record = {"answer": "Jane", "uncertainty": {"g_nll": 1.5}, "judge": "bem", "correct": 0, "answer_tokens": 3}
+        (saved,) = read_saved(written(tmp_path, {**self.LINE, "doc": {**self.LINE["doc"], "uq": record}})).answers
+        assert (saved.answer, saved.uncertainty) == ("Jane", {"g_nll": 1.5})
+        assert saved.record == {"answer_tokens": 3}
+
+    def test_several_judges_are_one_answer_each(self, tmp_path: Path) -> None:
+        assert len(read_saved(written(tmp_path, self.LINE, {**self.LINE, "filter": "f1"})).answers) == 1
+
+    def test_of_another_task_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(UQHarnessError, match="line 1: the field 'question' is missing"):
+            read_saved(written(tmp_path, {**self.LINE, "doc": {"text": "x"}}))

@@ -159,4 +159,5 @@ def test_a_long_answer_does_not_change_the_relevances_of_a_short_one(similarity:
     _, together = similarities(similarity, [], [{0: TokenRemovals("who?", (long, short), decode, SPECIAL)}])
     _, alone = similarities(similarity, [], [{0: TokenRemovals("who?", (short,), decode, SPECIAL)}])
     assert len(together[0][0][0]) == 150
+    assert (together[0][0][0] > 0).all()  # to the very end
     assert together[0][0][1] == pytest.approx(alone[0][0][0], abs=1e-6)

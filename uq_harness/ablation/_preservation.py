@@ -134,7 +134,7 @@ def fisher_interval(rho: float, n: int) -> tuple[float, float]:
         Bonett and Wright 2000, Psychometrika 65: the standard error of ``atanh ρ`` is ``√((1 + ρ²/2) / (n - 3))``.
 
     >>> [round(end, 3) for end in fisher_interval(0.5, 100)]
-    [0.323, 0.643]
+    [0.326, 0.641]
     """
     if not abs(rho) < 1 or n <= 3:
         return (rho, rho) if abs(rho) == 1 else (float("nan"), float("nan"))

@@ -208,13 +208,7 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
     for head, ablation in zip(heads, ablations, strict=True):
         betas, rows = hybridgrad_rows(ablation, cell)
         lines += ["", f"## HybridGrad on {_safe(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
-    lines += [
-        "",
-        "## Single states",
-        "",
-        BEST,
-        "",
-    ]
+    lines += ["", "## Single states", "", BEST, ""]
     for head, ablation in zip(heads, ablations, strict=True):
         lines.append(f"- {_safe(head)}: {'; '.join(best_states(ablation)) or 'undefined'}")
         if ablation.preservation is not None:

@@ -89,7 +89,7 @@ def generate(
     )
     if results is None:
         return None
-    results["config"]["model"] = MODEL
+    results["config"]["model"] = tracker.general_config_tracker.model_source = MODEL  # as in a stock run
     samples = results.pop("samples")
     evidence = tuple(one for task, rows in samples.items() for one in _evidence(lm, task, rows))
     for one in evidence:
@@ -115,17 +115,18 @@ def _configuration(arguments: Sequence[str], output: Path) -> Any:
         given = HarnessCLI().parse_args()
     finally:
         sys.argv = before
-    unused = [name for name in _UNUSED if getattr(given, name, None)]
-    if unused:
-        raise UQHarnessError(f"--{unused[0]} would do nothing in an ablation: leave it out")
-    if getattr(given, "model", None) not in (None, MODEL):
-        raise UQHarnessError(f"--model {given.model} gives no gradients: leave it out, or use {MODEL}")
-    if not getattr(given, "tasks", None) and not getattr(given, "config", None):
-        raise UQHarnessError("no task is named: add --tasks, such as --tasks uq_truthfulqa")
     try:
-        return EvaluatorConfig.from_cli(given)
+        config = EvaluatorConfig.from_cli(given)
     except ValueError as error:
         raise UQHarnessError(f"lm_eval refuses these arguments: {error}") from error
+    unused = [name for name in _UNUSED if getattr(config, name)]
+    if unused:
+        raise UQHarnessError(f"--{unused[0]} would do nothing in an ablation: leave it out")
+    if config.model not in (MODEL, EvaluatorConfig().model) or given.model not in (None, MODEL):
+        raise UQHarnessError(f"--model {config.model} gives no gradients: leave it out, or use {MODEL}")
+    if not config.tasks:
+        raise UQHarnessError("no task is named: add --tasks, such as --tasks uq_truthfulqa")
+    return config
 
 
 def _load_tasks(config: Any) -> tuple[Any, Mapping[str, Any]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+GENERATION, DECODING = "generation", "decoding"
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -64,6 +66,28 @@ class Cost:
     share: Spread
     work: Work
     peak_megabytes: float | None
+
+
+def cost_of(
+    name: str, each: Mapping[str, list[float]], counts: Sequence[Mapping[str, float]], peak: float | None
+) -> Cost:
+    """The cost of one way of answering.
+
+    Args:
+        name: The way.
+        each: Seconds a question of every way, repeat by repeat.
+        counts: Work and tokens of each answer that the way gave.
+        peak: Its memory.
+    """
+    before = each[GENERATION if name == DECODING else DECODING]
+    extra = [own - other for own, other in zip(each[name], before, strict=True)]
+    share = [more / pure for more, pure in zip(extra, each[GENERATION], strict=True)]
+
+    def mean(field: str) -> float:
+        return float(sum(one.get(field, 0.0) for one in counts) / len(counts))
+
+    work = Work(mean("answer_tokens"), mean("row_steps"), mean("nli_pairs"), mean("similarity_pairs"))
+    return Cost(name, Spread.of(each[name]), Spread.of(extra), Spread.of(share), work, peak)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from uq_harness import __version__
 from uq_harness.bench._interleaved import interleaved
 from uq_harness.bench._memory import peak_megabytes
-from uq_harness.bench._report import Bench, Cost, Spread, Work
+from uq_harness.bench._report import DECODING, GENERATION, Bench, Spread, cost_of
 from uq_harness.bench._requests import requests_of
 from uq_harness.errors import UQHarnessError
 from uq_harness.hub import brief
@@ -24,7 +24,7 @@ from uq_harness.request import QuestionInstance
 from uq_harness.response import record_of
 
 log = logging.getLogger(__name__)
-GENERATION, DECODING, TOGETHER = "generation", "decoding", "together"
+TOGETHER = "together"
 BATCHES_A_CHUNK = 4
 Requests = Sequence[QuestionInstance]
 
@@ -86,7 +86,7 @@ def run_bench(
         repeats=repeats,
         generation=Spread.of(each[GENERATION]),
         generation_peak_megabytes=peaks[GENERATION],
-        costs=tuple(_cost(name, each, work[name], peaks[name]) for name in ways if name != GENERATION),
+        costs=tuple(cost_of(name, each, work[name], peaks[name]) for name in ways if name != GENERATION),
         versions={
             "uq_harness": __version__,
             **{name: version(name) for name in ("lm_eval", "torch", "transformers")},
@@ -133,20 +133,6 @@ def _ways(lm: UQHFLM) -> tuple[dict[str, Callable[[Requests], None]], dict[str, 
 
     ways = {name: answer(name, lm.with_methods(methods)) for name, methods in scoring.items()}
     return {GENERATION: generate, **ways}, work
-
-
-def _cost(
-    name: str, each: Mapping[str, list[float]], counts: Sequence[Mapping[str, float]], peak: float | None
-) -> Cost:
-    before = each[GENERATION if name == DECODING else DECODING]
-    extra = [own - other for own, other in zip(each[name], before, strict=True)]
-    share = [more / pure for more, pure in zip(extra, each[GENERATION], strict=True)]
-
-    def mean(field: str) -> float:
-        return float(sum(one.get(field, 0.0) for one in counts) / len(counts))
-
-    work = Work(mean("answer_tokens"), mean("row_steps"), mean("nli_pairs"), mean("similarity_pairs"))
-    return Cost(name, Spread.of(each[name]), Spread.of(extra), Spread.of(share), work, peak)
 
 
 def _device(device: torch.device) -> str:

@@ -114,8 +114,13 @@ def _milliseconds(spread: Spread) -> str:
 
 
 def _spread(spread: Spread, factor: float) -> str:
-    middle, lowest, highest = (factor * value for value in (spread.median, spread.lowest, spread.highest))
-    return f"{middle:.3g} ({lowest:.3g}-{highest:.3g})"
+    middle, lowest, highest = (_brief(factor * value) for value in (spread.median, spread.lowest, spread.highest))
+    return f"{middle} ({lowest} to {highest})"
+
+
+def _brief(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _megabytes(value: float | None) -> str:

@@ -31,8 +31,6 @@ def scores(methods: Iterable[Method], evidence: Evidence) -> dict[str, float]:
         if any(np.isnan(sample.logprobs).any() for sample in drawn)
     }
     return {
-        method.name: math.nan
-        if broken and not broken.isdisjoint(sample_sets(method.needs()))
-        else method.score(evidence)
+        method.name: math.nan if broken & {*sample_sets(method.needs())} else method.score(evidence)
         for method in methods
     }

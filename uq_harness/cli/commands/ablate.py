@@ -18,7 +18,11 @@ def ablate(
     ] = Path("uq_ablation_results"),
     evidence: Annotated[
         list[Path] | None,
-        typer.Option("--from", metavar="FILE.npz", help="Score evidence of earlier runs again, without a model."),
+        typer.Option(
+            "--from",
+            metavar="FILE.npz",
+            help="Score evidence of earlier runs again, without a model; once for each file.",
+        ),
     ] = None,
     positions: Annotated[
         int | None,

@@ -1,0 +1,26 @@
+"""Questions as prompts, for the benchmarks that work on a model without lm_eval around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from uq_harness.documents import read_questions
+from uq_harness.engine import Prompt
+
+TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
+
+
+def read_prompts(tokenizer: Any, file: Path, limit: int) -> list[Prompt]:
+    """The first questions of a file as the tasks put them, longest first."""
+
+    def ids(message: str) -> list[int]:
+        chat = [{"role": "user", "content": message}]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        found: list[int] = tokenizer(text)["input_ids"]
+        return found
+
+    questions = [row["question"] for row in read_questions(file)[:limit]]
+    messages = [TASK_PROMPT.format(question) for question in questions]
+    prompts = [Prompt(q, m, ids(m), -3, restate=ids) for q, m in zip(questions, messages, strict=True)]
+    return sorted(prompts, key=lambda prompt: -len(prompt.token_ids))
