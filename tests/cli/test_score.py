@@ -109,3 +109,8 @@ def test_lines_that_no_program_can_read_are_named(file: Path, line: str, message
     file.write_text(f"{json.dumps(ROWS[0])}\n{line}\n")
     with pytest.raises(UQHarnessError, match=f"mine.jsonl, line 2.*{message}"):
         run(file, *LEXICAL)
+
+
+def test_an_output_that_cannot_be_a_folder_is_found_before_the_work(file: Path) -> None:
+    with pytest.raises(OSError, match="mine.jsonl"):
+        run(file, *LEXICAL, "--output", file / "out")

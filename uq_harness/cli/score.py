@@ -37,6 +37,8 @@ def score_files(
     """Scores files one after the other; all are read before the first is scored."""
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # what cannot be one is found before the work
     arguments: dict[str, Any] = {**simple_parse_args_string(method_args), **auxiliary}
     scored = [
         score_file(
