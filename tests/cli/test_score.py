@@ -112,5 +112,5 @@ def test_lines_that_no_program_can_read_are_named(file: Path, line: str, message
 
 
 def test_an_output_that_cannot_be_a_folder_is_found_before_the_work(file: Path) -> None:
-    with pytest.raises(OSError, match="mine.jsonl"):
+    with pytest.raises(OSError, match=r"mine\.jsonl"):
         run(file, *LEXICAL, "--output", file / "out")
