@@ -52,6 +52,15 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: _ARROWS.get(found[0], f"⟨U+{ord(found[0]):04X}⟩"), text)
 
 
+def encodable(text: str) -> str:
+    r"""A text that every file and terminal in UTF-8 can hold: lone surrogates are written as their numbers.
+
+    >>> encodable("caf\u00e9 \ud83d") == "caf\u00e9 \\ud83d"
+    True
+    """
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
 def markdown(text: str) -> str:
     r"""A text as one line of Markdown, safe in table cells: nothing in it is markup, and nothing in it is HTML.
 

@@ -36,6 +36,8 @@ def _object(place: str, line: str, shape: str) -> dict[str, Any]:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise UQHarnessError(f"{place}: not valid JSON ({error.msg}): it needs {shape}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise UQHarnessError(f"{place}: cannot be read ({error}): it needs {shape}") from None
     if not isinstance(row, dict):
         raise UQHarnessError(f"{place}: a JSON {type(row).__name__}: it needs {shape}")
     return row

@@ -96,7 +96,9 @@ def test_tables_of_another_model_and_data() -> None:
     ("arguments", "message"),
     [
         (["--model", "/nowhere"], "the model '/nowhere' cannot be loaded"),
-        (["--model-args", "pretrained=demo"], "the model is given twice"),
+        (["--model-args", "pretrained=demo"], "pretrained is given twice"),
+        (["--model-args", "methods=sar"], "methods is given twice: leave it out of --model-args, and give --methods"),
+        (["--model-args", "batch_size=4"], "batch_size is given twice"),
         (["--methods", "semgard"], "did you mean semgrad"),
         (["--tasks", "uq_dmeo"], "unknown task 'uq_dmeo': use some of .*uq_demo"),
         (["--tasks", ","], "no task is given"),

@@ -87,3 +87,30 @@ def test_samples_without_an_answer_need_the_word_of_the_user() -> None:
         run(samples, *LEXICAL, "--limit", 5)
     (found,) = json.loads(run(samples, *LEXICAL, "--limit", 5, "--first-sample-answers", "--json"))
     assert found["answers"] == 5
+
+
+def test_undefined_metrics_are_null_in_json(file: Path) -> None:
+    out = run(file, *LEXICAL, "--limit", 1, "--json")
+    (found,) = json.loads(out, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+    assert found["results"]["auroc_degree,exact_match"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 100_000, "cannot be read"),
+        ('{"question": %s}' % ("9" * 5000), "cannot be read"),
+        (json.dumps({**ROWS[0], "token_logprobs": [-(10**400)]}), "too large"),
+        (json.dumps({**ROWS[0], "uncertainty": {"mine": 10**400}}), "too large"),
+    ],
+    ids=["brackets", "digits", "log-probability", "score"],
+)
+def test_lines_that_no_program_can_read_are_named(file: Path, line: str, message: str) -> None:
+    file.write_text(f"{json.dumps(ROWS[0])}\n{line}\n")
+    with pytest.raises(UQHarnessError, match=f"mine.jsonl, line 2.*{message}"):
+        run(file, *LEXICAL)
+
+
+def test_an_output_that_cannot_be_a_folder_is_found_before_the_work(file: Path) -> None:
+    with pytest.raises(OSError, match=r"mine\.jsonl"):
+        run(file, *LEXICAL, "--output", file / "out")

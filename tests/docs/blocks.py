@@ -1,30 +1,42 @@
-"""Fenced blocks of a page of the documentation, and a shell that runs them."""
+"""The pages of the documentation, and the fenced blocks in them."""
 
-import os
 import re
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """The contents of a page's blocks in a language, in order."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """What stands between two fences, the fences' language and the line of the first one."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
 
 
-def shell(command: str, folder: Path) -> str:
-    """Output of a command that must succeed, run in a folder; ``uq-harness`` is this checkout's."""
-    program = folder / "bin" / "uq-harness"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uq_harness "$@"\n')
-    program.chmod(0o755)
-    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
-    done = subprocess.run(
-        command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+def pages() -> list[str]:
+    """Every page that users and contributors read, by its path from the root."""
+    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [str(page.relative_to(ROOT)) for page in found]
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def prose_of(page: str) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str, language: str | None = None) -> list[Block]:
+    """A page's blocks, or those in one language, in order."""
+    found = re.finditer(r"^```(\S*)\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+    every = [Block(page, text_of(page).count("\n", 0, match.start()) + 1, match[1], match[2]) for match in found]
+    return [block for block in every if language in (None, block.language)]

@@ -1,47 +1,11 @@
-"""docs/regression_gate.md: its commands run, and so do those of its CI jobs."""
+"""docs/regression_gate.md: its commands compare two runs, and those of its CI jobs run."""
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "regression_gate.md").read_text(encoding="utf-8")
-SHELL, GITHUB, GITLAB = re.search(
-    r"```bash\n(.*?)```.*?```yaml\n(.*?)```.*?```yaml\n(.*?)```", TEXT, flags=re.DOTALL
-).groups()
+from tests.docs.blocks import blocks
 
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    """A folder in which the page's first commands have run."""
-    folder = tmp_path_factory.mktemp("repository")
-    shell(SHELL, folder)
-    return folder
-
-
-def shell(script: str, folder: Path) -> str:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+PAGE = "docs/regression_gate.md"
+GITHUB, GITLAB = (yaml.safe_load(block.text) for block in blocks(PAGE, "yaml"))
 
 
 def offline(commands: list[str]) -> list[str]:
@@ -51,23 +15,27 @@ def offline(commands: list[str]) -> list[str]:
 
 
 def steps_of_github() -> list[str]:
-    steps = yaml.safe_load(GITHUB)["jobs"]["gate"]["steps"]
-    return offline([step["run"] for step in steps if "run" in step])
+    return offline([step["run"] for step in GITHUB["jobs"]["gate"]["steps"] if "run" in step])
 
 
-def test_the_commands_compare_two_runs(repository):
-    assert {path.name for path in repository.iterdir()} == {"baseline", "candidate"}
+def test_the_commands_compare_two_runs(read) -> None:
+    page = read(PAGE)
+    assert (page.folder / "baseline").is_dir()
+    assert (page.folder / "candidate").is_dir()
+    assert "No regression" in page.output
 
 
-def test_the_github_job_runs(repository):
+def test_the_github_job_runs(read) -> None:
     evaluate, compare = steps_of_github()
-    assert evaluate in offline(SHELL.replace("\\\n", " ").splitlines())  # has run already
-    shell(compare, repository)
-    assert (repository / "summary.md").read_text(encoding="utf-8").startswith("## ✅ No regression")
-    assert (repository / "comparison.md").is_file()
-    assert (repository / "comparison.xml").is_file()
+    (shell,) = blocks(PAGE, "bash")
+    assert evaluate in offline(shell.text.replace("\\\n", " ").splitlines())  # has run already
+    terminal = read(PAGE).terminal
+    terminal.run(compare)
+    assert (terminal.folder / "summary.md").read_text(encoding="utf-8").startswith("## ✅ No regression")
+    assert (terminal.folder / "comparison.md").is_file()
+    assert (terminal.folder / "comparison.xml").is_file()
 
 
-def test_the_gitlab_job_runs_the_same():
-    script = offline(yaml.safe_load(GITLAB)["uncertainty"]["script"])
+def test_the_gitlab_job_runs_the_same() -> None:
+    script = offline(GITLAB["uncertainty"]["script"])
     assert script == [command.removesuffix(' >> "$GITHUB_STEP_SUMMARY"') for command in steps_of_github()]

@@ -87,7 +87,9 @@ def write_run(
     results.write_text(json.dumps(written, indent=2), encoding="utf-8")
     if samples is not None:
         lines = [json.dumps(line, ensure_ascii=False) for line in samples]
-        (folder / f"samples_{task}_{date}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / f"samples_{task}_{date}.jsonl").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
     return results
 
 

@@ -135,7 +135,7 @@ class TestFaults:
 
     def test_a_text_for_a_score_is_an_error(self, tmp_path):
         write_run(tmp_path, [sample(0, record(1, {"a": "high"}))])
-        with pytest.raises(UQHarnessError, match="jsonl: a holds 'high', but must be a number or null"):
+        with pytest.raises(UQHarnessError, match="jsonl: uncertainty: a holds 'high', but must be a number or null"):
             load_runs(tmp_path)
 
     @pytest.mark.parametrize("cut", [1, 30, 700, -80])

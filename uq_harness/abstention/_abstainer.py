@@ -7,6 +7,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +56,43 @@ class Abstainer:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UQHarnessError(f"{str(path)!r} cannot be read ({error.strerror}): {_FIX}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UQHarnessError(f"{str(path)!r} is not valid JSON ({error}): {_FIX}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             found = content.get("format") if isinstance(content, dict) else type(content).__name__
             raise UQHarnessError(f"{str(path)!r} has the format {found!r} and not {FORMAT!r}: {_FIX}")
-        limits = {"all": math.inf, "none": -math.inf, "below": content["threshold"]}
-        curve = content["error_curve"]
-        return cls(
-            method=content["method"],
-            threshold=limits[content["answer"]],
-            target=content["target"],
-            delta=content["delta"],
-            curve=tuple(zip(curve["scores"], curve["probabilities"], strict=True)),
-            details=content,
-        )
+        try:
+            return cls(
+                method=content["method"],
+                threshold=_threshold(content),
+                target=content["target"],
+                delta=content["delta"],
+                curve=_curve(content["error_curve"]),
+                details=content,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else error
+            raise UQHarnessError(f"{str(path)!r} was changed by hand, and is no policy now ({what}): {_FIX}") from None
+
+    def __post_init__(self) -> None:
+        """Finds what would make every decision wrong, or fail.
+
+        Raises:
+            UQHarnessError: A value is not allowed.
+        """
+        if not isinstance(self.method, str):
+            raise UQHarnessError(f"method is {self.method!r}, but must be a name")
+        if not _is_number(self.threshold) or math.isnan(self.threshold):
+            raise UQHarnessError(f"threshold is {self.threshold!r}, but must be a number, inf or -inf")
+        for name, value in (("target", self.target), ("delta", self.delta)):
+            if not _is_number(value) or not 0 < value < 1:
+                raise UQHarnessError(f"{name} is {value!r}, but must lie between 0 and 1")
+        if not all(_is_number(number) and math.isfinite(number) for point in self.curve for number in point):
+            raise UQHarnessError("the curve holds what is no number")
+        if any(right[0] < left[0] for left, right in pairwise(self.curve)):
+            raise UQHarnessError("the curve's scores do not ascend")
+        if not all(0 <= probability <= 1 for _, probability in self.curve):
+            raise UQHarnessError("the curve holds a probability that does not lie between 0 and 1")
 
     def should_answer(self, uncertainty: float | None) -> bool:
         """Whether to give an answer with this score; never without one."""
@@ -83,3 +107,20 @@ class Abstainer:
             return self.curve[max(right - 1, 0)][1]
         (x0, y0), (x1, y1) = self.curve[right - 1 : right + 1]
         return y0 + (y1 - y0) * (uncertainty - x0) / (x1 - x0)
+
+
+def _threshold(content: Mapping[str, Any]) -> float:
+    """The threshold as a number; the file says in words what JSON has no number for."""
+    answer, threshold = content["answer"], content["threshold"]
+    limits = {"all": math.inf, "none": -math.inf, "below": threshold}
+    if answer not in limits:
+        raise ValueError(f"answer is {answer!r}")
+    return float(limits[answer]) if _is_number(limits[answer]) else math.nan
+
+
+def _curve(curve: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    return tuple(zip(curve["scores"], curve["probabilities"], strict=True))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -97,8 +97,9 @@ def run_bench(
 
 
 def _load(model: str, methods: str, batch_size: int, arguments: dict[str, Any]) -> UQHFLM:
-    if "pretrained" in arguments:
-        raise UQHarnessError("the model is given twice: leave pretrained out of --model-args")
+    for name, what in (("pretrained", "--model"), ("methods", "--methods"), ("batch_size", "--batch-size")):
+        if name in arguments:
+            raise UQHarnessError(f"{name} is given twice: leave it out of --model-args, and give {what}")
     if not arguments.get("parallelize"):
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
     try:

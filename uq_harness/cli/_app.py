@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import pkgutil
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -35,12 +36,23 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command line; wrong use ends with a message and status 2."""
+    """Runs the command line; wrong use, files that cannot be written included, ends with a message and status 2."""
     commands = importlib.import_module("uq_harness.cli.commands")
     for module in pkgutil.iter_modules(commands.__path__):
         importlib.import_module(f"{commands.__name__}.{module.name}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written as its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UQHarnessError as error:
-        typer.secho(f"uq-harness: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if error.filename is None:  # no file that a user named
+            raise
+        _refuse(f"{str(error.filename)!r} cannot be read or written ({error.strerror}): name another")
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.secho(f"uq-harness: {message}", fg=typer.colors.RED, err=True)
+    sys.exit(2)

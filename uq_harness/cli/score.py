@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -36,6 +37,8 @@ def score_files(
     """Scores files one after the other; all are read before the first is scored."""
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # what cannot be one is found before the work
     arguments: dict[str, Any] = {**simple_parse_args_string(method_args), **auxiliary}
     scored = [
         score_file(
@@ -85,9 +88,14 @@ def _plain(scored: ScoredFile) -> dict[str, Any]:
         "task": scored.task,
         "answers": scored.answers,
         "methods": [asdict(one) for one in scored.methods],
-        "results": scored.results["results"][scored.task],
+        "results": {name: _defined(value) for name, value in scored.results["results"][scored.task].items()},
         "written": [str(path) for path in scored.written],
     }
+
+
+def _defined(value: Any) -> Any:
+    """A value as JSON has it: ``null`` where a metric is undefined."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _show(scored: ScoredFile) -> None:

@@ -32,12 +32,12 @@ def _suite(task: TaskComparison) -> ElementTree.Element:
         time="0",
     )
     for row in task.rows:
-        case = ElementTree.SubElement(suite, "testcase", name=row.name, classname=title, time="0")
+        case = ElementTree.SubElement(suite, "testcase", name=_printable(row.name), classname=title, time="0")
         if row.verdict == "worse":
-            ElementTree.SubElement(case, "failure", message=_sentence(row), type="regression")
+            ElementTree.SubElement(case, "failure", message=_printable(_sentence(row)), type="regression")
         elif row.verdict == "undefined":
             ElementTree.SubElement(case, "skipped", message="undefined: too few right or wrong answers with a score")
-        ElementTree.SubElement(case, "system-out").text = f"{row.verdict}: {_sentence(row)}"
+        ElementTree.SubElement(case, "system-out").text = f"{row.verdict}: {_printable(_sentence(row))}"
     for method, side in absent:
         case = ElementTree.SubElement(suite, "testcase", name=_printable(method), classname=title, time="0")
         ElementTree.SubElement(case, "skipped", message=f"the {side} does not have this method")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 from uq_harness.comparison._comparable import ASPECTS
 from uq_harness.comparison._compare import Comparison, Difference, TaskComparison
-from uq_harness.escape import visible
+from uq_harness.escape import markdown_quote, visible
 
 # Below this many answers of a class, the normal approximation behind the AUROC's test is loose.
 FEW = 10
@@ -51,7 +52,7 @@ def _task(comparison: Comparison, task: TaskComparison) -> list[str]:
 def _row(row: Difference) -> str:
     interval = f"({_percent(row.interval[0], '+')} to {_percent(row.interval[1], '+')})"
     cells = [
-        f"`{row.method}` {row.measure.upper()}" if row.method else row.name,
+        f"{_code(row.method)} {row.measure.upper()}" if row.method else row.name,
         _percent(row.baseline),
         _percent(row.candidate),
         f"{_percent(row.difference, '+')} {interval}",
@@ -59,6 +60,11 @@ def _row(row: Difference) -> str:
         _MARKS.get(row.verdict, row.verdict),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _code(method: str) -> str:
+    """A method's name as code; one that a file made up, with whatever characters, cannot end the code."""
+    return f"`{method}`" if re.fullmatch(r"[\w.-]+", method) else markdown_quote(method)
 
 
 def _percent(value: float, sign: str = "") -> str:
@@ -70,13 +76,13 @@ def _notes(task: TaskComparison) -> list[str]:
     notes = [f"**{ASPECTS[aspect]}** differs: {escape(what)}" for aspect, what in task.allowed.items()]
     for side, methods in (("baseline", task.only_baseline), ("candidate", task.only_candidate)):
         if methods:
-            notes.append(f"Only in the {side}: {', '.join(f'`{method}`' for method in methods)}")
+            notes.append(f"Only in the {side}: {', '.join(_code(method) for method in methods)}")
     for side, count in (("baseline", pair.only_baseline), ("candidate", pair.only_candidate)):
         if count:
             notes.append(f"{count} questions were answered by the {side} only and are left out.")
     if pair.repeated:
         notes.append(f"{pair.repeated} answers to questions asked before are left out.")
-    unscored = [f"`{row.method}` {len(pair.baseline) - row.n}" for row in task.rows if row.n < len(pair.baseline)]
+    unscored = [f"{_code(row.method)} {len(pair.baseline) - row.n}" for row in task.rows if row.n < len(pair.baseline)]
     unscored = list(dict.fromkeys(unscored))  # once for all measures of a method
     if unscored:
         notes.append(f"Questions without a score on both sides: {', '.join(unscored)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -48,7 +49,8 @@ class RunFiles:
         """When the run started; without results, when its samples were saved, as their name says in local time."""
         started = self.content.get("date")
         if isinstance(started, int | float):
-            return datetime.fromtimestamp(started, UTC)
+            with contextlib.suppress(ValueError, OverflowError, OSError):  # no time that a calendar has
+                return datetime.fromtimestamp(started, UTC)
         named = re.search(_DATE, self.path.name)
         if named is None:
             return None
@@ -87,13 +89,42 @@ def _read(file: Path) -> Mapping[str, Any] | None:
     """The content of a results file, ``None`` with a warning for another file."""
     try:
         content = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         log.warning("%s is left out: not valid JSON (%s)", file, error)
         return None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("results", "configs")):
         log.warning("%s is left out: it is no results file of lm_eval, which has 'results' and 'configs'", file)
         return None
-    return content
+    return _sound(content, file)
+
+
+def _sound(content: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """The content, in which every section that readers look into is an object."""
+    sections = {
+        name: _object(content[name], f"{file}: {name}")
+        for name in ("results", "configs", "config", "versions", "n-samples")
+        if name in content
+    }
+    for name in {"results", "configs", "n-samples"} & sections.keys():
+        sections[name] = {task: _object(part, f"{file}: {name}.{task}") for task, part in sections[name].items()}
+    for task, settings in sections["configs"].items():
+        if "metadata" in settings:
+            place = f"{file}: configs.{task}.metadata"
+            settings["metadata"] = metadata = _object(settings["metadata"], place)
+            judges = metadata.get("judges")
+            metadata["judges"] = [
+                _object(one, f"{place}.judges") for one in (judges if isinstance(judges, list) else [])
+            ]
+    return {**content, **sections}
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    """A JSON object; an empty one, with a warning, where there is something else."""
+    if isinstance(value, dict):
+        return value
+    if value is not None:
+        log.warning("%s is left out: it is %r and no object", place, value)
+    return {}
 
 
 def _run(task: str, results: Path, content: Mapping[str, Any]) -> RunFiles:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import encodable
 from uq_harness.results._files import WHAT_TO_GIVE, RunFiles, find_files
 from uq_harness.results._run import TaskRun
 from uq_harness.results._samples import Column, numbers, read_samples, table
@@ -88,8 +89,8 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
         answer_tokens=numbers(column.answer_tokens, f"{file}: answer_tokens"),
         correct=np.array(column.correct, dtype=np.int64),
         correctness=numbers(column.correctness, f"{file}: correctness"),
-        uncertainty=table(column.uncertainty, file),
-        costs=table(column.costs, file),
+        uncertainty=table(column.uncertainty, f"{file}: uncertainty"),
+        costs=table(column.costs, f"{file}: cost"),
         metrics=_metrics(files, judge),
         configuration={key: value for key, value in files.content.items() if key != "results"},
     )
@@ -97,7 +98,7 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
 
 def _model(files: RunFiles) -> str:
     """The name that lm_eval prints; without a results file, the folder, which lm_eval names after the model."""
-    name = str(files.content.get("model_name") or files.path.parent.name)
+    name = encodable(str(files.content.get("model_name") or files.path.parent.name))
     revision = (files.content.get("config") or {}).get("model_revision") or "main"
     return name if revision == "main" else f"{name}@{revision}"
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import encodable
 from uq_harness.results._run import FloatArray
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ class Column:
     answer_tokens: list[Any] = field(default_factory=list)
     correct: list[int] = field(default_factory=list)
     correctness: list[Any] = field(default_factory=list)
-    uncertainty: list[dict[str, Any]] = field(default_factory=list)
-    costs: list[dict[str, Any]] = field(default_factory=list)
+    uncertainty: list[Any] = field(default_factory=list)
+    costs: list[Any] = field(default_factory=list)
     unjudged: int = 0
 
 
@@ -55,7 +56,7 @@ def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> d
         if not isinstance(record, dict):
             foreign += 1
             continue
-        judge = str(sample.get("filter") or record.get("judge"))
+        judge = encodable(str(sample.get("filter") or record.get("judge")))
         _append(columns.setdefault(judge, Column()), sample, record, texts)
     if foreign:
         log.warning("%s: %d lines are left out, since they are not of a task of uq-harness (no doc.uq)", file, foreign)
@@ -76,7 +77,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 sample = _parse(line)
-            except ValueError:  # also of bytes that are no UTF-8
+            except (ValueError, RecursionError):  # also of bytes that are no UTF-8, and of brackets without end
                 broken.append(number)
             else:
                 yield sample
@@ -110,7 +111,7 @@ def _append(
         column.unjudged += 1
         return
     doc = sample["doc"]
-    question, references = str(doc.get("question", "")), tuple(map(str, doc.get("answers") or ()))
+    question, references = str(doc.get("question", "")), _texts(doc.get("answers"))
     key = _key(question, references)
     question, references = texts.setdefault(key, (question, references))
     column.keys.append(key)
@@ -121,8 +122,8 @@ def _append(
     column.answer_tokens.append(record.get("answer_tokens"))
     column.correct.append(int(correct))
     column.correctness.append(record.get("correctness"))
-    column.uncertainty.append(record.get("uncertainty") or {})
-    column.costs.append(record.get("cost") or {})
+    column.uncertainty.append(record.get("uncertainty"))
+    column.costs.append(record.get("cost"))
 
 
 def _key(question: str, references: Sequence[str]) -> str:
@@ -133,20 +134,33 @@ def _key(question: str, references: Sequence[str]) -> str:
 
 def _response(sample: dict[str, Any]) -> str:
     """The answer of a model that attaches no record."""
-    responses = sample.get("filtered_resps") or [""]
-    return str(responses[0])
+    responses = _texts(sample.get("filtered_resps"))
+    return responses[0] if responses else ""
 
 
-def table(rows: Sequence[dict[str, Any]], file: Path) -> dict[str, FloatArray]:
-    """One array a field; ``null`` and missing numbers are ``nan``."""
-    fields = dict.fromkeys(name for row in rows for name in row)
-    return {name: numbers([row.get(name) for row in rows], f"{file}: {name}") for name in fields}
+def _texts(value: Any) -> tuple[str, ...]:
+    """A list's entries as texts, none of ``null``, and what is no list as the only entry."""
+    if value is None:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+
+
+def table(rows: Sequence[Any], place: str) -> dict[str, FloatArray]:
+    """One array a field of objects; ``null`` and missing numbers are ``nan``."""
+    for row in rows:
+        if row is not None and not isinstance(row, dict):
+            raise UQHarnessError(f"{place} is {row!r} in a line, but must be an object, a number a name")
+    objects: list[dict[str, Any]] = [row or {} for row in rows]
+    fields = dict.fromkeys(name for row in objects for name in row)
+    return {encodable(name): numbers([row.get(name) for row in objects], f"{place}: {name}") for name in fields}
 
 
 def numbers(values: Sequence[Any], place: str) -> FloatArray:
     """Numbers as an array; ``None`` is ``nan``."""
+    for value in values:
+        if value is not None and not isinstance(value, int | float):
+            raise UQHarnessError(f"{place} holds {value!r}, but must be a number or null")
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        strange = next(v for v in values if v is not None and not isinstance(v, int | float))
-        raise UQHarnessError(f"{place} holds {strange!r}, but must be a number or null") from None
+    except OverflowError:
+        raise UQHarnessError(f"{place} holds a whole number that is too large, beyond 1e308") from None

@@ -239,7 +239,7 @@ def _conditions(place: str, one: Mapping[str, Any]) -> dict[str, float]:
             raise UQHarnessError(f"{place}: a set of samples has no {name!r}: it has samples, {', '.join(CONDITIONS)}")
         if name != "samples" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise UQHarnessError(f"{place}: {name} is {value!r}: it needs to be a number")
-    return {name: float(one[name]) for name in CONDITIONS if name in one}
+    return {name: _number(f"{place}: {name}", one[name]) for name in CONDITIONS if name in one}
 
 
 def _samples(place: str, samples: Any) -> tuple[SavedSample, ...]:
@@ -279,7 +279,15 @@ def _numbers(place: str, row: Mapping[str, Any], name: str) -> FloatArray | None
         value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values
     ):
         raise UQHarnessError(f"{place}: {name} is {values!r}: it needs to be a list of numbers")
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    return np.array([_number(f"{place}: {name}", value) for value in values], dtype=np.float64)
+
+
+def _number(place: str, value: float | None) -> float:
+    """A number of a file; ``null`` is ``nan``."""
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        raise UQHarnessError(f"{place} holds a whole number that is too large, beyond 1e308") from None
 
 
 def _log_probabilities(place: str, values: FloatArray | None) -> FloatArray | None:
@@ -306,7 +314,7 @@ def _scores(place: str, scores: Any) -> dict[str, float]:
         score is None or (isinstance(score, int | float) and not isinstance(score, bool)) for score in scores.values()
     ):
         raise UQHarnessError(f"{place}: uncertainty is {scores!r}: it needs to be an object of a number a method")
-    return {str(name): math.nan if score is None else float(score) for name, score in scores.items()}
+    return {str(name): _number(f"{place}: uncertainty {name!r}", score) for name, score in scores.items()}
 
 
 def _check_characters(place: str, text: str) -> None:

@@ -1,0 +1,64 @@
+"""Every command of README and docs: run where it can run offline, else read as the program would read it."""
+
+import re
+import shlex
+from collections.abc import Callable
+
+import pytest
+
+from tests.docs.blocks import blocks, pages, prose_of, text_of
+from tests.docs.conftest import Reading
+from tests.docs.parsing import check, command_line, lm_eval_options, options_of
+
+WITH_COMMANDS = [page for page in pages() if blocks(page, "bash")]
+INLINE = [
+    (page, " ".join(found[1].split()))
+    for page in pages()
+    for found in re.finditer(r"`((?:uq-harness|lm_eval) [^`]*)`", prose_of(page))
+]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_a_pages_commands_run_one_after_another(page: str, read: Callable[[str], Reading]) -> None:
+    terminal = read(page).terminal
+    assert terminal.ran or terminal.read
+
+
+@pytest.mark.parametrize(("page", "command"), INLINE)
+def test_commands_in_the_text_exist_with_their_options(page: str, command: str) -> None:
+    program, *words = shlex.split(command)
+    known = options_of(words[0]) if program == "uq-harness" else lm_eval_options()
+    assert {word for word in words if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("page", pages())
+def test_options_in_the_text_exist(page: str) -> None:
+    known = lm_eval_options().union(*(options_of(command) for command in command_line().commands))
+    scripts = set(re.findall(r"python (benchmarks/\w+\.py)", text_of(page)))
+    known |= {option for script in scripts for option in re.findall(r'"(--[\w-]+)"', text_of(script))}
+    assert set(re.findall(r"`(--?[a-zA-Z][\w-]*)", prose_of(page))) <= known
+
+
+def test_readme_names_every_command() -> None:
+    named = set(re.findall(r"uq-harness (\w+)", text_of("README.md"))) | set(
+        re.findall(r"`(\w+)`", text_of("README.md"))
+    )
+    assert set(command_line().commands) <= named
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("uq-harness compare out", "Missing"),
+        ("uq-harness report out --output r --colour", "No such option"),
+        ("lm_eval --model uq-hf --taks uq_sciq", "unrecognized arguments"),
+        ("lm_eval --model uq-hf --model_args pretrained=x --tasks uq_scik", "no such tasks"),
+        ("lm_eval --model uq-hf --model_args pretrained=x,metods=all --tasks uq_sciq", "no such model arguments"),
+        ("lm_eval --model uq-hf --model_args pretrained=x,methods=semgard --tasks uq_sciq", "did you mean semgrad"),
+        ("""lm_eval --model uq-hf ... --metadata '{"correctness": "bam"}'""", "did you mean bem"),
+        ("pip install 'uq-harness[plot]'", "plot"),
+    ],
+)
+def test_a_wrong_command_would_be_found(command: str, complaint: str) -> None:
+    with pytest.raises(Exception, match=complaint):
+        check(shlex.split(command))
