@@ -67,7 +67,7 @@ class _Reader:
     think_end_token: str | int | None
 
     def stops(self, tokens: list[int]) -> bool:
-        """Whether an answer of these tokens has come to a stop string; one in the model's thinking ends it, as in hf."""
+        """Whether an answer of these tokens has come to a stop string; as in hf, one in the thinking ends it too."""
         if not self.stop_ids.isdisjoint(tokens):
             return True
         text = self._decode(tokens)
