@@ -146,7 +146,7 @@ def test_a_model_that_is_not_there_is_found_before_the_work(served: list[str], t
         (["--task", "uq_demo", "--model", "m"], "--output paraphrases.jsonl"),
         (["--questions", "q", "--output", "./q", "--model", "m"], "are the same file"),
         (["--task", "uq_demo", "--output", "p"], "name the chat model with --model"),
-        (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "{"], "no JSON"),
+        (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "{"], "is not valid JSON"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "[]"], "no JSON object"),
         (["--questions", "q", "--output", "p", "--model", "m", "--metadata", "{}"], "belong to --task"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--cache", "c"], "belong to --validate"),

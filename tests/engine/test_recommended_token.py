@@ -88,6 +88,8 @@ def test_prompts_that_go_through_no_template_or_another_way_are_refused(tmp_path
             "recommends no token .*left out",
         ),
         ({"model": {}}, "is damaged"),
+        ({"recommended": {"position": "last", "text": "?"}}, "is damaged"),
+        ({"recommended": {"position": 3, "text": "?"}}, "is damaged .*from the prompt's end"),
     ],
 )
 def test_files_without_a_recommendation(tmp_path: Path, changes: dict, message: str) -> None:

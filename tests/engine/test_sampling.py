@@ -136,20 +136,18 @@ def test_the_first_samples_do_not_depend_on_the_count() -> None:
         assert tokens(both.samples[row]) == {five: drawn[:5], ten: drawn}
 
 
-def test_keys_and_seeds_tell_samples_apart_and_equal_prompts_share_them() -> None:
-    anatomy, text = Anatomy.of(tiny_model("llama")), prompts(1)[0]
+def test_prompts_and_seeds_tell_samples_apart_and_equal_prompts_share_them() -> None:
+    anatomy, (text, another) = Anatomy.of(tiny_model("llama")), prompts(2)
     sampler = Samples(10, 1.0)
 
     def drawn(**settings: object) -> list[list[tuple[int, ...]]]:
-        return [tokens(s)[sampler] for s in run(anatomy, [text, text], [sampler], **settings).samples]
+        return [tokens(s)[sampler] for s in run(anatomy, [text, another, text], [sampler], **settings).samples]
 
-    one, other = drawn()
-    assert one == other
-    first, second = drawn(keys=["first", "second"])
-    assert first != second
-    assert drawn(keys=["second", "first"]) == [second, first]
+    one, other, same = drawn()
+    assert one == same
+    assert one != other
     assert drawn(seed=1)[0] != one
-    assert drawn() == [one, one]
+    assert drawn() == [one, other, one]
 
 
 def test_samplers_draw_independently_of_each_other() -> None:

@@ -1,5 +1,6 @@
 """``uq-harness report`` and ``uq-harness leaderboard`` as a user types them."""
 
+import csv
 import json
 import os
 import subprocess
@@ -43,6 +44,15 @@ def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> Non
         "report.md",
         "report.tex",
     ]
+
+
+def test_results_without_samples_make_a_report_too(tmp_path: Path) -> None:
+    metrics = {"accuracy": 0.5, "auroc_g_nll": 0.8, "auroc_g_nll_stderr": 0.02}
+    write_run(tmp_path / "runs", [0, 1], {}, metrics=metrics, samples=False)
+    assert "logged no samples" in command("report", "runs", "--output", "out", "--no-plots", folder=tmp_path)
+    with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["method"] == "g_nll")
+    assert (row["value"], row["questions"], row["scored"]) == ("0.8", "2", "")
 
 
 def test_machine_readable_output(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The recommended token, and the result file that others read."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,3 +92,23 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "sps.json").write_text(text)
     with pytest.raises(UQHarnessError, match=r"SPS file .*sps\.json' (cannot be read|is none that)"):
         SpsResult.read(tmp_path / "sps.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.pop("data_sets"),
+        lambda content: content.update(model="a/model"),
+        lambda content: content["positions"][0].pop("text"),
+        lambda content: content["positions"].pop(),
+        lambda content: content["data_sets"]["first"]["within"].pop(),
+        lambda content: content["data_sets"].clear(),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[dict[str, Any]], object]) -> None:
+    file = build(FIRST, SECOND).write(tmp_path)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    damage(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UQHarnessError, match=r"SPS file .*sps\.json' is damaged .*run `uq-harness sps` again"):
+        SpsResult.read(file)

@@ -67,12 +67,10 @@ class _Reader:
     think_end_token: str | int | None
 
     def stops(self, tokens: list[int]) -> bool:
-        """Whether an answer of these tokens has come to a stop string; those in the model's thinking do not count."""
+        """Whether an answer of these tokens has come to a stop string; as in hf, one in the thinking ends it too."""
         if not self.stop_ids.isdisjoint(tokens):
             return True
         text = self._decode(tokens)
-        if isinstance(self.think_end_token, str) and self.think_end_token in text:
-            text = text.split(self.think_end_token)[-1]
         return any(stop in text for stop in self.stop_strings)
 
     def read(self, tokens: list[int]) -> tuple[str, range]:

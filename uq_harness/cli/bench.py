@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uq_harness.bench import Bench, Spread, run_bench
-from uq_harness.errors import UQHarnessError
+from uq_harness.cli._metadata import read_metadata
 from uq_harness.reference import ReferenceTable, paper_table
 
 
@@ -44,7 +44,7 @@ def show_bench(
         tasks=[name.strip() for name in tasks.split(",") if name.strip()],
         methods=methods,
         model_arguments=arguments,
-        metadata=_metadata(metadata),
+        metadata=read_metadata(metadata),
         chat=chat,
         limit=limit,
         batch_size=batch_size,
@@ -65,16 +65,6 @@ def show_bench(
         f"{', '.join(column.task_title for column in paper.columns)}, in seconds (shares of its generation).",
         highlight=False,
     )
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UQHarnessError(f"--metadata {text!r} is not valid JSON ({error.msg})") from None
-    if not isinstance(found, dict):
-        raise UQHarnessError(f"--metadata {text!r} is no JSON object")
-    return found
 
 
 def _times(found: Bench, paper: ReferenceTable) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from uq_harness.cli._metadata import read_metadata
 from uq_harness.endpoint import Endpoint, ReplyCache
 from uq_harness.errors import UQHarnessError
 from uq_harness.paraphrase import (
@@ -53,7 +54,7 @@ class Source:
             if self.metadata is not None or self.include_path is not None:
                 raise UQHarnessError("--metadata and --include-path belong to --task, which is missing")
             return questions_of_file(self.file)
-        return questions_of_task(str(self.task), _metadata(self.metadata), self.include_path)
+        return questions_of_task(str(self.task), read_metadata(self.metadata), self.include_path)
 
 
 def make(
@@ -149,18 +150,6 @@ def _endpoint(chat: dict[str, Any]) -> Endpoint:
             "name the chat model with --model, and its address with --base-url http://localhost:8000/v1"
         )
     return Endpoint(**chat)
-
-
-def _metadata(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UQHarnessError(f"--metadata {text!r} is no JSON ({error.msg}): use '{{\"data_files\": ...}}'") from None
-    if not isinstance(found, dict):
-        raise UQHarnessError(f"--metadata {text!r} is no JSON object: use '{{\"data_files\": ...}}'")
-    return found
 
 
 def _reason(refused: str | None) -> str:

@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uq_harness.cli._metadata import read_metadata
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
 from uq_harness.models.loading import load_model
@@ -45,7 +45,7 @@ def run_sps(
     new_figure(1, 1)
     _make_folder(output)
     names = [name.strip() for name in tasks.split(",")] if tasks else []
-    sources = read_sources(paraphrases, names, _metadata(metadata), limit)
+    sources = read_sources(paraphrases, names, read_metadata(metadata), limit)
     lm = load_model(model, model_args, methods="g_nll", sp_token="auto", batch_size=batch_size)
     result = measure(
         lm,
@@ -71,18 +71,6 @@ def _make_folder(output: Path) -> None:
         raise UQHarnessError(f"--output {output} cannot be made a folder ({error.strerror}): choose another") from None
     if not os.access(output, os.W_OK):
         raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")
-
-
-def _metadata(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise UQHarnessError(f"--metadata is not valid JSON ({error}): {text}") from None
-    if not isinstance(content, dict):
-        raise UQHarnessError(f'--metadata is {text}: it needs a JSON object such as {{"data_files": "a.jsonl"}}')
-    return content
 
 
 def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:

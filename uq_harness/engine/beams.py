@@ -5,7 +5,7 @@ It gives the sequences of transformers' group beam search in their order (Vijaya
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Beams:
         self._totals: FloatArray = np.zeros((slots, sampler.groups), dtype=np.float32)
         self._penalty, self._ends, self._pad = np.float32(sampler.penalty), np.array(sorted(end_ids)), pad_id
 
-    def seat(self, slot: int, key: Hashable) -> None:
+    def seat(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins a prompt's search."""
         self._totals[slot] = 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,13 +51,12 @@ def decode_stream(
     tap: int | None = None,
     tap_from: int = -1,
     seed: int = 0,
-    keys: Sequence[Hashable] | None = None,
     layout: Layout = "auto",
 ) -> Iterator[list[DecodedPrompt]]:
     """Decodes the greedy answer and all samples of every prompt until their end tokens, stop strings or the limit.
 
-    A prompt's samples depend on its tokens, its key, the sampler and the seed, not on what shares the batch (up to
-    what the batch's shape does to the logits' last digits), and the first ones not on how many there are.
+    A prompt's samples depend on its tokens, the sampler and the seed, not on what shares the batch (up to what the
+    batch's shape does to the logits' last digits), and the first ones not on how many there are.
 
     Args:
         anatomy: The model.
@@ -73,15 +72,12 @@ def decode_stream(
         tap: Number of the block whose inputs are kept for the greedy answers, or ``None``.
         tap_from: First prompt column kept of the tapped block, counted from the prompt's end.
         seed: Seed of all samples.
-        keys: What tells the prompts' samples apart, with the same ``repr`` in every process; the prompts' tokens where
-            absent, so that equal prompts get equal samples.
         layout: How keys and values are kept; see `uq_harness.engine.layouts`.
 
     Yields:
         Prompts whose answers have all ended, as they end.
     """
     samplers = tuple(dict.fromkeys(samplers))
-    keys = [tuple(map(int, prompt)) for prompt in prompts] if keys is None else keys
     chooser = Chooser(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id)
     lanes = Lanes(2 * size, chooser.width, max_new_tokens)
     table = _Table(anatomy, lanes, chooser, keep or Keep(), tap, tap_from, layout)
@@ -92,7 +88,7 @@ def decode_stream(
         if slots := table.free_slots(size, len(waiting)):
             newcomers = [waiting.popleft() for _ in slots]
             for slot, number in zip(slots, newcomers, strict=True):
-                chooser.seat(slot, keys[number])
+                chooser.seat(slot, prompts[number])
             tokens |= table.seat(slots, newcomers, [prompts[number] for number in newcomers], pad_id)
         if table.rows is None:
             return

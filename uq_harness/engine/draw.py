@@ -8,7 +8,7 @@ few draws. Inverting cumulative probabilities lacks that: there one token's chan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -52,10 +52,10 @@ class Draws:
             together.setdefault((sampler.top_k, sampler.top_p), {})[sampler] = place
         return [cls(members, slots, width, seed) for members in together.values()]
 
-    def seat(self, slot: int, key: Hashable) -> None:
+    def seat(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins a prompt's samples."""
         for sampler, place in self._places.items():
-            self._keys[slot, torch.as_tensor(place)] = sample_keys(self._seed, key, sampler)
+            self._keys[slot, torch.as_tensor(place)] = sample_keys(self._seed, prompt, sampler)
 
     def has(self, places: IntArray) -> BoolArray:
         """Which lanes, by their numbers within a slot, these samplers serve."""
@@ -81,9 +81,15 @@ class Draws:
         return draw(warped, temperature, self._top_k, self._top_p, torch.as_tensor(where, device=device), keys)
 
 
-def sample_keys(seed: int, prompt_key: Hashable, sampler: Samples) -> Tensor:
+def sample_keys(seed: int, prompt: Sequence[int], sampler: Samples) -> Tensor:
     """A 64-bit key for each of a sampler's samples, ``[count]``; the first ones do not depend on the count."""
-    identity = (int(seed), prompt_key, float(sampler.temperature), float(sampler.top_p), int(sampler.top_k))
+    identity = (
+        int(seed),
+        tuple(map(int, prompt)),
+        float(sampler.temperature),
+        float(sampler.top_p),
+        int(sampler.top_k),
+    )
     digest = hashlib.blake2b(repr(identity).encode(), digest_size=8).digest()
     return mix(int.from_bytes(digest, "little", signed=True) + torch.arange(sampler.count) * GOLDEN)
 

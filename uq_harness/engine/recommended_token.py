@@ -54,8 +54,11 @@ class RecommendedToken:
                     "again, or give a position such as -3"
                 )
             made_for = ModelIdentity(**{field.name: model[field.name] for field in fields(ModelIdentity)})
-            return cls(file, int(chosen["position"]), chosen["text"], made_for)
-        except (KeyError, TypeError) as error:
+            position = int(chosen["position"])
+            if position >= 0:
+                raise ValueError(f"position {position} is not counted from the prompt's end")
+            return cls(file, position, chosen["text"], made_for)
+        except (KeyError, TypeError, ValueError) as error:
             raise UQHarnessError(
                 f"sp_token={file} is damaged ({type(error).__name__}: {error}): run `uq-harness sps` again"
             ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -59,10 +59,10 @@ class Chooser:
         drawn = {sampler: place for sampler, place in self.places.items() if isinstance(sampler, Samples)}
         self._choosers: list[Beams | Draws] = [*self._beams, *Draws.grouped(drawn, slots, self.width, seed)]
 
-    def seat(self, slot: int, key: Hashable) -> None:
-        """Begins the answers to a prompt; its key tells its samples from other prompts'."""
+    def seat(self, slot: int, prompt: Sequence[int]) -> None:
+        """Begins the answers to a prompt."""
         for chooser in self._choosers:
-            chooser.seat(slot, key)
+            chooser.seat(slot, prompt)
 
     def order(self, slot: int, lengths: IntArray) -> dict[Sampler, IntArray]:
         """For every sampler its lanes within a slot, those of a beam search best first."""

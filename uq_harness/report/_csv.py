@@ -56,7 +56,7 @@ def write_numbers(content: Content) -> str:
                         int(method in column.ranking.not_worse) if tested else "",
                         _number(column.ranking.p_values.get(method, math.nan)) if tested else "",
                         run.questions,
-                        column.scored[method],
+                        column.scored.get(method, ""),  # not known without samples
                         _number(column.costs.extra.get(method, math.nan)),
                         run.date,
                     )

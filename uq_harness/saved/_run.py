@@ -138,11 +138,11 @@ class SavedModel(LM):
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Not to be had from saved answers."""
-        raise NotImplementedError
+        raise UQHarnessError("saved answers hold no log-likelihoods of other texts")
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
         """Not to be had from saved answers."""
-        raise NotImplementedError
+        raise UQHarnessError("saved answers hold no log-likelihoods of other texts")
 
     def get_model_info(self) -> dict[str, Any]:
         """The file, and the methods that were computed from it with all their options."""

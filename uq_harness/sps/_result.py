@@ -249,7 +249,7 @@ class SpsResult:
         """Reads a result file.
 
         Raises:
-            UQHarnessError: It cannot be read, or is none.
+            UQHarnessError: It cannot be read, is none, or is damaged.
         """
         path = Path(file).expanduser()
         try:
@@ -260,7 +260,16 @@ class SpsResult:
             raise UQHarnessError(
                 f"SPS file {str(path)!r} is none that this version's `uq-harness sps` writes: give its {FILE}"
             )
-        return cls.from_json(content)
+        try:
+            result = cls.from_json(content)
+            shapes = {one.sps.shape for one in result.data_sets}
+            if shapes != {(len(result.layers), len(result.positions))}:
+                raise ValueError("the scores do not fit layers and positions")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UQHarnessError(
+                f"SPS file {str(path)!r} is damaged ({type(error).__name__}: {error}): run `uq-harness sps` again"
+            ) from error
+        return result
 
 
 def _data_set(name: str, content: dict[str, Any]) -> DataSetSps:
