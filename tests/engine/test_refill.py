@@ -47,6 +47,16 @@ def test_answers_are_those_of_prompts_decoded_alone(name: str, layout: str) -> N
         assert_same_prompt(found[number], DecodedPrompt(**{**vars(alone), "number": number}))
 
 
+def test_longer_prompts_may_join_shorter_ones_that_do_not_fill_the_window() -> None:
+    anatomy = Anatomy.of(tiny_model("mistral_window"))
+    given = [texts()[0][:n] for n in (1, 2, 3, 2, 14, 9, 17)]
+    found = {p.number: p for batch in decode_stream(anatomy, given, size=2, samplers=SAMPLERS, **HOW) for p in batch}
+    for number, text in enumerate(given):
+        ((alone,),) = decode_stream(anatomy, [text], size=1, samplers=SAMPLERS, layout="copied", **HOW)
+        assert found[number].greedy.token_ids == alone.greedy.token_ids
+        assert_same(found[number].samples, alone.samples)
+
+
 def test_a_long_answer_does_not_hold_the_others_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """All answers end at once but the first one's, which goes on to the limit."""
     anatomy = Anatomy.of(tiny_model("llama"))
