@@ -144,3 +144,13 @@ def test_an_output_that_cannot_be_a_folder(call, tmp_path, command):
     assert status == 2
     assert "cannot be read or written" in said
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disc_is_no_finding(tmp_path, monkeypatch, capsys):
+    runs = changed(tmp_path, lambda line: None)
+    monkeypatch.setattr(sys, "argv", ["uq-harness", "compare", str(runs), str(runs), "--markdown", "/dev/full"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "No space left on device" in capsys.readouterr().err
