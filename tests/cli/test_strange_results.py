@@ -116,7 +116,7 @@ def test_names_that_are_markup_or_no_text_at_all(call, tmp_path, command):
     write_run(tmp_path / "runs", lines, model_name=HOSTILE)
     assert call(command, tmp_path / "runs")[0] == 0
     for file in (tmp_path / "written").rglob("*.*"):
-        if file.suffix in (".md", ".xml", ".json", ".csv", ".tex", ".html"):
+        if file.suffix in (".md", ".xml", ".json", ".csv", ".tex", ".html", ".svg"):
             assert "\x1b" not in file.read_text(encoding="utf-8")
     if command == "compare":
         ElementTree.parse(tmp_path / "written" / "c.xml")
