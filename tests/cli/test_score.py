@@ -114,3 +114,18 @@ def test_lines_that_no_program_can_read_are_named(file: Path, line: str, message
 def test_an_output_that_cannot_be_a_folder_is_found_before_the_work(file: Path) -> None:
     with pytest.raises(OSError, match=r"mine\.jsonl"):
         run(file, *LEXICAL, "--output", file / "out")
+
+
+def test_names_of_methods_do_not_reach_the_terminal_as_they_are(file: Path) -> None:
+    rows = [{**row, "uncertainty": {"\x1b[31mred\u202e": number}} for number, row in enumerate(ROWS)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    output = run(file, *LEXICAL)
+    assert "⟨U+001B⟩[31mred⟨U+202E⟩" in output
+    assert "\x1b[31m" not in output
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "x" * 200, "a\nb", "\x1b[31m", "\ud83d"])
+def test_a_task_name_that_no_file_can_have_is_refused_before_the_work(file: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UQHarnessError, match=r"--task-name .* cannot be part of a file's name"):
+        run(file, *LEXICAL, "--output", tmp_path / "out", "--task-name", name)
+    assert not (tmp_path / "out").exists()

@@ -116,7 +116,7 @@ def test_names_that_are_markup_or_no_text_at_all(call, tmp_path, command):
     write_run(tmp_path / "runs", lines, model_name=HOSTILE)
     assert call(command, tmp_path / "runs")[0] == 0
     for file in (tmp_path / "written").rglob("*.*"):
-        if file.suffix in (".md", ".xml", ".json", ".csv", ".tex", ".html"):
+        if file.suffix in (".md", ".xml", ".json", ".csv", ".tex", ".html", ".svg"):
             assert "\x1b" not in file.read_text(encoding="utf-8")
     if command == "compare":
         ElementTree.parse(tmp_path / "written" / "c.xml")
@@ -144,3 +144,13 @@ def test_an_output_that_cannot_be_a_folder(call, tmp_path, command):
     assert status == 2
     assert "cannot be read or written" in said
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disc_is_no_finding(tmp_path, monkeypatch, capsys):
+    runs = changed(tmp_path, lambda line: None)
+    monkeypatch.setattr(sys, "argv", ["uq-harness", "compare", str(runs), str(runs), "--markdown", "/dev/full"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "No space left on device" in capsys.readouterr().err

@@ -51,17 +51,18 @@ class Terminal:
         self.folder = folder
         self.ran: list[list[str]] = []
         self.read: list[list[str]] = []
+        self._address = ""
 
     def run(self, script: str) -> str:
         """Output of a script, of which every command must succeed."""
-        address = str(self.folder / ".terminal")
-        self._install(self.folder / ".programs", address)
         environment = {
             **os.environ,
             "PATH": f"{self.folder / '.programs'}{os.pathsep}{os.environ['PATH']}",
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
         }
-        with Listener(address, "AF_UNIX") as listener:
+        with Listener(family="AF_UNIX") as listener:
+            self._address = str(listener.address)
+            self._install(self.folder / ".programs")
             bash = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", script],
                 cwd=self.folder,
@@ -72,7 +73,7 @@ class Terminal:
                 encoding="utf-8",
             )
             said: list[str] = []
-            waiting = threading.Thread(target=_wait, args=(bash, said, address))
+            waiting = threading.Thread(target=_wait, args=(bash, said, self._address))
             waiting.start()
             while self._serve(listener):
                 pass
@@ -80,11 +81,11 @@ class Terminal:
         assert bash.returncode == 0, f"{script}\n{said[0]}"
         return said[0]
 
-    def _install(self, folder: Path, address: str) -> None:
+    def _install(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in PROGRAMS:
             program = folder / name
-            program.write_text(_SEND.format(python=sys.executable, address=address), encoding="utf-8")
+            program.write_text(_SEND.format(python=sys.executable, address=self._address), encoding="utf-8")
             program.chmod(0o755)
 
     def _serve(self, listener: Listener) -> bool:
@@ -112,7 +113,7 @@ class Terminal:
     def _python(self, words: list[str]) -> tuple[int, bytes, bytes]:
         if words[1:3] == ["-m", "venv"]:
             programs = Path(words[3]) / "bin"
-            self._install(programs, str(self.folder / ".terminal"))
+            self._install(programs)
             (programs / "activate").touch()
             return 0, b"", b""
         if words[1:3] == ["-m", "pytest"]:  # it is what runs here

@@ -3,6 +3,6 @@
 
 def test_its_command_measures_the_demo_model(read) -> None:
     output = read("docs/benchmarking.md").output
-    assert "32 questions of uq_demo" in output
+    assert "16 questions of uq_demo" in output
     for way in ("generation", "decoding", "semgrad", "together"):
         assert way in output

@@ -16,6 +16,7 @@ from uq_harness.engine.decoded import Decoded, DecodedPrompt
 from uq_harness.engine.prefill import Prefill
 
 HOW = {"end_ids": frozenset({2, 5, 9, 11}), "pad_id": 0, "max_new_tokens": 8, "tap": 3, "tap_from": -4}
+MANY_ENDS = {**HOW, "end_ids": frozenset(range(0, 96, 3))}  # room is made while other answers grow
 
 
 def texts(count: int = 14) -> list[list[int]]:
@@ -39,12 +40,24 @@ def test_answers_are_those_of_prompts_decoded_alone(name: str, layout: str) -> N
     anatomy = Anatomy.of(tiny_model(name))
     if layout == "read again":
         anatomy, layout = replace(anatomy, decoder=OpaqueDecoder(anatomy.decoder)), "auto"
-    batches = list(decode_stream(anatomy, texts(), size=5, samplers=SAMPLERS, layout=layout, **HOW))
+    batches = list(decode_stream(anatomy, texts(), size=5, samplers=SAMPLERS, layout=layout, **MANY_ENDS))
     found = {prompt.number: prompt for batch in batches for prompt in batch}
     assert sorted(found) == list(range(14))
     for number, text in enumerate(texts()):
-        ((alone,),) = decode_stream(anatomy, [text], size=1, samplers=SAMPLERS, layout="copied", **HOW)
+        ((alone,),) = decode_stream(anatomy, [text], size=1, samplers=SAMPLERS, layout="copied", **MANY_ENDS)
         assert_same_prompt(found[number], DecodedPrompt(**{**vars(alone), "number": number}))
+
+
+def test_longer_prompts_may_join_shorter_ones_that_do_not_fill_the_window() -> None:
+    anatomy = Anatomy.of(tiny_model("mistral_window"))
+    given = [texts()[0][:n] for n in (1, 2, 3, 2, 14, 9, 17)]
+    found = {
+        p.number: p for batch in decode_stream(anatomy, given, size=2, samplers=SAMPLERS, **MANY_ENDS) for p in batch
+    }
+    for number, text in enumerate(given):
+        ((alone,),) = decode_stream(anatomy, [text], size=1, samplers=SAMPLERS, layout="copied", **MANY_ENDS)
+        assert found[number].greedy.token_ids == alone.greedy.token_ids
+        assert_same(found[number].samples, alone.samples)
 
 
 def test_a_long_answer_does_not_hold_the_others_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.abstention._policy import Policy
+from uq_harness.escape import visible
 from uq_harness.functional import risk_coverage
 from uq_harness.plots import new_figure, save
 
@@ -26,7 +27,8 @@ def draw_reliability(policy: Policy, path: Path) -> list[Path]:
     left, right = figure.subplots(1, 2)
     _draw_bins(left, policy)
     _draw_risk(right, policy)
-    figure.suptitle(f"{policy.method} on {policy.run.task}, judged by {policy.run.judge}", parse_math=False)
+    title = visible(f"{policy.method} on {policy.run.task}, judged by {policy.run.judge}")
+    figure.suptitle(title, parse_math=False)
     return save(figure, path)
 
 

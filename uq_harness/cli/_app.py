@@ -48,9 +48,10 @@ def main() -> None:
     except UQHarnessError as error:
         _refuse(str(error))
     except OSError as error:
-        if error.filename is None:  # no file that a user named
+        if error.errno is None:  # another library's, not the system's
             raise
-        _refuse(f"{str(error.filename)!r} cannot be read or written ({error.strerror}): name another")
+        place = "the output" if error.filename is None else repr(str(error.filename))
+        _refuse(f"{place} cannot be read or written ({error.strerror}): name another")
 
 
 def _refuse(message: str) -> NoReturn:

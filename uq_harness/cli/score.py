@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
 from uq_harness.saved import MethodReport, SavedFile, ScoredFile, read_saved, score_file
 
 
@@ -35,6 +36,8 @@ def score_files(
     as_json: bool,
 ) -> None:
     """Scores files one after the other; all are read before the first is scored."""
+    _check_name("--model-name", model_name)
+    _check_name("--task-name", task_name)
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
     if output is not None:
@@ -60,6 +63,17 @@ def score_files(
         return
     for one in scored:
         _show(one)
+
+
+def _check_name(option: str, name: str | None) -> None:
+    """Files are named after model and task; in the model's name lm_eval replaces slashes."""
+    if name is None:
+        return
+    if visible(name) != name or len(name.encode()) > 150 or (option == "--task-name" and "/" in name):
+        raise UQHarnessError(
+            f"{option} {visible(name)!r} cannot be part of a file's name: use at most 150 bytes with no control "
+            "characters, and no slash in a task's name"
+        )
 
 
 def _judge(text: str) -> Any:
@@ -102,14 +116,14 @@ def _show(scored: ScoredFile) -> None:
     console = Console()
     table = Table("method", "answers scored", "undefined", "samples", "what the file lacks")
     table.columns[0].no_wrap = True
-    table.title = Text(f"{scored.model}, {scored.task}: {scored.answers} answers")  # names may look like markup
+    table.title = Text(visible(f"{scored.model}, {scored.task}: {scored.answers} answers"))  # may look like markup
     for one in sorted(scored.methods, key=lambda report: not report.scored):
         cells = (one.name, _scored(one), str(one.undefined or ""), _samples(one), "; ".join(_lacking(one)))
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table)
-    print(make_table({**scored.results, "groups": {}}))
+    print("\n".join(map(visible, make_table({**scored.results, "groups": {}}).split("\n"))))
     for path in scored.written:
-        console.print(f"written: {path}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"written: {visible(str(path))}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _scored(one: MethodReport) -> str:
