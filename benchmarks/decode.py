@@ -79,6 +79,7 @@ def main() -> None:
         "batch_size": args.batch_size,
         "new_tokens": args.new_tokens,
         "generate_over_ours": each["a call per set"] / each["ours"],
+        "generate_over_stream": each["a call per set"] / each[STREAM],
         "single_calls_over_ours": each["a call per sample"] / each["ours"],
         "beams_add": each["ours with beams"] / each["ours"] - 1,
         "forward_passes": {"ours": len(batched), STREAM: len(streamed)},

@@ -219,7 +219,7 @@ class TestWhatCannotBeCompared:
         [
             ({"alpha": 5}, "alpha is 5, but must lie between 0 and 1"),
             ({"min_effect": -0.1}, "min_effect is -0.1"),
-            ({"methods": ["sar"]}, "no run has the method 'sar': they have g_nll, semgrad"),
+            ({"methods": ["sar"]}, "no run has the method 'sar': both sides have g_nll, semgrad"),
             ({"measures": ["auc"]}, "measure 'auc' is not known: there are auroc, aurc or prr"),
             ({"allow_different": ["seed"]}, "seed is not known: it takes version, prompt, judge or split"),
         ],
@@ -238,6 +238,13 @@ class TestWhatStandsOnOneSideOnly:
         ).tasks[0]
         assert [row.method for row in found.rows] == ["", "g_nll"]
         assert (found.only_baseline, found.only_candidate) == (("sar",), ("p_true",))
+
+    @pytest.mark.parametrize(("method", "side"), [("sar", "baseline"), ("p_true", "candidate")])
+    def test_a_method_that_was_asked_for_must_stand_on_both(self, written, method, side):
+        a = written("a", simulated(30, {"g_nll": 1.0, "sar": 1.0}))
+        b = written("b", simulated(30, {"g_nll": 1.0, "p_true": 1.0}))
+        with pytest.raises(UQHarnessError, match=f"the {side} alone has the method '{method}': both sides have g_nll"):
+            compare_runs(a, b, methods=["g_nll", method])
 
     def test_only_chosen_methods_are_tested(self, written):
         a = written("a", simulated(30, METHODS))

@@ -142,18 +142,25 @@ def compare_runs(
     for measure in measures:
         if measure not in MEASURES:
             raise UQHarnessError(f"the measure {measure!r} is not known: there are {one_of(list(MEASURES))}")
-    _check_methods(methods, [*baseline, *candidate])
+    _check_methods(methods, baseline, candidate)
     pairs = pair_runs(baseline, candidate, any_judge="judge" in allow_different)
     for pair in pairs:
         refuse(pair, allow_different)
     return _with_verdicts([_compare_pair(pair, methods, measures, 1 - alpha) for pair in pairs], alpha, min_effect)
 
 
-def _check_methods(methods: Collection[str], runs: Sequence[TaskRun]) -> None:
-    known = sorted({method for run in runs for method in run.uncertainty})
+def _check_methods(methods: Collection[str], baseline: Sequence[TaskRun], candidate: Sequence[TaskRun]) -> None:
+    """A method that is named must stand on both sides: a gate that passes for want of it would be none."""
+    sides = [{method for run in runs for method in run.uncertainty} for runs in (baseline, candidate)]
     for method in methods:
-        if method not in known:
-            raise UQHarnessError(f"no run has the method {method!r}: they have {', '.join(known) or 'none'}")
+        if method not in sides[0] & sides[1]:
+            where = "no run" if method not in sides[0] | sides[1] else f"the {_lacking(method, sides)}"
+            both = ", ".join(sorted(sides[0] & sides[1])) or "none"
+            raise UQHarnessError(f"{where} has the method {method!r}: both sides have {both}")
+
+
+def _lacking(method: str, sides: Sequence[Collection[str]]) -> str:
+    return "candidate alone" if method in sides[1] else "baseline alone"
 
 
 def _compare_pair(pair: Pair, methods: Collection[str], measures: Collection[str], level: float) -> TaskComparison:

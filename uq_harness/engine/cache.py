@@ -81,6 +81,12 @@ class CacheRow:
 def stack(rows: Sequence[CacheRow]) -> DynamicCache:
     """One cache of several prompts, padded on the left to the longest of them."""
     width = max(row.length for row in rows)
+    together: dict[int, list[int]] = {}  # prompts that were read together, by their places among the rows
+    for place, row in enumerate(rows):
+        together.setdefault(id(row.cache), []).append(place)
+    parts = [(rows[places[0]].cache, [rows[place].row for place in places]) for places in together.values()]
+    places = torch.tensor([place for part in together.values() for place in part])
+    order = None if len(parts) == 1 else places.argsort()
     twin = share(rows[0].cache)
     for i, layer in enumerate(twin.layers):
         if not layer.is_initialized:
@@ -88,15 +94,21 @@ def stack(rows: Sequence[CacheRow]) -> DynamicCache:
         columns = width
         if isinstance(layer, DynamicSlidingWindowLayer):
             layer.cumulative_length, columns = width, min(width, layer.sliding_window - 1)
-        parts = [(row.cache.layers[i], row.row, min(row.length, columns)) for row in rows]
-        layer.keys = torch.stack([_right(part.keys[row, ..., -n:, :], columns) for part, row, n in parts])
-        layer.values = torch.stack([_right(part.values[row, ..., -n:, :], columns) for part, row, n in parts])
+        layers = [(cache.layers[i], torch.tensor(numbers, device=layer.keys.device)) for cache, numbers in parts]
+        layer.keys = _join([_right(one.keys[numbers], columns) for one, numbers in layers], order)
+        layer.values = _join([_right(one.values[numbers], columns) for one, numbers in layers], order)
     return twin
 
 
+def _join(parts: Sequence[Tensor], order: Tensor | None) -> Tensor:
+    """The rows of all parts, in the given order."""
+    return parts[0] if order is None else torch.cat(list(parts))[order.to(parts[0].device)]
+
+
 def _right(values: Tensor, columns: int) -> Tensor:
-    """Positions at the right of ``columns`` ones; the others are zero."""
-    return pad(values, (0, 0, columns - values.shape[-2], 0))
+    """The last ``columns`` positions; where there are fewer, zeros stand on their left."""
+    missing = columns - values.shape[-2]
+    return pad(values, (0, 0, missing, 0)) if missing > 0 else values[..., -missing:, :]
 
 
 class _Growing:
