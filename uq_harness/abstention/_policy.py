@@ -13,6 +13,7 @@ from uq_harness.abstention._abstainer import FORMAT
 from uq_harness.abstention._held_out import HeldOut, check_on_halves
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import ErrorCurve, RiskThreshold, control_risk, error_curve
+from uq_harness.json_values import plain
 from uq_harness.results import TaskRun
 
 _GUARANTEE = (
@@ -121,14 +122,5 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "uncertainty": run.model_settings.get("uncertainty"),
         },
     }
-    plain: dict[str, Any] = _plain(values)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """Values that JSON knows: numbers that are not finite become ``None``."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    as_json: dict[str, Any] = plain(values)
+    return as_json

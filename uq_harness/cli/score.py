@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
+from uq_harness.json_values import plain
 from uq_harness.saved import MethodReport, SavedFile, ScoredFile, read_saved, score_file
 
 
@@ -59,7 +59,7 @@ def score_files(
         for one in saved
     ]
     if as_json:
-        print(json.dumps([_plain(one) for one in scored], indent=2, ensure_ascii=False))
+        print(json.dumps([_values(one) for one in scored], indent=2, ensure_ascii=False))
         return
     for one in scored:
         _show(one)
@@ -96,20 +96,15 @@ def _refuse_one_name_for_several(saved: Sequence[SavedFile], model: str | None, 
         )
 
 
-def _plain(scored: ScoredFile) -> dict[str, Any]:
+def _values(scored: ScoredFile) -> dict[str, Any]:
     return {
         "model": scored.model,
         "task": scored.task,
         "answers": scored.answers,
         "methods": [asdict(one) for one in scored.methods],
-        "results": {name: _defined(value) for name, value in scored.results["results"][scored.task].items()},
+        "results": plain(scored.results["results"][scored.task]),
         "written": [str(path) for path in scored.written],
     }
-
-
-def _defined(value: Any) -> Any:
-    """A value as JSON has it: ``null`` where a metric is undefined."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _show(scored: ScoredFile) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 from uq_harness.comparison._compare import Comparison, TaskComparison
+from uq_harness.json_values import plain
 from uq_harness.results import TaskRun
 
 
@@ -35,18 +35,10 @@ def _task(task: TaskComparison) -> dict[str, Any]:
         "methods_only_in_candidate": list(task.only_candidate),
         "allowed_differences": task.allowed,
         "settings_that_differ": {name: list(values) for name, values in task.settings.items()},
-        "comparisons": [_plain(asdict(row)) for row in task.rows],
+        "comparisons": [plain(asdict(row)) for row in task.rows],
     }
 
 
 def _run(run: TaskRun) -> dict[str, Any]:
     date = run.date.isoformat() if run.date else None
     return {"model": run.model, "judge": run.judge, "date": date, "path": str(run.path), "versions": run.versions}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
