@@ -2,14 +2,14 @@
 
     python benchmarks/decode.py --model MODEL --questions questions.jsonl
 
-The ways, interleaved batch by batch:
+The ways, one after the other, ``--repeats`` times:
 
-- ours: the greedy answer and the paper's four sample sets of a batch of prompts in one pass;
-- ours as a stream: the same over all prompts, those that wait joining where answers have ended (measured after the
-  others, on all prompts at once);
-- ours with beams: the same and ten diverse beams, which transformers 5 no longer has;
-- a call per set: `generate` once for the greedy answer and once a sample set with ``num_return_sequences``;
-- a call per sample: `generate` once for every answer (measured on a few prompts).
+- ours: the greedy answers and the paper's four sample sets of all prompts as a stream, as in a run of ``uq-hf``;
+- ours in batches: the same without prompts that join where answers have ended;
+- ours with beams: ours and ten diverse beams, which transformers 5 no longer has;
+- a call per set: for every batch, `generate` once for the greedy answers and once a sample set with
+  ``num_return_sequences``;
+- a call per sample: `generate` once for every answer (on a few prompts).
 
 ``--random`` takes a random model, whose samples all differ: the worst case. The last line is JSON.
 """
@@ -30,13 +30,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode, decode_stream
+from uq_harness.engine.decode import decode_stream
 from uq_harness.engine.forward import left_pad
 from uq_harness.evidence import DiverseBeams, Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))
 BEAMS = DiverseBeams(10, 1.0)
-STREAM = "ours as a stream"
+SINGLE = "a call per sample"
 
 
 def main() -> None:
@@ -46,28 +46,20 @@ def main() -> None:
     torch.manual_seed(0)
     model, prompts, end = _workload(args)
     steps: dict[str, int] = {}
-    ways = _ways(model, end, args.new_tokens, steps)
+    ways = _ways(model, end, args, steps)
     seconds = dict.fromkeys(ways, 0.0)
     counts = dict.fromkeys(ways, 0)
+    passes: dict[str, int] = {}
     for way in ways.values():
         way(prompts[:1])  # warm up
     steps.clear()
-    for start in range(0, len(prompts), args.batch_size):
-        batch = prompts[start : start + args.batch_size]
+    for _ in range(args.repeats):
         for name, way in ways.items():
-            part = batch if name != "a call per sample" else batch[: args.single_prompts if start == 0 else 0]
-            if part:
+            part = prompts[: args.single_prompts] if name == SINGLE else prompts
+            with _passes(model.get_decoder()) as seen:
                 seconds[name] += _seconds(lambda way=way, part=part: way(part))
-                counts[name] += len(part)
-    anatomy = Anatomy.of(model)
-    with _passes(anatomy) as batched:
-        for start in range(0, len(prompts), args.batch_size):
-            ways["ours"](prompts[start : start + args.batch_size])
-    with _passes(anatomy) as streamed:
-        seconds[STREAM] = _seconds(lambda: _stream(anatomy, prompts, end, args, steps))
-    counts[STREAM] = len(prompts)
-    ways = {**ways, STREAM: ways["ours"]}
-    steps["ours"] /= 2  # counted twice
+            passes[name] = len(seen)
+            counts[name] += len(part)
     each = {name: seconds[name] / counts[name] for name in ways}
     rows = {name: steps[name] / counts[name] for name in ways}
     for name in ways:
@@ -79,10 +71,9 @@ def main() -> None:
         "batch_size": args.batch_size,
         "new_tokens": args.new_tokens,
         "generate_over_ours": each["a call per set"] / each["ours"],
-        "generate_over_stream": each["a call per set"] / each[STREAM],
-        "single_calls_over_ours": each["a call per sample"] / each["ours"],
+        "single_calls_over_ours": each[SINGLE] / each["ours"],
         "beams_add": each["ours with beams"] / each["ours"] - 1,
-        "forward_passes": {"ours": len(batched), STREAM: len(streamed)},
+        "forward_passes": {name: count for name, count in passes.items() if name != SINGLE},
         "row_steps_a_prompt": rows,
         "seconds_a_prompt": each,
     }
@@ -97,6 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--random", action="store_true", help="a random model of the size of the demo model")
     parser.add_argument("--new-tokens", type=int, default=24, help="limit on an answer's tokens")
     parser.add_argument("--batch-size", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--single-prompts", type=int, default=2, help="prompts for the way with a call per sample")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -119,18 +111,31 @@ def _workload(args: argparse.Namespace) -> tuple[Any, list[list[int]], int | Non
 
 
 def _ways(
-    model: Any, end: int | None, new_tokens: int, steps: dict[str, int]
+    model: Any, end: int | None, args: argparse.Namespace, steps: dict[str, int]
 ) -> dict[str, Callable[[list[list[int]]], None]]:
     """The ways by name; each adds the rows that went through the model to ``steps``."""
     anatomy = Anatomy.of(model)
     ends = frozenset() if end is None else frozenset({end})
 
-    def tree(name: str, samplers: tuple[Samples | DiverseBeams, ...]) -> Callable[[list[list[int]]], None]:
-        def run(batch: list[list[int]]) -> None:
-            found = decode(anatomy, batch, samplers=samplers, end_ids=ends, pad_id=0, max_new_tokens=new_tokens)
-            steps[name] = steps.get(name, 0) + found.row_steps
+    def batches(prompts: list[list[int]]) -> Iterator[list[list[int]]]:
+        for start in range(0, len(prompts), args.batch_size):
+            yield prompts[start : start + args.batch_size]
 
-        return run
+    def tree(name: str, samplers: tuple[Samples | DiverseBeams, ...], prompts: list[list[int]]) -> None:
+        stream = decode_stream(
+            anatomy,
+            prompts,
+            size=args.batch_size,
+            samplers=samplers,
+            end_ids=ends,
+            pad_id=0,
+            max_new_tokens=args.new_tokens,
+        )
+        steps[name] = steps.get(name, 0) + sum(prompt.row_steps for done in stream for prompt in done)
+
+    def in_batches(prompts: list[list[int]]) -> None:
+        for batch in batches(prompts):
+            tree("ours in batches", SETS, batch)
 
     def generate(name: str, batch: list[list[int]], sampler: Samples | None, count: int) -> None:
         ids, mask = left_pad(batch, 0, model.device)
@@ -145,7 +150,7 @@ def _ways(
         found = model.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=new_tokens,
+            max_new_tokens=args.new_tokens,
             num_return_sequences=count,
             pad_token_id=0,
             eos_token_id=end,
@@ -153,50 +158,37 @@ def _ways(
         )
         steps[name] = steps.get(name, 0) + found.shape[0] * (found.shape[1] - ids.shape[1])
 
-    def per_set(batch: list[list[int]]) -> None:
-        generate("a call per set", batch, None, 1)
-        for sampler in SETS:
-            generate("a call per set", batch, sampler, sampler.count)
+    def per_set(prompts: list[list[int]]) -> None:
+        for batch in batches(prompts):
+            generate("a call per set", batch, None, 1)
+            for sampler in SETS:
+                generate("a call per set", batch, sampler, sampler.count)
 
-    def per_sample(batch: list[list[int]]) -> None:
-        for prompt in batch:
-            generate("a call per sample", [prompt], None, 1)
+    def per_sample(prompts: list[list[int]]) -> None:
+        for prompt in prompts:
+            generate(SINGLE, [prompt], None, 1)
             for sampler in SETS:
                 for _ in range(sampler.count):
-                    generate("a call per sample", [prompt], sampler, 1)
+                    generate(SINGLE, [prompt], sampler, 1)
 
     return {
-        "ours": tree("ours", SETS),
-        "ours with beams": tree("ours with beams", (*SETS, BEAMS)),
+        "ours": lambda prompts: tree("ours", SETS, prompts),
+        "ours in batches": in_batches,
+        "ours with beams": lambda prompts: tree("ours with beams", (*SETS, BEAMS), prompts),
         "a call per set": per_set,
-        "a call per sample": per_sample,
+        SINGLE: per_sample,
     }
 
 
 @contextmanager
-def _passes(anatomy: Anatomy) -> Iterator[list[None]]:
+def _passes(decoder: Any) -> Iterator[list[None]]:
     """Grows by one with every forward pass."""
     seen: list[None] = []
-    handle = anatomy.decoder.register_forward_pre_hook(lambda module, args: seen.append(None))
+    handle = decoder.register_forward_pre_hook(lambda module, args: seen.append(None))
     try:
         yield seen
     finally:
         handle.remove()
-
-
-def _stream(
-    anatomy: Anatomy, prompts: list[list[int]], end: int | None, args: argparse.Namespace, steps: dict[str, int]
-) -> None:
-    stream = decode_stream(
-        anatomy,
-        prompts,
-        size=args.batch_size,
-        samplers=SETS,
-        end_ids=frozenset() if end is None else frozenset({end}),
-        pad_id=0,
-        max_new_tokens=args.new_tokens,
-    )
-    steps[STREAM] = sum(prompt.row_steps for done in stream for prompt in done)
 
 
 def _seconds(work: Callable[[], Any]) -> float:
