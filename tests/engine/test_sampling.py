@@ -13,6 +13,7 @@ from tests.engine.test_gradients import prompts
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
 from uq_harness.engine.decoded import Decoded, DecodedAnswer
+from uq_harness.engine.samplers import logprobs_and_entropies
 from uq_harness.evidence import DiverseBeams, Samples
 from uq_harness.evidence import SampleSet as Sampler
 
@@ -246,3 +247,15 @@ def test_logits_of_minus_infinity_are_never_drawn_and_have_no_entropy() -> None:
         assert answer.token_ids[0] in (20, 30)
         assert np.isfinite(answer.entropies).all()
     assert bool(torch.isfinite(found.entropies).all())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_a_sure_token_keeps_the_digits_of_its_improbability(dtype: torch.dtype, tolerance: float) -> None:
+    """Near a probability of 1 a plain float32 log-softmax gives 0."""
+    scores = torch.tensor([[0.0, -25.0, -30.0, -torch.inf]], dtype=dtype)
+    expected = scores.double().exp()[0, 1:].sum().log1p()
+    at = torch.zeros(1, dtype=torch.long)
+    for precisely in (True, False):
+        logprob, entropy = logprobs_and_entropies(scores, at, at, at, np.array([precisely]))
+        assert float(-logprob[0] / expected) == pytest.approx(1, rel=tolerance)
+        assert 0 < float(entropy[0]) < 1e-9

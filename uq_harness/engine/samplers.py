@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -149,7 +150,8 @@ def logprobs_and_entropies(
     highest = scores.gather(-1, likeliest[:, None])
     device = in_float64(highest[:0]).device
     partition, entropy = torch.empty(2, len(scores), dtype=torch.float64, device=device)
-    for chosen, convert in ((precisely, in_float64), (~precisely, Tensor.float)):
+    at_least_float32 = partial(Tensor.to, dtype=torch.promote_types(scores.dtype, torch.float32))
+    for chosen, convert in ((precisely, in_float64), (~precisely, at_least_float32)):
         if not chosen.any():
             continue
         at = torch.as_tensor(np.flatnonzero(chosen), device=scores.device)

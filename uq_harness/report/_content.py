@@ -219,11 +219,6 @@ def _reported_questions(run: TaskRun) -> int:
     return int(counts.get("effective", 0))
 
 
-def has_pictures(view: RunView) -> bool:
-    """Whether any method scored any answer."""
-    return bool(view.column.scored) and any(view.column.scored.values())
-
-
 def error_rate(view: RunView) -> float:
     """Share of wrong answers."""
     return float(np.mean(view.column.run.correct == 0)) if len(view.column.run) else math.nan
