@@ -20,6 +20,7 @@ from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.documents import read_questions
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Samples
 from uq_harness.methods import all_methods
 
 TASK_PROMPT = "Please directly answer the following question with one or few words:\n{question}"
@@ -71,8 +72,7 @@ class TestNumbers:
         def texts(seed: int) -> list[str]:
             model = UncertaintyModel(*demo, methods="ln_pe", seed=seed)
             (answer,) = model.answer([ASKED[1]])
-            (samples,) = answer.evidence.samples.values()
-            return [sample.text for sample in samples]
+            return [sample.text for sample in answer.evidence[Samples(10, 1.0)]]
 
         assert texts(1) == texts(1) != texts(2)
 

@@ -78,7 +78,7 @@ def test_long_prompts_give_the_evidence_of_copies(monkeypatch: pytest.MonkeyPatc
     shared = gatherer.gather(prompts, ending)
     for one, other in zip(copied, shared, strict=True):
         assert one.answer.text == other.answer.text
-        assert [s.text for s in one.samples[samples]] == [s.text for s in other.samples[samples]]
+        assert [s.text for s in one[samples]] == [s.text for s in other[samples]]
         assert other.cost["row_steps"] == one.cost["row_steps"]
 
 

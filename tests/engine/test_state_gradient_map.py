@@ -32,7 +32,7 @@ def test_its_columns_are_the_gradients_at_single_tokens(reweighted: bool) -> Non
     for column, position in enumerate(spread.positions):
         need = StateGradient(reweighted, LayerSpan("1-4"))
         for whole, single in zip(gather(spread), gather(need, semantic_token=position), strict=True):
-            norms, expected = whole.state_gradient_maps[spread], single.state_gradients[need]
+            norms, expected = whole[spread], single[need]
             assert norms.absolute.shape == norms.squared.shape == (4, 3)
             np.testing.assert_allclose(norms.absolute[:, column], expected.absolute, 1e-4)
             np.testing.assert_allclose(norms.squared[:, column], expected.squared, 1e-4)
@@ -42,9 +42,8 @@ def test_maps_and_single_tokens_share_a_pass() -> None:
     half, whole = StateGradient(True, LayerSpan()), StateGradientMap(True, LayerSpan("all"), (-4, -2))
     other = StateGradientMap(True, LayerSpan("top_half"), (-2, -7))
     for evidence in gather(half, whole, other, semantic_token=-2):
-        maps = evidence.state_gradient_maps
-        np.testing.assert_array_equal(maps[whole].absolute[3:, 1], evidence.state_gradients[half].absolute)
-        np.testing.assert_array_equal(maps[whole].absolute[3:, 1], maps[other].absolute[:, 0])
+        np.testing.assert_array_equal(evidence[whole].absolute[3:, 1], evidence[half].absolute)
+        np.testing.assert_array_equal(evidence[whole].absolute[3:, 1], evidence[other].absolute[:, 0])
         assert evidence.semantic_token == -2
 
 

@@ -23,9 +23,12 @@ def evidence(**changes) -> Evidence:
     found = {
         "question": "Which city?",
         "answer": answer,
-        "head_gradients": {HeadGradient(True): 0.02, HeadGradient(False): 0.05},
-        "state_gradients": {TOP: StateGradientNorms(np.array([0.1, 0.3]), np.array([0.04, 0.12]))},
-        "continuations": {VERDICT: -1.5},
+        "values": {
+            HeadGradient(True): 0.02,
+            HeadGradient(False): 0.05,
+            TOP: StateGradientNorms(np.array([0.1, 0.3]), np.array([0.04, 0.12])),
+            VERDICT: -1.5,
+        },
     }
     return Evidence(**{**found, **changes})
 

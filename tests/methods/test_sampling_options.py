@@ -12,6 +12,7 @@ from uq_harness.evidence import (
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampleLogProbs,
     Samples,
     SampleStates,
     TokenRelevance,
@@ -26,14 +27,14 @@ DEFAULT_NEEDS = {
     "degree": {TEN, PairwiseEntailment(TEN)},
     "discrete_semantic_entropy": {TEN, PairwiseEntailment(TEN)},
     "eigenscore": {COOL, SampleStates(COOL)},
-    "ln_pe": {TEN},
+    "ln_pe": {TEN, SampleLogProbs(TEN)},
     "mutual_information": {Samples(10, 0.9), AnswersGivenAnswers(Samples(10, 0.9), 0.25, stating_prompt)},
-    "sar": {FIVE, PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
+    "sar": {FIVE, SampleLogProbs(FIVE), PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
     "self_consistency": {Samples(10, 0.7), AnswerEntailment(Samples(10, 0.7))},
     "semantic_density": {BEAMS, AnswerEntailment(BEAMS), RescoredLogProb(BEAMS, 0.1)},
-    "semantic_entropy": {TEN, PairwiseEntailment(TEN)},
-    "sentence_sar": {FIVE, PairwiseSimilarity(FIVE)},
-    "token_sar": {FIVE, TokenRelevance(FIVE)},
+    "semantic_entropy": {TEN, SampleLogProbs(TEN), PairwiseEntailment(TEN)},
+    "sentence_sar": {FIVE, SampleLogProbs(FIVE), PairwiseSimilarity(FIVE)},
+    "token_sar": {FIVE, SampleLogProbs(FIVE), TokenRelevance(FIVE)},
 }
 DEFAULTS = {
     "entropy_samples": 10,
@@ -95,9 +96,17 @@ def test_defaults_are_printed_with_the_results() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "needs"),
     [
-        ("ln_pe", {"entropy_samples": "3", "entropy_temperature": 2}, {Samples(3, 2.0)}),
+        (
+            "ln_pe",
+            {"entropy_samples": "3", "entropy_temperature": 2},
+            {Samples(3, 2.0), SampleLogProbs(Samples(3, 2.0))},
+        ),
         ("degree", {"entropy_samples": 3}, {Samples(3, 1.0), PairwiseEntailment(Samples(3, 1.0))}),
-        ("token_sar", {"sar_samples": 2}, {Samples(2, 1.0), TokenRelevance(Samples(2, 1.0))}),
+        (
+            "token_sar",
+            {"sar_samples": 2},
+            {*(need(Samples(2, 1.0)) for need in (TokenRelevance, SampleLogProbs)), Samples(2, 1.0)},
+        ),
         (
             "self_consistency",
             {"consistency_samples": 4, "consistency_temperature": 0.3},
@@ -175,7 +184,7 @@ def test_a_value_that_is_not_allowed_is_named(name: str, option: str, value: Any
 def test_whole_numbers_may_come_as_text_or_as_floats() -> None:
     for value in (7, "7", 7.0, "7.0"):
         (method,) = build("ln_pe", entropy_samples=value)
-        assert method.needs() == (Samples(7, 1.0),)
+        assert method.needs()[0] == Samples(7, 1.0)
         assert isinstance(method.entropy_samples, int)
 
 

@@ -1,4 +1,4 @@
-"""Scores of several methods at once: none where the model's own numbers are NaN."""
+"""Scores of several methods at once: none where something that a method needs is undefined."""
 
 import math
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.methods.sampled import ANSWER, nli, samples
-from uq_harness.evidence import AnswerEntailment, Evidence, PairwiseEntailment, Samples
+from uq_harness.evidence import AnswerEntailment, AnswerLogProbs, Evidence, PairwiseEntailment, SampleLogProbs, Samples
 from uq_harness.methods import build_methods, scores
 
 TEN, COOL = Samples(10, 1.0), Samples(10, 0.7)
@@ -19,8 +19,12 @@ def evidence(ten: list[list[float]], cool: list[list[float]], **changes: object)
     found = Evidence(
         "Which city?",
         ANSWER,
-        samples={TEN: samples(ten), COOL: samples(cool)},
-        entailment={PairwiseEntailment(TEN): nli(np.ones((2, 2))), AnswerEntailment(COOL): nli(np.ones((2, 2)))},
+        {
+            TEN: samples(ten),
+            COOL: samples(cool),
+            PairwiseEntailment(TEN): nli(np.ones((2, 2))),
+            AnswerEntailment(COOL): nli(np.ones((2, 2))),
+        },
     )
     return replace(found, **changes)
 
@@ -33,16 +37,32 @@ def test_each_method_has_its_own() -> None:
     }
 
 
-def test_a_sample_with_nan_takes_its_set_with_it_and_no_other() -> None:
-    """Equal texts alone would look certain."""
-    found = scores(METHODS, evidence([[-1.0], [-1.0, math.nan]], [[-1.0]] * 2))
+def test_an_undefined_set_takes_what_compares_its_texts_with_it_and_nothing_else() -> None:
+    found = scores(METHODS, evidence([[-1.0]] * 2, [[-1.0]] * 2, undefined=frozenset({TEN})))
     assert found == pytest.approx({"g_nll": 0.75, "degree": math.nan, "self_consistency": 0.0}, nan_ok=True)
 
 
-def test_an_answer_with_nan_has_no_uncertainty() -> None:
-    broken = replace(ANSWER, logprobs=np.array([-0.5, math.nan]))
-    found = scores(METHODS, evidence([[-1.0]] * 2, [[-1.0]] * 2, answer=broken))
-    assert found == pytest.approx(dict.fromkeys(found, math.nan), nan_ok=True)
+def test_unknown_log_probabilities_leave_alone_what_reads_none() -> None:
+    """Of a set whose log-probabilities are unknown the texts are known."""
+    unknown = frozenset({AnswerLogProbs(), SampleLogProbs(TEN)})
+    found = scores([*METHODS, *build_methods("ln_pe", {})], evidence([[-1.0]] * 2, [[-1.0]] * 2, undefined=unknown))
+    assert found == pytest.approx(
+        {"g_nll": math.nan, "degree": 0.0, "self_consistency": 0.0, "ln_pe": math.nan}, nan_ok=True
+    )
+
+
+def test_every_method_declares_all_that_it_reads() -> None:
+    """Evidence that holds exactly the declared needs suffices; without one of them a method says so."""
+    with pytest.raises(KeyError, match="was not gathered"):
+        METHODS[1].score(Evidence("Which city?", ANSWER))
+
+
+def test_the_mappings_of_earlier_releases_go_on_with_a_warning() -> None:
+    found = evidence([[-1.0]] * 2, [[-1.0]] * 2)
+    with pytest.warns(DeprecationWarning, match=r"evidence\.samples\[need\] becomes evidence\[need\]"):
+        assert found.samples == {TEN: found[TEN], COOL: found[COOL]}
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = found.nothing
 
 
 def test_an_impossible_token_is_a_number() -> None:

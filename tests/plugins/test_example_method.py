@@ -22,7 +22,7 @@ from uq_harness.methods import build_methods, settings
 (method,) = build_methods("distinct_answers", {"distinct_samples": "3"})
 drawn = tuple(Sample(text, (1,), np.zeros(1), True) for text in ("Rome", "rome.", "Paris"))
 answer = Answer("Rome", (1,), np.zeros(1), np.zeros(1), True)
-print(method.score(Evidence("Where?", answer, samples={Samples(3, 1.0): drawn})), settings([method]))
+print(method.score(Evidence("Where?", answer, {Samples(3, 1.0): drawn})), settings([method]))
 """
 
 

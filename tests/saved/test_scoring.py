@@ -106,7 +106,7 @@ class TestAgainstTheRunThatSavedThem:
                         for one in samples
                     ],
                 }
-                for drawn, samples in answer.evidence.samples.items()
+                for drawn, samples in answer.evidence.values.items()
                 if isinstance(drawn, Samples)
             ],
         }

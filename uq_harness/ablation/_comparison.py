@@ -9,8 +9,7 @@ import numpy as np
 
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation._variants import Variant
-from uq_harness.evidence import FloatArray
-from uq_harness.functional import AurocDifference, auroc, auroc_stderr, holm, paired_auroc
+from uq_harness.functional import AurocDifference, FloatArray, auroc, auroc_stderr, holm, paired_auroc
 
 
 @dataclass(frozen=True)

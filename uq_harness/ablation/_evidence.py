@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,12 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
     Evidence,
-    FloatArray,
     HeadGradient,
     Need,
     StateGradient,
     StateGradientNorms,
 )
+from uq_harness.functional import FloatArray
 from uq_harness.identity import ModelIdentity
 from uq_harness.sps import Position
 
@@ -107,7 +108,7 @@ class AblationEvidence:
             )
         return len(self.positions) + position
 
-    def of_answer(self, row: int, needs: Iterable[Need], position: int | None = None) -> Evidence:
+    def of_answer(self, row: int, needs: Iterable[Need[Any]], position: int | None = None) -> Evidence:
         """The evidence about one answer, as an ordinary run would hand it to a method.
 
         Args:
@@ -116,18 +117,17 @@ class AblationEvidence:
             position: Which token is taken for the semantic-preserving one; the prompt's own where absent.
         """
         token = int(self.semantic_token[row]) if position is None else position
-        heads: dict[HeadGradient, float] = {}
-        states: dict[StateGradient, StateGradientNorms] = {}
+        values: dict[Need[Any], Any] = {}
         for need in needs:
             if isinstance(need, HeadGradient):
-                heads[need] = float(self.head[int(need.reweighted), row])
+                values[need] = float(self.head[int(need.reweighted), row])
             elif isinstance(need, StateGradient):
                 span = need.layers.resolve(self.n_blocks)
                 at = (int(need.reweighted), row, slice(span.start, span.stop), self.column(token))
-                states[need] = StateGradientNorms(self.absolute[at], self.squared[at])
+                values[need] = StateGradientNorms(self.absolute[at], self.squared[at])
         entropies = np.array([self.mean_entropy[row]])  # of all it holds only the mean is known
         answer = Answer("", (), np.array([]), entropies, complete=True)
-        return Evidence("", answer, head_gradients=heads, semantic_token=token, state_gradients=states)
+        return Evidence("", answer, values, semantic_token=token)
 
     def write(self, folder: Path) -> Path:
         """Writes everything into one ``.npz`` file, so that it can be scored again without the model."""

@@ -10,7 +10,7 @@ from scipy import stats
 from uq_harness.ablation._comparison import States
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.identity import ModelIdentity
 from uq_harness.sps import SpsResult
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import FloatArray, LayerSpan
+from uq_harness.evidence import LayerSpan
+from uq_harness.functional import FloatArray
 from uq_harness.methods import Method, build_methods
 
 SPANS = ("top_half", "last_quarter", "all")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.ablation._analysis import Ablation
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.plots import new_figure, save
 from uq_harness.sps.heat_map import token_label
 

@@ -16,7 +16,7 @@ from uq_harness.ablation._analysis import Ablation
 from uq_harness.ablation._comparison import Compared, Quality
 from uq_harness.ablation._evidence import FORMAT, FORMAT_KEY
 from uq_harness.ablation._preservation import CAUTION, Preservation
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.sps.heat_map import token_label
 
 NOTE = (

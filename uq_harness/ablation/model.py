@@ -14,7 +14,8 @@ from uq_harness.engine import Prompt
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.semantic_token import anchor_of
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import Evidence, FloatArray, HeadGradient, LayerSpan, Need, StateGradientMap
+from uq_harness.evidence import Evidence, HeadGradient, LayerSpan, Need, StateGradientMap
+from uq_harness.functional import FloatArray
 from uq_harness.methods import select_methods
 from uq_harness.models import UQHFLM
 from uq_harness.request import QuestionInstance
@@ -55,15 +56,15 @@ class SizesRecorder:
         self._heads = [HeadGradient(weighted) for weighted in WEIGHTINGS]
         self._maps = [StateGradientMap(weighted, LayerSpan("all"), positions) for weighted in WEIGHTINGS]
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The head's gradient, and those of all layers at all positions, in both weightings."""
         return (*self._heads, *self._maps)
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """One field that holds them."""
-        maps = [evidence.state_gradient_maps[need] for need in self._maps]
+        maps = [evidence[need] for need in self._maps]
         sizes = GradientSizes(
-            head=np.array([evidence.head_gradients[need] for need in self._heads]),
+            head=np.array([evidence[need] for need in self._heads]),
             absolute=np.stack([norms.absolute for norms in maps]),
             squared=np.stack([norms.squared for norms in maps]),
             mean_entropy=evidence.answer.mean_entropy,

@@ -22,6 +22,7 @@ from uq_harness.answering._record import record
 from uq_harness.engine import SemanticToken
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
+from uq_harness.functional import FloatArray
 from uq_harness.methods import build_methods, settings
 
 
@@ -200,11 +201,15 @@ class UncertaintyModel:
             uncertainty=self._answerer.scores(evidence),
             tokens=pieces(self._tokenizer, answer.token_ids),
             token_ids=answer.token_ids,
-            logprobs=tuple(answer.logprobs.tolist()),
-            entropies=tuple(answer.entropies.tolist()),
+            logprobs=_floats(answer.logprobs),
+            entropies=_floats(answer.entropies),
             complete=answer.complete,
             evidence=evidence,
         )
+
+
+def _floats(values: FloatArray | None) -> tuple[float, ...]:
+    return () if values is None else tuple(values.tolist())
 
 
 _KNOWN = [name for name in inspect.signature(UncertaintyModel).parameters if name != "options"]

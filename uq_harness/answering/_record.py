@@ -10,7 +10,7 @@ from uq_harness.evidence import Evidence
 
 
 def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, Any]:
-    """The record of one answer; numbers that are undefined become ``None``.
+    """The record of one answer; numbers that are undefined become ``None``, and what a backend lacks is left out.
 
     Args:
         evidence: What was gathered about it.
@@ -23,8 +23,11 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
         "answer_tokens": len(answer.token_ids),
         "complete": answer.complete,
         "token_ids": list(answer.token_ids),
-        "token_logprobs": [number(value) for value in answer.logprobs.tolist()],
-        "token_entropies": [number(value) for value in answer.entropies.tolist()],
+        **{
+            name: [number(value) for value in values.tolist()]
+            for name, values in (("token_logprobs", answer.logprobs), ("token_entropies", answer.entropies))
+            if values is not None
+        },
         "cost": dict(evidence.cost),
     }
 

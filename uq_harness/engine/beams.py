@@ -15,7 +15,7 @@ from torch import Tensor
 from uq_harness.engine.lanes import BoolArray, IntArray
 from uq_harness.evidence import DiverseBeams
 
-FloatArray = NDArray[np.float32]  # the precision in which transformers adds scores
+Float32Array = NDArray[np.float32]  # the precision in which transformers adds scores
 
 
 class Beams:
@@ -36,7 +36,7 @@ class Beams:
     def __init__(self, sampler: DiverseBeams, place: IntArray, slots: int, end_ids: Iterable[int], pad_id: int) -> None:
         self.sampler, self.place = sampler, place
         # sum of each group's penalised log-probabilities
-        self._totals: FloatArray = np.zeros((slots, sampler.groups), dtype=np.float32)
+        self._totals: Float32Array = np.zeros((slots, sampler.groups), dtype=np.float32)
         self._penalty, self._ends, self._pad = np.float32(sampler.penalty), np.array(sorted(end_ids)), pad_id
 
     def seat(self, slot: int, prompt: Sequence[int]) -> None:
@@ -63,7 +63,7 @@ class Beams:
         tokens = self._step(slots, ids.cpu().numpy()[stands], best.cpu().numpy()[stands], live)
         return torch.as_tensor(tokens[prompt, group], device=scores.device)
 
-    def _step(self, slots: IntArray, ids: IntArray, logprobs: FloatArray, live: BoolArray) -> IntArray:
+    def _step(self, slots: IntArray, ids: IntArray, logprobs: Float32Array, live: BoolArray) -> IntArray:
         """One token a group from its candidates, ``[prompts, groups, candidates]``; group after group.
 
         For the penalty a group counts as having used its best token that is no end token, even where it ends; a group

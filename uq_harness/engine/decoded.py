@@ -14,8 +14,8 @@ from transformers.cache_utils import DynamicCache
 from uq_harness.engine.cache import CacheRow, stack
 from uq_harness.engine.forward import left_pad
 from uq_harness.engine.prefill import Prefill
-from uq_harness.evidence import FloatArray
 from uq_harness.evidence import SampleSet as Sampler
+from uq_harness.functional import FloatArray
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from uq_harness.engine.lanes import BoolArray, IntArray
-from uq_harness.evidence import FloatArray, Samples
+from uq_harness.evidence import Samples
+from uq_harness.functional import FloatArray
 
 HEAD = 64  # likeliest tokens that race one by one, against all others as one
 FEW = 256  # candidates that all race one by one

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +33,9 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
     AnswersGivenAnswers,
-    Conditionals,
+    ConditionalLogProbs,
     ContinuationLogProb,
     Evidence,
-    FloatArray,
     HeadGradient,
     Need,
     RescoredLogProb,
@@ -45,6 +46,7 @@ from uq_harness.evidence import (
     StateGradientMap,
     StateGradientNorms,
 )
+from uq_harness.functional import FloatArray
 
 GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
 
@@ -69,14 +71,14 @@ class Gatherer:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        needs: Iterable[Need],
+        needs: Iterable[Need[Any]],
         *,
         max_length: int,
         pad_id: int,
         seed: int = 0,
     ) -> None:
-        needs = frozenset(needs)
-        self._anatomy = Anatomy.of(model)
+        needs = tuple(dict.fromkeys(needs))
+        self._needs, self._anatomy = frozenset(needs), Anatomy.of(model)
         self._pad_id, self._seed = pad_id, seed
         self._tokenise = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
         self._sets = SampleSets.of(needs)
@@ -192,21 +194,19 @@ class Gatherer:
             Evidence(
                 question=prompt.question,
                 answer=answers[row],
-                head_gradients={need: found[row].head[need.reweighted] for need in self._heads},
+                values=dict(
+                    chain(
+                        sets[row].items(),
+                        states[row].items(),
+                        ((need, found[row].head[need.reweighted]) for need in self._heads),
+                        ((need, self._norms(found[row], need)) for need in self._spans),
+                        ((need, scores[row]) for need, scores in continuations.items()),
+                        ((need, scores[row]) for need, scores in rescored.items()),
+                        ((need, answers_given[row]) for need, answers_given in conditional.items()),
+                    )
+                ),
+                undefined=self._undefined(answers[row], sets[row]),
                 semantic_token=prompt.semantic_token,
-                state_gradients={
-                    need: self._part(found[row], need, 0) for need in self._spans if isinstance(need, StateGradient)
-                },
-                state_gradient_maps={
-                    need: self._part(found[row], need, [1 + self._positions.index(p) for p in need.positions])
-                    for need in self._spans
-                    if isinstance(need, StateGradientMap)
-                },
-                continuations={need: scores[row] for need, scores in continuations.items()},
-                samples=sets[row],
-                states=states[row],
-                rescored={need: scores[row] for need, scores in rescored.items()},
-                conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
                 cost={
                     **decoding[row],
                     **watch.shares[row],
@@ -271,7 +271,7 @@ class Gatherer:
         need: AnswersGivenAnswers,
         prompts: Sequence[Prompt],
         sets: list[dict[SampleSet, tuple[Sample, ...]]],
-    ) -> list[Conditionals]:
+    ) -> list[ConditionalLogProbs]:
         return conditionals(
             self._anatomy,
             [one[need.samples] for one in sets],
@@ -309,10 +309,25 @@ class Gatherer:
         positions = np.array([[prompt.semantic_token, *self._positions] for prompt in prompts])
         return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, self._request)
 
-    def _part(
-        self, gradients: Gradients, need: StateGradient | StateGradientMap, columns: int | list[int]
-    ) -> StateGradientNorms:
+    def _undefined(self, answer: Answer, sets: dict[SampleSet, tuple[Sample, ...]]) -> frozenset[Need[Any]]:
+        """The needs that mean nothing where the model gave NaNs and so had no next token.
+
+        Answers and samples with such a token all look alike, and what compares nothing but their texts or states would
+        call them certain.
+        """
+        if _has_nan(answer):
+            return self._needs
+        return frozenset(one for one, drawn in sets.items() if any(map(_has_nan, drawn)))
+
+    def _norms(self, gradients: Gradients, need: StateGradient | StateGradientMap) -> StateGradientNorms:
         """The layers that a need asks for, at one column (``[layers]``) or several (``[layers, columns]``)."""
+        columns: int | list[int] = 0
+        if isinstance(need, StateGradientMap):
+            columns = [1 + self._positions.index(position) for position in need.positions]
         norms, span = gradients.states[need.reweighted], self._spans[need]
         layers = slice(span.start - self._request.first_block, span.stop - self._request.first_block)
         return StateGradientNorms(norms.absolute[layers, columns], norms.squared[layers, columns])
+
+
+def _has_nan(answer: Answer | Sample) -> bool:
+    return answer.logprobs is not None and bool(np.isnan(answer.logprobs).any())

@@ -23,7 +23,8 @@ from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, states
 from uq_harness.engine.head import Request, at_the_head
 from uq_harness.engine.lanes import IntArray
-from uq_harness.evidence import FloatArray, StateGradientNorms
+from uq_harness.evidence import StateGradientNorms
+from uq_harness.functional import FloatArray
 
 # Padding that must be spared before a second pass over short answers pays; a GPU reads all weights again for it.
 TOKENS_WORTH_A_PASS = 32

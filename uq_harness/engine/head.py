@@ -12,7 +12,7 @@ from torch import Tensor
 from uq_harness.engine.anatomy import Anatomy, frozen
 from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 
 # Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
 BLOCK_ENTRIES = 2**17

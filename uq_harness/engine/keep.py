@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.evidence import HeadGradient, Need, RescoredLogProb, SampleSet, StateGradient, StateGradientMap
@@ -25,7 +26,7 @@ class Keep:
     states: frozenset[SampleSet] | None = None
 
     @classmethod
-    def of(cls, needs: Iterable[Need], sets: SampleSets) -> Keep:
+    def of(cls, needs: Iterable[Need[Any]], sets: SampleSets) -> Keep:
         """What some needs make later passes read, and nothing else.
 
         >>> from uq_harness.evidence import Samples

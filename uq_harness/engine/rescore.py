@@ -12,7 +12,7 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.cache import select
 from uq_harness.engine.forward import in_float64, logits, right_pad, states
 from uq_harness.engine.prefill import Prefill
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 
 ROWS = 256  # continuations that go through the model at a time
 # Logits in memory at a time; on a CPU few, so that they stay in its cache.

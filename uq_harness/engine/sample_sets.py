@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from uq_harness.evidence import DiverseBeams, Need, Samples, SampleSet, SampleStates, sample_sets
 
@@ -29,7 +29,7 @@ class SampleSets:
     stateful: frozenset[SampleSet]
 
     @classmethod
-    def of(cls, needs: Iterable[Need]) -> SampleSets:
+    def of(cls, needs: Iterable[Need[Any]]) -> SampleSets:
         """Collects the sets; many needs name one."""
         needs = tuple(needs)
         wanted = sample_sets(needs)

@@ -14,8 +14,9 @@ from uq_harness.engine.beams import Beams
 from uq_harness.engine.draw import Draws
 from uq_harness.engine.forward import in_float64, logits
 from uq_harness.engine.lanes import BoolArray, IntArray, Lanes, take
-from uq_harness.evidence import DiverseBeams, FloatArray, Samples
+from uq_harness.evidence import DiverseBeams, Samples
 from uq_harness.evidence import SampleSet as Sampler
+from uq_harness.functional import FloatArray
 
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18

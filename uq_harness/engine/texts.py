@@ -10,7 +10,8 @@ from uq_harness import functional
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.prefill import Prefill
 from uq_harness.engine.rescore import ROWS, rescore
-from uq_harness.evidence import Conditionals, FloatArray, Sample
+from uq_harness.evidence import ConditionalLogProbs, Sample
+from uq_harness.functional import FloatArray
 
 Tokenise = Callable[[str], list[int]]
 
@@ -49,7 +50,7 @@ def conditionals(
     *,
     threshold: float,
     pad_id: int,
-) -> list[Conditionals]:
+) -> list[ConditionalLogProbs]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
     Args:
@@ -61,7 +62,7 @@ def conditionals(
         pad_id: Token that fills the padding.
     """
     merged = [
-        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], threshold)
+        functional.merge_by_f1([s.text for s in drawn], [s.log_likelihood for s in drawn], threshold)
         for drawn in samples
     ]
     stated: list[list[int]] = []
@@ -75,7 +76,7 @@ def conditionals(
                 stated.append(state(answer))
     scores = iter(_sums(anatomy, stated, rows, continuations, pad_id))
     return [
-        Conditionals(
+        ConditionalLogProbs(
             answers=tuple(answers),
             probabilities=probabilities,
             logprobs=np.array([[next(scores) for _ in answers] for _ in answers])

@@ -32,6 +32,7 @@ Decisions from a score:
 """
 
 from uq_harness.functional._agreement import degree, self_consistency
+from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
 from uq_harness.functional._comparison import (
@@ -66,6 +67,7 @@ __all__ = [
     "AurocDifference",
     "BootstrapErrors",
     "ErrorCurve",
+    "FloatArray",
     "MergedAnswers",
     "QualityDifference",
     "ReliabilityBin",

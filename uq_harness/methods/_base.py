@@ -45,7 +45,7 @@ class Method(ABC):
     sampling: ClassVar[bool] = False
 
     @abstractmethod
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """What must be gathered beyond the greedy answer itself."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness import functional
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 

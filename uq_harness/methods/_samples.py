@@ -1,11 +1,10 @@
-"""What several methods share: options of sample sets that serve more than one of them, and how to read samples."""
+"""Options of sample sets that serve more than one method."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from uq_harness.evidence import FloatArray, Sample, Samples
+from uq_harness.evidence import Samples
 from uq_harness.methods._base import Method
 from uq_harness.methods._options import positive, whole
 
@@ -48,8 +47,3 @@ class ShiftedSARMethod(SARSamplesMethod):
     sar_shift_temperature: float = positive(
         1e-3, meaning="the smaller, the more samples that resemble one count beside it in sar and sentence_sar"
     )
-
-
-def token_logprobs(samples: Sequence[Sample]) -> list[FloatArray]:
-    """The log-probabilities of each sample's tokens under the model itself, in nats."""
-    return [sample.logprobs for sample in samples]

@@ -1,7 +1,7 @@
 """Deg: how loosely the samples hang together."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,13 +23,13 @@ class Degree(EntropySamplesMethod):
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the entailment between them."""
         return (self.samples, PairwiseEntailment(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """From 0 (all say the same) to ``1 - 1/N``; ``nan`` where a pair has no probabilities."""
-        forward = evidence.entailment[PairwiseEntailment(self.samples)][..., ENTAILMENT]
+        forward = evidence[PairwiseEntailment(self.samples)][..., ENTAILMENT]
         weights = (forward + forward.T) / 2
         np.fill_diagonal(weights, 1.0)
         return functional.degree(weights)

@@ -1,12 +1,12 @@
 """LN-PE: length-normalised predictive entropy."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need
+from uq_harness.evidence import Evidence, Need, SampleLogProbs
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import EntropySamplesMethod, token_logprobs
+from uq_harness.methods._samples import EntropySamplesMethod
 
 
 @register_method
@@ -20,10 +20,10 @@ class LNPE(EntropySamplesMethod):
     cost: ClassVar[str] = "10 samples"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
-        """The samples."""
-        return (self.samples,)
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The samples and their log-probabilities."""
+        return (self.samples, SampleLogProbs(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.ln_pe(token_logprobs(evidence.samples[self.samples]))
+        return functional.ln_pe(evidence[SampleLogProbs(self.samples)])

@@ -1,7 +1,7 @@
 """P(True): how sure the model is, when asked, that its answer is true."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness.evidence import ContinuationLogProb, Evidence, Need
 from uq_harness.methods._base import Method, register_method
@@ -50,10 +50,10 @@ class PTrue(Method):
     cost: ClassVar[str] = "a forward pass over question and answer"
     default: ClassVar[bool] = False
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The log-probability of the verdict."""
         return (VERDICT,)
 
     def score(self, evidence: Evidence) -> float:
         """Negative log-probability of the verdict, in nats."""
-        return -evidence.continuations[VERDICT]
+        return -evidence[VERDICT]

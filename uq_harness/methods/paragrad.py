@@ -1,7 +1,7 @@
 """ParaGrad: size of the LM head's gradient under the entropy-weighted likelihood."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness.evidence import Evidence, HeadGradient, Need
 from uq_harness.methods._base import Method, register_method
@@ -17,10 +17,10 @@ class ParaGrad(Method):
     source: ClassVar[str] = "Li et al., arXiv 2605.04638"
     cost: ClassVar[str] = "a product of the answer's states with the LM head"
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The head's gradient, tokens weighted by their entropies."""
         return (HeadGradient(reweighted=True),)
 
     def score(self, evidence: Evidence) -> float:
         """Mean absolute value over the matrix's entries."""
-        return evidence.head_gradients[HeadGradient(reweighted=True)]
+        return evidence[HeadGradient(reweighted=True)]

@@ -1,17 +1,17 @@
 """Semantic entropy: entropy over meanings, weighted by likelihood."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseEntailment
+from uq_harness.evidence import Evidence, Need, PairwiseEntailment, SampleLogProbs
 from uq_harness.methods._base import register_method
 from uq_harness.methods._entailment import clusters_of_meaning
 from uq_harness.methods._options import choice
-from uq_harness.methods._samples import EntropySamplesMethod, token_logprobs
+from uq_harness.methods._samples import EntropySamplesMethod
 
 
 @register_method
@@ -35,18 +35,18 @@ class SemanticEntropy(EntropySamplesMethod):
         meaning="same meaning: no contradiction and entailment at least one way (relaxed), or both ways (strict)",
     )
 
-    def needs(self) -> tuple[Need, ...]:
-        """The samples and the entailment between them."""
-        return (self.samples, PairwiseEntailment(self.samples))
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The samples, their log-probabilities, and the entailment between them."""
+        return (self.samples, SampleLogProbs(self.samples), PairwiseEntailment(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; ``nan`` where a sample has no tokens or a pair no label."""
         clusters = self.clusters(evidence)
         if clusters is None:
             return float("nan")
-        return functional.semantic_entropy(token_logprobs(evidence.samples[self.samples]), clusters)
+        return functional.semantic_entropy(evidence[SampleLogProbs(self.samples)], clusters)
 
     def clusters(self, evidence: Evidence) -> NDArray[np.int64] | None:
         """The cluster of each sample; ``None`` where a pair has no label."""
-        found = evidence.entailment[PairwiseEntailment(self.samples)]
+        found = evidence[PairwiseEntailment(self.samples)]
         return clusters_of_meaning(found, strict=self.entailment == "strict")

@@ -1,12 +1,12 @@
 """Sentence-SAR: SAR without the relevance of tokens."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseSimilarity
+from uq_harness.evidence import Evidence, Need, PairwiseSimilarity, SampleLogProbs
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import ShiftedSARMethod, token_logprobs
+from uq_harness.methods._samples import ShiftedSARMethod
 
 
 @register_method
@@ -20,14 +20,14 @@ class SentenceSAR(ShiftedSARMethod):
     cost: ClassVar[str] = "5 samples, similarity of all pairs"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
-        """The samples and their similarities."""
-        return (self.samples, PairwiseSimilarity(self.samples))
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The samples, their log-probabilities, and their similarities."""
+        return (self.samples, SampleLogProbs(self.samples), PairwiseSimilarity(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
         return functional.sentence_sar(
-            token_logprobs(evidence.samples[self.samples]),
-            evidence.similarity[PairwiseSimilarity(self.samples)],
+            evidence[SampleLogProbs(self.samples)],
+            evidence[PairwiseSimilarity(self.samples)],
             self.sar_shift_temperature,
         )

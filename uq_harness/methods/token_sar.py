@@ -1,12 +1,12 @@
 """Token-SAR: SAR without the comparison of samples."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, TokenRelevance
+from uq_harness.evidence import Evidence, Need, SampleLogProbs, TokenRelevance
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import SARSamplesMethod, token_logprobs
+from uq_harness.methods._samples import SARSamplesMethod
 
 
 @register_method
@@ -20,12 +20,10 @@ class TokenSAR(SARSamplesMethod):
     cost: ClassVar[str] = "5 samples, similarity for each token"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
-        """The samples and the relevance of their tokens."""
-        return (self.samples, TokenRelevance(self.samples))
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The samples, the relevance of their tokens, and their log-probabilities."""
+        return (self.samples, TokenRelevance(self.samples), SampleLogProbs(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.token_sar(
-            token_logprobs(evidence.samples[self.samples]), evidence.relevance[TokenRelevance(self.samples)]
-        )
+        return functional.token_sar(evidence[SampleLogProbs(self.samples)], evidence[TokenRelevance(self.samples)])

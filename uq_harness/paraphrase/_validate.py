@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from uq_harness.endpoint import ChatClient, Endpoint, ReplyCache, ask_yes_no
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.paraphrase._file import ParaphraseFile, read_paraphrases
 from uq_harness.similarity import ENTAILMENT, NLI
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from uq_harness.functional import FloatArray
 from uq_harness.report._curves import Curve, Histogram
 
-FloatArray = NDArray[np.float64]
 SLOTS = 6  # colours of lines that are told apart
 _LETTER = 6.6  # width of a letter at 12 px, to keep labels apart
 

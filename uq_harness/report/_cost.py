@@ -8,37 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from uq_harness.evidence import (
-    AnswerEntailment,
-    AnswersGivenAnswers,
-    ContinuationLogProb,
-    DiverseBeams,
-    HeadGradient,
-    Need,
-    PairwiseEntailment,
-    PairwiseSimilarity,
-    RescoredLogProb,
-    Samples,
-    SampleStates,
-    StateGradient,
-    TokenRelevance,
-)
 from uq_harness.methods import all_methods
-
-_STAGES: dict[type, str] = {
-    HeadGradient: "gradients",
-    StateGradient: "gradients",
-    ContinuationLogProb: "scoring",
-    RescoredLogProb: "scoring",
-    AnswersGivenAnswers: "scoring",
-    PairwiseEntailment: "nli",
-    AnswerEntailment: "nli",
-    PairwiseSimilarity: "similarity",
-    TokenRelevance: "similarity",
-    Samples: "samples",
-    SampleStates: "samples",
-    DiverseBeams: "samples",
-}
 
 
 @dataclass(frozen=True)
@@ -86,9 +56,9 @@ def _stages(method: str) -> frozenset[str] | None:
     known = all_methods().get(method)
     if known is None:
         return None
-    needs: tuple[Need, ...] = known().needs()
-    stages = {stage for need in needs for kind, stage in _STAGES.items() if isinstance(need, kind)}
-    return frozenset(stages | ({"samples"} if any(hasattr(need, "samples") for need in needs) else set()))
+    needs = known().needs()
+    about_samples = {"samples"} if any(need.sample_set is not None for need in needs) else set()
+    return frozenset({need.stage for need in needs} - {"answer"} | about_samples)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uq_harness.functional import risk_coverage
+from uq_harness.functional import FloatArray, risk_coverage
 
-FloatArray = NDArray[np.float64]
 _POINTS = 160  # of a curve
 _BINS = 24
 # Scores that span more than this between their 5th and 95th percentile are shown on a logarithmic axis.

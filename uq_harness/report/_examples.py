@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from uq_harness.functional import FloatArray
+
 _REFERENCES = 5  # shown of each question
 _CERTAIN = 0.25
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from uq_harness import functional
+from uq_harness.functional import FloatArray
 from uq_harness.quality import MEASURES, RESAMPLES
 
-FloatArray = NDArray[np.float64]
 Column = tuple[FloatArray, NDArray[np.int64]]
 
 # Bootstrapping so many answers anew takes a second a method, so it is done with fewer resamples: the standard error is

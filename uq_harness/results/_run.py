@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from uq_harness.functional import FloatArray
+
 IntArray = NDArray[np.int64]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import encodable
-from uq_harness.results._run import FloatArray
+from uq_harness.functional import FloatArray
 
 log = logging.getLogger(__name__)
 

@@ -1,31 +1,41 @@
-"""A saved answer as evidence for the chosen methods, with absent fields that say so."""
+"""A saved answer as evidence for the chosen methods, and what it lacks for the others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
+    AnswerEntailment,
+    AnswerEntropies,
+    AnswerLogProbs,
     AnswersGivenAnswers,
     ContinuationLogProb,
     DiverseBeams,
     Evidence,
     HeadGradient,
     Need,
+    PairwiseEntailment,
+    PairwiseSimilarity,
     RescoredLogProb,
     Sample,
+    SampleLogProbs,
     Samples,
     SampleSet,
     SampleStates,
     StateGradient,
     TokenRelevance,
+    sample_sets,
 )
-from uq_harness.saved._absent import Absent
+from uq_harness.functional import FloatArray
 from uq_harness.saved._read import SavedAnswer, SavedSample, SavedSet
 
-_OF_THE_MODEL: dict[type[Any], str] = {
+# What a need that takes the model lacks in a file, in words.
+_OF_THE_MODEL: dict[type[Need[Any]], str] = {
     HeadGradient: "gradients, which take the model",
     StateGradient: "gradients, which take the model",
     ContinuationLogProb: "the model's verdict on the answer",
@@ -34,32 +44,40 @@ _OF_THE_MODEL: dict[type[Any], str] = {
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
     DiverseBeams: "answers of a diverse beam search",
 }
+# What the texts of a set suffice for, with the auxiliary models.
+_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
 
 
-def lacking(need: Need, saved: SavedAnswer) -> str | None:
+def missing(need: Need[Any], saved: SavedAnswer) -> str | None:
     """What a saved answer lacks for a need; ``None`` where it has all.
 
     Comparisons of texts lack nothing if their texts are there: the auxiliary models make them.
     """
-    if type(need) in _OF_THE_MODEL:
-        return _OF_THE_MODEL[type(need)]
-    samples = need if isinstance(need, Samples) else getattr(need, "samples", None)
-    if isinstance(samples, DiverseBeams):
-        return _OF_THE_MODEL[DiverseBeams]
+    if isinstance(need, AnswerLogProbs):
+        return "token log-probabilities of the answer" if saved.logprobs is None else None
+    if isinstance(need, AnswerEntropies):
+        return "entropies of the answer's tokens" if saved.entropies is None else None
+    for kind in (type(need), type(need.sample_set)):
+        if kind in _OF_THE_MODEL:
+            return _OF_THE_MODEL[kind]
+    samples = need.sample_set
     if not isinstance(samples, Samples):
         return f"{type(need).__name__}, which no file can hold"
     found = serving(samples, saved.sets)
     if found is None:
         return _no_set(samples, saved.sets)
-    if isinstance(need, TokenRelevance) and any(sample.tokens is None for sample in found.samples):
-        return "texts of the samples' tokens"
-    return None
+    if isinstance(need, SampleLogProbs):
+        unknown = any(sample.logprobs is None for sample in found.samples)
+        return "token log-probabilities of the samples" if unknown else None
+    if isinstance(need, TokenRelevance):
+        return "texts of the samples' tokens" if any(sample.tokens is None for sample in found.samples) else None
+    return None if isinstance(need, _OF_TEXTS) else f"{type(need).__name__}, which no file can hold"
 
 
 def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
     """The set that serves a need for samples: one that says nothing of how it was drawn serves every need.
 
-    Of several, the one that says most.
+    Of several, the one that says most; of those that say the same, the one with the most samples.
 
     >>> some, warm = SavedSet((SavedSample("a"),)), SavedSet((SavedSample("b"),), {"temperature": 0.7})
     >>> serving(Samples(10, 0.7), [some, warm]) is warm, serving(Samples(10, 1.0), [some, warm]) is some
@@ -68,7 +86,7 @@ def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
     fitting = [
         one for one in sets if one.samples and all(getattr(samples, name) == v for name, v in one.conditions.items())
     ]
-    return max(fitting, key=lambda one: len(one.conditions), default=None)
+    return max(fitting, key=lambda one: (len(one.conditions), len(one.samples)), default=None)
 
 
 def _no_set(samples: Samples, sets: Sequence[SavedSet]) -> str:
@@ -117,40 +135,34 @@ class Vocabulary:
         return self._numbers[token]
 
 
-def evidence_of(saved: SavedAnswer, needs: Iterable[Need], vocabulary: Vocabulary) -> Evidence:
-    """The evidence that a saved answer holds for some needs, before texts are compared.
+def evidence_of(saved: SavedAnswer, needs: Iterable[Need[Any]], vocabulary: Vocabulary) -> Evidence:
+    """The evidence that a saved answer holds for some needs, before any texts are compared.
 
-    Of a set, as many samples are taken as the need counts, or all where there are fewer.
+    As many samples are taken as a need counts, or all where there are fewer. A log-probability that is ``null`` in the
+    file makes undefined what reads the log-probabilities, and nothing else.
     """
     sets: dict[SampleSet, tuple[Sample, ...]] = {}
-    for need in needs:
-        wanted = need if isinstance(need, Samples) else getattr(need, "samples", None)
+    for wanted in sample_sets(needs):
         found = serving(wanted, saved.sets) if isinstance(wanted, Samples) else None
-        if isinstance(wanted, Samples) and found is not None and wanted not in sets:
+        if isinstance(wanted, Samples) and found is not None:
             sets[wanted] = tuple(_sample(sample, saved.place, vocabulary) for sample in found.samples[: wanted.count])
-    return Evidence(question=saved.question, answer=_answer(saved), samples=sets)
-
-
-def _answer(saved: SavedAnswer) -> Answer:
-    return Answer(
-        text=saved.answer,
-        token_ids=(),
-        logprobs=_or_absent(saved.logprobs, "token log-probabilities of the answer"),
-        entropies=_or_absent(saved.entropies, "entropies of the answer's tokens"),
-        complete=True,
+    unknown: dict[Need[Any], Sequence[FloatArray | None]] = {
+        AnswerLogProbs(): [saved.logprobs],
+        AnswerEntropies(): [saved.entropies],
+        **{SampleLogProbs(one): [sample.logprobs for sample in drawn] for one, drawn in sets.items()},
+    }
+    return Evidence(
+        question=saved.question,
+        answer=Answer(saved.answer, (), saved.logprobs, saved.entropies, complete=True),
+        values=dict(sets.items()),
+        undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
     )
 
 
 def _sample(sample: SavedSample, place: str, vocabulary: Vocabulary) -> Sample:
-    return Sample(
-        text=sample.text,
-        token_ids=_or_absent(None, "texts of the samples' tokens")
-        if sample.tokens is None
-        else vocabulary.encode(sample, place),
-        logprobs=_or_absent(sample.logprobs, "token log-probabilities of the samples"),
-        complete=True,
-    )
+    tokens = () if sample.tokens is None else vocabulary.encode(sample, place)
+    return Sample(sample.text, tokens, sample.logprobs, complete=True)
 
 
-def _or_absent(value: Any, what: str) -> Any:
-    return Absent(what) if value is None else value
+def _has_null(values: FloatArray | None) -> bool:
+    return values is not None and bool(np.isnan(values).any())

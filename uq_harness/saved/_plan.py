@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from uq_harness.evidence import (
-    AnswerEntailment,
-    Evidence,
-    FloatArray,
-    Need,
-    PairwiseEntailment,
-    PairwiseSimilarity,
-    TokenRelevance,
-)
+from uq_harness.evidence import Need
 from uq_harness.methods import Method
-from uq_harness.saved._absent import LackingEvidence
-from uq_harness.saved._evidence import Vocabulary, evidence_of, lacking
+from uq_harness.saved._evidence import missing
 from uq_harness.saved._read import SavedAnswer
 
 
@@ -63,7 +53,7 @@ class Plan:
     lacking: Mapping[str, str]
 
     @property
-    def needs(self) -> list[Need]:
+    def needs(self) -> list[Need[Any]]:
         """What the methods to compute need."""
         return list(dict.fromkeys(need for method in self.compute for need in method.needs()))
 
@@ -97,7 +87,7 @@ class Planner:
         for method in self._methods:
             if method.name in saved.uncertainty and method.name not in self._anew:
                 keep.append(method.name)
-            elif (what := what_lacks(method, saved)) is None:
+            elif (what := what_is_missing(method, saved)) is None:
                 compute.append(method)
             else:
                 lacks[method.name] = what
@@ -121,36 +111,6 @@ def _kind(saved: SavedAnswer) -> object:
     return saved.logprobs is None, saved.entropies is None, sets, frozenset(saved.uncertainty)
 
 
-def what_lacks(method: Method, saved: SavedAnswer) -> str | None:
-    """What a saved answer lacks for a method, or ``None``.
-
-    The method's needs name most of it. What it reads beyond them, such as token log-probabilities, shows when it scores
-    the evidence with made-up comparisons of texts: reading what is absent says what it is.
-    """
-    for need in method.needs():
-        what = lacking(need, saved)
-        if what is not None:
-            return what
-    try:
-        with np.errstate(all="ignore"):
-            method.score(_with_made_up_comparisons(evidence_of(saved, method.needs(), Vocabulary()), method.needs()))
-    except LackingEvidence as lack:
-        return lack.what
-    return None
-
-
-def _with_made_up_comparisons(evidence: Evidence, needs: Sequence[Need]) -> Evidence:
-    entailment: dict[PairwiseEntailment | AnswerEntailment, FloatArray] = {}
-    similarity: dict[PairwiseSimilarity, FloatArray] = {}
-    relevance: dict[TokenRelevance, tuple[FloatArray, ...]] = {}
-    for need in needs:
-        count = len(evidence.samples[need.samples]) if hasattr(need, "samples") else 0
-        if isinstance(need, PairwiseEntailment):
-            entailment[need] = np.full((count, count, 3), 1 / 3)
-        elif isinstance(need, AnswerEntailment):
-            entailment[need] = np.full((count, 2, 3), 1 / 3)
-        elif isinstance(need, PairwiseSimilarity):
-            similarity[need] = np.full((count, count), 0.5)
-        elif isinstance(need, TokenRelevance):
-            relevance[need] = tuple(np.full(len(one.token_ids), 0.5) for one in evidence.samples[need.samples])
-    return replace(evidence, entailment=entailment, similarity=similarity, relevance=relevance)
+def what_is_missing(method: Method, saved: SavedAnswer) -> str | None:
+    """What a saved answer lacks for a method, or ``None``."""
+    return next((what for need in method.needs() if (what := missing(need, saved)) is not None), None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from uq_harness.documents import not_blank
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.json_lines import question_and_texts, read_json_lines
 from uq_harness.results import RunFiles, find_files
 

@@ -9,8 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 from uq_harness.answering import number
-from uq_harness.evidence import Evidence
-from uq_harness.methods import Method
+from uq_harness.evidence import Evidence, sample_sets
+from uq_harness.methods import Method, scores
 from uq_harness.saved._evidence import Vocabulary, evidence_of
 from uq_harness.saved._plan import MethodReport, Planner
 from uq_harness.saved._read import SavedAnswer
@@ -94,7 +94,7 @@ class Scorer:
         comparer = self._comparers[id(plan)]
         evidence = [evidence_of(self._answers[row], plan.needs, self._vocabulary) for row in rows]
         evidence = comparer.add_similarity(comparer.add_entailment(evidence))
-        return [({method.name: method.score(one) for method in plan.compute}, one) for one in evidence]
+        return [(scores(plan.compute, one), one) for one in evidence]
 
     def _record(self, row: int, names: list[str], scores: dict[str, float], evidence: Evidence) -> dict[str, Any]:
         saved = self._answers[row]
@@ -131,4 +131,5 @@ class Scorer:
 
     def _sample_counts(self, name: str, row: int) -> list[int]:
         (method,) = (one for one in self._plans[row].compute if one.name == name)
-        return [len(drawn) for drawn in evidence_of(self._answers[row], method.needs(), Vocabulary()).samples.values()]
+        found = evidence_of(self._answers[row], method.needs(), Vocabulary())
+        return [len(found[one]) for one in sample_sets(method.needs())]

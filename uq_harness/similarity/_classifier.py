@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.similarity._labels import label_columns
 from uq_harness.similarity._loading import check_tokenizer, fetch, limit_length, place, unify_dtype
 from uq_harness.similarity._neural import Network

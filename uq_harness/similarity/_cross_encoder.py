@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.hub import brief
 from uq_harness.similarity._classifier import text_lengths
 from uq_harness.similarity._loading import check_tokenizer, fetch, limit_length, place, unify_dtype

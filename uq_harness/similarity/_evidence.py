@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ class Comparer:
 
     def __init__(
         self,
-        needs: Iterable[Need],
+        needs: Iterable[Need[Any]],
         nli: NLI,
         similarity: Similarity,
         *,
@@ -84,7 +83,7 @@ class Comparer:
             divide(pairs)
         costs = watch.shares if self._entailment else [{} for _ in batch]
         return [
-            dataclasses.replace(one, entailment=arrays, cost={**one.cost, **cost, "nli_pairs": count})
+            one.plus(arrays.items(), {**cost, "nli_pairs": count})
             for one, arrays, cost, count in zip(batch, found, costs, pairs, strict=True)
         ]
 
@@ -102,9 +101,7 @@ class Comparer:
             divide(pairs)
         costs = watch.shares if self._pairwise or self._relevance else [{} for _ in batch]
         return [
-            dataclasses.replace(
-                one, similarity=squares, relevance=relevances, cost={**one.cost, **cost, "similarity_pairs": count}
-            )
+            one.plus([*squares.items(), *relevances.items()], {**cost, "similarity_pairs": count})
             for one, squares, relevances, cost, count in zip(batch, pairwise, relevance, costs, pairs, strict=True)
         ]
 
@@ -123,7 +120,7 @@ class Comparer:
         return {
             need: TokenRemovals(
                 evidence.question,
-                tuple(sample.token_ids for sample in evidence.samples[need.samples]),
+                tuple(sample.token_ids for sample in evidence[need.samples]),
                 self._decode,
                 self._special_ids,
             )
@@ -140,4 +137,4 @@ class Comparer:
 
 
 def _texts(evidence: Evidence, samples: SampleSet) -> tuple[str, ...]:
-    return tuple(sample.text for sample in evidence.samples[samples])
+    return tuple(sample.text for sample in evidence[samples])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.similarity._services import CONTRADICTION, ENTAILMENT, Pair
 from uq_harness.text import normalize_answer, token_f1
 

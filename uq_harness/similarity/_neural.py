@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.memory import is_out_of_memory, release
 from uq_harness.similarity._services import Pair
 from uq_harness.similarity._settings import Settings

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 from uq_harness.similarity._services import NLI, Pair, Similarity
 
 SAME_ENTAILMENT = np.array([1.0, 0.0, 0.0])

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 
 Pair = tuple[str, str]
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)

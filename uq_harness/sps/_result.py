@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uq_harness import __version__
 from uq_harness.engine.recommended_token import FORMAT, FORMAT_KEY
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
+from uq_harness.functional import FloatArray
 from uq_harness.identity import ModelIdentity
 from uq_harness.paraphrase import Dropped
 from uq_harness.sps._positions import Position
 
-FloatArray = NDArray[np.float64]
 FILE = "sps.json"
 
 
