@@ -6,6 +6,7 @@ What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -19,6 +20,7 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import decode_stream
 from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.engine.gradient_flow import GradientsUnavailable
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
@@ -28,7 +30,7 @@ from uq_harness.engine.prompt import Ending, Prompt
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
-from uq_harness.engine.trial import Trial
+from uq_harness.engine.trial import Take, Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
@@ -65,6 +67,7 @@ class Gatherer:
     Raises:
         UQHarnessError: The architecture is not understood, a layer span does not fit the model, or a few-shot prefix
             does not fit into the context.
+        GradientsUnavailable: The model does not give gradients that are needed.
     """
 
     def __init__(
@@ -108,9 +111,37 @@ class Gatherer:
         trial.check_decoding()
         self._layout: Layout = trial.layout() if self._sets.samplers else "copied"
         self._gradients: GradientPass = gradients
-        ways = [partial(self._take, way) for way in (gradients, reference_gradients)]
-        if self._spans and not trial.allows_fast_gradients(*ways):
-            self._gradients = reference_gradients
+        self._check_gradients(trial)
+        if self._spans:
+            self._gradients = self._way_that_fits(trial)
+
+    def _check_gradients(self, trial: Trial) -> None:
+        """Checks that the model gives the gradients that are needed.
+
+        Raises:
+            GradientsUnavailable: It does not.
+        """
+        problems: dict[str, tuple[type[Need], ...]] = {}
+        head = self._anatomy.head
+        if self._heads and not self._anatomy.has_dense_head:
+            problems[f"its LM head ({type(head).__name__}) is quantised, and not a matrix of floats"] = (HeadGradient,)
+        if self._spans:
+            blocked = trial.what_blocks_gradients(self._request.first_block)
+            if blocked is None and not trial.has_gradients(self._state_gradients(reference_gradients)):
+                blocked = "all gradients of a short answer are 0"
+            if blocked is not None:
+                problems[blocked] = (StateGradient, StateGradientMap)
+        if problems:
+            kinds = tuple(kind for some in problems.values() for kind in some)
+            raise GradientsUnavailable(kinds, ", and ".join(problems))
+
+    def _way_that_fits(self, trial: Trial) -> GradientPass:
+        fast, plain = (self._state_gradients(way) for way in (gradients, reference_gradients))
+        return gradients if trial.allows_fast_gradients(fast, plain) else reference_gradients
+
+    def _state_gradients(self, way: GradientPass) -> Take:
+        """A way to take the state gradients alone: the head's would take several times the head's memory."""
+        return partial(self._take, way, request=replace(self._request, head=frozenset()))
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Checks that every prompt has the positions whose gradients are needed.
@@ -304,10 +335,15 @@ class Gatherer:
         return self._request.first_block if self._spans else None
 
     def _take(
-        self, way: GradientPass, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]
+        self,
+        way: GradientPass,
+        decoded: Decoded,
+        scored: list[range],
+        prompts: Sequence[Prompt],
+        request: Request | None = None,
     ) -> list[Gradients]:
         positions = np.array([[prompt.semantic_token, *self._positions] for prompt in prompts])
-        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, self._request)
+        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, request or self._request)
 
     def _undefined(self, answer: Answer, sets: dict[SampleSet, tuple[Sample, ...]]) -> frozenset[Need[Any]]:
         """The needs that mean nothing where the model gave NaNs and so had no next token.
