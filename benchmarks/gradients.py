@@ -30,13 +30,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.bench import peak_megabytes, seconds_of
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine import TransformersBackend
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
 from uq_harness.engine.forward import left_pad
 from uq_harness.engine.gradients import gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.reference import reference_gradients
+from uq_harness.evidence.backend import gather_all
+from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, build_methods
 
 SHAPES = {  # of real models; weights are random
@@ -70,12 +72,13 @@ def main() -> None:
     model, prompts, ends, new_tokens = _workload(args)
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR if args.random else args.model)
     methods = build_methods("default", {})
-    ending = Ending(frozenset(ends), new_tokens, read=lambda tokens: ("", range(len(tokens))))
+    stop = StopCriteria(frozenset(ends), new_tokens, read=lambda tokens: ("", range(len(tokens))))
 
     def scoring(*chosen: Method) -> Callable[[list[Prompt]], Any]:
         needs = [need for method in chosen for need in method.needs()]
-        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
-        return lambda batch: gatherer.gather(batch, ending)
+        backend = TransformersBackend(model, tokenizer, max_length=4096, pad_id=0)
+        backend.prepare(needs)
+        return lambda batch: gather_all(backend, batch, stop)
 
     ways: dict[str, Callable[[list[Prompt]], Any]] = {
         "generation": _stock_generation(model, ends, new_tokens),

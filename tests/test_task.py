@@ -212,23 +212,25 @@ class TestHabitsOfLmEval:
             assert a["doc"]["uq"]["uncertainty"] == pytest.approx(b["doc"]["uq"]["uncertainty"], rel=1e-3)
 
     def test_a_run_resumes_from_its_cache(self, tmp_path: Path, run: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-        from uq_harness.engine import Gatherer
+        from uq_harness.engine import TransformersBackend
 
         arguments = {**DEMO, "methods": "sampling_free"}
         cache = str(tmp_path / "cache")
-        stream = Gatherer.stream
+        gather = TransformersBackend.gather
 
-        def dies_after_two_batches(self: Gatherer, *args: Any) -> Any:
-            batches = stream(self, *args)
+        def dies_after_two_batches(self: TransformersBackend, *args: Any) -> Any:
+            batches = gather(self, *args)
             yield next(batches)
             yield next(batches)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Gatherer, "stream", dies_after_two_batches)
+        monkeypatch.setattr(TransformersBackend, "gather", dies_after_two_batches)
         with pytest.raises(KeyboardInterrupt):
             evaluate(model_args=arguments, use_cache=cache, batch_size=8)
         answered = []
-        monkeypatch.setattr(Gatherer, "stream", lambda self, *args: answered.extend(args[0]) or stream(self, *args))
+        monkeypatch.setattr(
+            TransformersBackend, "gather", lambda self, *args: answered.extend(args[0]) or gather(self, *args)
+        )
         resumed = evaluate(model_args=arguments, use_cache=cache, batch_size=8)
         assert len(answered) == 8
         for metric, value in run["results"]["uq_demo"].items():

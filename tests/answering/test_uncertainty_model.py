@@ -143,7 +143,7 @@ class TestConversation:
     def test_prompts_that_state_an_answer_keep_the_earlier_turns(self, demo: tuple) -> None:
         model = UncertaintyModel(*demo)
         text = model._style.prompt(self.messages("Hello!", "Hello.", "Who?", system="Be brief."), "it")
-        (prompt,) = model._answerer.encode([text])
+        (prompt,) = model._encoder.encode([text])
         stated = demo[1].decode(prompt.restate("Who else?"))
         assert stated == text.text.replace("Who?", "Who else?")
 
@@ -155,7 +155,7 @@ class TestConversation:
         )
         model = UncertaintyModel(demo[0], tokenizer)
         text = model._style.prompt(self.messages("Hello!", "Hello.", " Who? "), "it")
-        (prompt,) = model._answerer.encode([text])
+        (prompt,) = model._encoder.encode([text])
         assert "Hello." in tokenizer.decode(prompt.restate("Who else?"))
 
     @pytest.mark.parametrize(

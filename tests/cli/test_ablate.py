@@ -117,9 +117,9 @@ def test_arguments_that_an_ablation_cannot_use(tmp_path: Path, extra: list[str],
 def test_wrong_use_is_found_before_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str
 ) -> None:
-    from uq_harness.engine import Gatherer
+    from uq_harness.engine import TransformersBackend
 
-    monkeypatch.setattr(Gatherer, "stream", lambda *arguments: pytest.fail("questions were answered"))
+    monkeypatch.setattr(TransformersBackend, "gather", lambda *arguments: pytest.fail("questions were answered"))
     with pytest.raises(UQHarnessError, match=message):
         ablate(PASS, tmp_path / "out", **options)
 

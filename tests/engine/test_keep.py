@@ -3,8 +3,8 @@
 import pytest
 
 from uq_harness.engine.keep import Keep
-from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.evidence import Samples, SampleStates
+from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import build_methods
 
 COOL = Samples(10, 0.5, top_p=0.99, top_k=5)

@@ -7,13 +7,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.engine.architectures import tiny_model
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import Ending, Gatherer, Prompt, forward, layouts
+from uq_harness.engine import TransformersBackend, forward, layouts
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.layouts import LONG_PROMPT, MANY_ANSWERS, begin
 from uq_harness.engine.prefill import Prefill
 from uq_harness.engine.rows import CopiedRows, ReadAgainRows
 from uq_harness.engine.tree_rows import TreeRows
 from uq_harness.evidence import Samples
+from uq_harness.evidence.backend import gather_all
+from uq_harness.evidence.prompt import Prompt, StopCriteria
 
 
 def kind(anatomy: Anatomy, length: int, answers: int, layout: str = "auto") -> type:
@@ -51,7 +53,9 @@ def test_a_model_that_takes_no_mask_for_every_answer_keeps_copies(
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
 
     def layout() -> str:
-        return Gatherer(model, tokenizer, [Samples(10, 1.0)], max_length=256, pad_id=0)._layout
+        backend = TransformersBackend(model, tokenizer, max_length=256, pad_id=0)
+        backend.prepare([Samples(10, 1.0)])
+        return backend._layout
 
     assert layout() == "auto"
     read = forward.states
@@ -70,12 +74,13 @@ def test_long_prompts_give_the_evidence_of_copies(monkeypatch: pytest.MonkeyPatc
     samples = Samples(10, 1.0)
     texts = ["What is the capital of Foloria? " * n for n in (9, 12, 7, 10)]
     prompts = [Prompt(text, text, tokenizer(text)["input_ids"], -1) for text in texts]
-    ending = Ending(frozenset({2}), 12, read=lambda tokens: (repr(tokens), range(len(tokens))))
-    gatherer = Gatherer(model, tokenizer, [samples], max_length=256, pad_id=0)
+    stop = StopCriteria(frozenset({2}), 12, read=lambda tokens: (repr(tokens), range(len(tokens))))
+    backend = TransformersBackend(model, tokenizer, max_length=256, pad_id=0)
+    backend.prepare([samples])
     monkeypatch.setattr(layouts, "LONG_PROMPT", 10**6)
-    copied = gatherer.gather(prompts, ending)
+    copied = gather_all(backend, prompts, stop)
     monkeypatch.setattr(layouts, "LONG_PROMPT", 1)
-    shared = gatherer.gather(prompts, ending)
+    shared = gather_all(backend, prompts, stop)
     for one, other in zip(copied, shared, strict=True):
         assert one.answer.text == other.answer.text
         assert [s.text for s in one[samples]] == [s.text for s in other[samples]]

@@ -6,24 +6,28 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine import TransformersBackend
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence, LayerSpan, Need, StateGradient, StateGradientMap
+from uq_harness.evidence.backend import gather_all
+from uq_harness.evidence.prompt import Prompt, StopCriteria
 
-ENDING = Ending(frozenset({2}), 8, read=lambda tokens: ("", range(len(tokens))))
+STOP = StopCriteria(frozenset({2}), 8, read=lambda tokens: ("", range(len(tokens))))
 QUESTIONS = ("What is the capital of Foloria?", "Which city serves as the capital in Nomoria, in your view?")
 
 
-def gatherer(*needs: Need) -> Gatherer:
+def backend(*needs: Need) -> TransformersBackend:
     model = AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
-    return Gatherer(model, tokenizer, needs, max_length=256, pad_id=0)
+    found = TransformersBackend(model, tokenizer, max_length=256, pad_id=0)
+    found.prepare(needs)
+    return found
 
 
 def gather(*needs: Need, semantic_token: int = -3) -> list[Evidence]:
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
     prompts = [Prompt(question, "", tokenizer(question)["input_ids"], semantic_token) for question in QUESTIONS]
-    return gatherer(*needs).gather(prompts, ENDING)
+    return gather_all(backend(*needs), prompts, STOP)
 
 
 @pytest.mark.parametrize("reweighted", [True, False])

@@ -20,7 +20,7 @@ from uq_harness.engine.decode import decode
 from uq_harness.engine.prefill import Prefill
 from uq_harness.engine.rescore import rescore
 from uq_harness.engine.texts import conditionals, mean_logprobs
-from uq_harness.evidence import Conditionals, Sample
+from uq_harness.evidence import ConditionalLogProbs, Sample
 
 NAMES = ["llama", "mistral_window", "gemma3", "gpt2", "granite_scaled", *RECURRENT]
 TEXTS = [["5 6 7", "8", "5 6 7", "", "9 9 9 9 9 9 9"], ["5 6 7"], ["20 21", "8"]]
@@ -52,7 +52,7 @@ def given(
     messages: Sequence[tuple[str, str]],
     samples: Sequence[Sequence[Sample]],
     threshold: float = 0.25,
-) -> list[Conditionals]:
+) -> list[ConditionalLogProbs]:
     state = [lambda answer, of=of: tokenise(stating(of[0], answer, of[1])) for of in messages]
     return conditionals(Anatomy.of(model), samples, state, tokenise, threshold=threshold, pad_id=0)
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from uq_harness.answering import PromptText, Recorder
-from uq_harness.engine import Prompt
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.semantic_token import anchor_of
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence, HeadGradient, LayerSpan, Need, StateGradientMap
+from uq_harness.evidence.prompt import Prompt
 from uq_harness.functional import FloatArray
 from uq_harness.methods import select_methods
 from uq_harness.models import UQHFLM
@@ -110,7 +110,7 @@ class AblationLM(UQHFLM):
     def describe_prompts(self, texts: Sequence[str]) -> tuple[bool, tuple[Position, ...]]:
         """Whether prompts go through the chat template, and the tokens at the positions that are covered."""
         through_template = anchor_of(texts[0], self.chat_tail) is not None
-        prompts = self._answerer.encode([PromptText(text, "", "") for text in texts])
+        prompts = self._encoder.encode([PromptText(text, "", "") for text in texts])
         last = np.array([list(prompt.token_ids)[-self.n_positions :] for prompt in prompts])
         tokens = commonest_tokens(last, lambda token: str(self.tok_decode([token], skip_special_tokens=False)))
         return through_template, tuple(tokens)

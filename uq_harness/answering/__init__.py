@@ -1,13 +1,13 @@
 """From prompt texts to answers with their evidence: the way that ``uq-hf`` and `UncertaintyModel` share.
 
-Making prompts, finding the semantic-preserving token, ending answers and going on after running out of memory live
-here; lm_eval's requests and caches stay in `uq_harness.models`.
+Making prompts, finding the semantic-preserving token and ending answers live here; lm_eval's requests and caches stay
+in `uq_harness.models`.
 """
 
 from uq_harness.answering._answerer import Answerer
 from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
 from uq_harness.answering._conversation import Conversation
-from uq_harness.answering._ending import ending
+from uq_harness.answering._ending import stop_criteria
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
@@ -22,10 +22,10 @@ __all__ = [
     "Recorder",
     "ScoredAnswer",
     "UncertaintyModel",
-    "ending",
     "number",
     "pieces",
     "record",
+    "stop_criteria",
     "take_auxiliary_models",
     "take_options",
     "unknown_option",

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from lm_eval.models.utils import postprocess_generated_text
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness.engine import Ending
+from uq_harness.evidence.prompt import StopCriteria
 
 
-def ending(
+def stop_criteria(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
     stop_strings: Sequence[str],
     max_new_tokens: int,
     think_end_token: str | int | None = None,
-) -> Ending:
+) -> StopCriteria:
     """How the model's answers end.
 
     Args:
@@ -34,21 +34,12 @@ def ending(
     end_ids = frozenset(int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None)
     stop_ids = _special_stops(tokenizer, stop_strings) - end_ids
     reader = _Reader(tokenizer, tuple(stop_strings), stop_ids, think_end_token)
-    return Ending(
+    return StopCriteria(
         end_ids=end_ids,
         max_new_tokens=max_new_tokens,
         read=reader.read,
         stops=reader.stops if stop_strings else None,
     )
-
-
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """The tokens that an answer's text does not show, also those that have no name in the tokenizer's settings.
-
-    Gemma's end of a turn is one of them.
-    """
-    added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return frozenset(tokenizer.all_special_ids) | added
 
 
 def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[str]) -> frozenset[int]:

@@ -13,14 +13,15 @@ from lm_eval.models.utils import resolve_max_length
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness import __version__
-from uq_harness.answering._answerer import Answerer, check_evaluation_mode
+from uq_harness.answering._answerer import Answerer
 from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
 from uq_harness.answering._conversation import PLACE, Conversation, PromptStyle
-from uq_harness.answering._ending import ending
+from uq_harness.answering._ending import stop_criteria
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder
 from uq_harness.answering._record import record
-from uq_harness.engine import SemanticToken
+from uq_harness.engine import SemanticToken, TransformersBackend
+from uq_harness.engine.backend import check_evaluation_mode
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
 from uq_harness.functional import FloatArray
@@ -122,7 +123,7 @@ class UncertaintyModel:
         # its own: another thread that pads or cuts texts sets up the tokenizer anew
         tokenizer = copy.deepcopy(tokenizer)
         self._methods = build_methods(methods, take_options(options))
-        nli, similarity = take_auxiliary_models(options)
+        services = take_auxiliary_models(options)
         if options:
             raise unknown_option(next(iter(options)), _KNOWN)
         semantic_token = SemanticToken.parse(sp_token)
@@ -131,14 +132,14 @@ class UncertaintyModel:
         _check_count("max_new_tokens", max_new_tokens, below=length)
         self._tokenizer, self._batch_size = tokenizer, batch_size
         self._style = PromptStyle(tokenizer, prompt, apply_chat_template, dict(chat_template_args or {}))
-        self._ending = ending(
+        self._stop = stop_criteria(
             model,
             tokenizer,
             stop_strings=[text for text in ([stop] if isinstance(stop, str) else stop) if text],
             max_new_tokens=max_new_tokens,
             think_end_token=think_end_token,
         )
-        encoder = PromptEncoder(
+        self._encoder = PromptEncoder(
             tokenizer,
             semantic_token,
             max_length=length,
@@ -146,19 +147,16 @@ class UncertaintyModel:
             chat_template_args=chat_template_args,
             add_bos_token=add_bos_token,
         )
-        self._answerer = Answerer(
+        self._encoder.check_model(model)
+        backend = TransformersBackend(
             model,
             tokenizer,
-            self._methods,
-            encoder,
-            nli,
-            similarity,
             max_length=length,
             pad_id=_padding(tokenizer),
             seed=seed,
-            device=model.device,
             batch_invariant=batch_invariant,
         )
+        self._answerer = Answerer(backend, services, self._methods)
         self._settings = {
             "model": model.name_or_path,
             "dtype": str(model.dtype),
@@ -190,8 +188,8 @@ class UncertaintyModel:
         if not questions:
             return []
         texts = [self._style.prompt(asked, f"question {number}") for number, asked in enumerate(questions, 1)]
-        prompts = self._answerer.encode(texts)
-        found = dict(self._answerer.answer(prompts, self._ending, self._batch_size))
+        prompts = [self._encoder.fit(prompt, self._stop.max_new_tokens) for prompt in self._encoder.encode(texts)]
+        found = dict(self._answerer.answer(prompts, self._stop, self._batch_size))
         return [self._scored(found[row]) for row in range(len(questions))]
 
     def describe(self) -> dict[str, Any]:
@@ -204,11 +202,11 @@ class UncertaintyModel:
             question=evidence.question,
             text=answer.text,
             uncertainty=self._answerer.scores(evidence),
-            tokens=pieces(self._tokenizer, answer.token_ids),
-            token_ids=answer.token_ids,
+            tokens=pieces(self._tokenizer, answer.token_ids or ()),
+            token_ids=answer.token_ids or (),
             logprobs=_floats(answer.logprobs),
             entropies=_floats(answer.entropies),
-            complete=answer.complete,
+            complete=bool(answer.complete),
             evidence=evidence,
         )
 

@@ -12,9 +12,10 @@ from jinja2 import TemplateError
 from lm_eval.models.utils import has_bos_prefix
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness.engine import Prompt, SemanticToken
+from uq_harness.engine import SemanticToken
 from uq_harness.engine.semantic_token import ChatTail, anchor_of
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence.prompt import Prompt
 from uq_harness.identity import ModelIdentity
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from uq_harness.evidence import Evidence
+from uq_harness.functional import FloatArray
 
 
 def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, Any]:
@@ -17,17 +18,17 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
         uncertainty: Each method's score, ``nan`` where it is undefined.
     """
     answer = evidence.answer
+    known = {
+        "answer_tokens": answer.n_tokens,
+        "complete": answer.complete,
+        "token_ids": None if answer.token_ids is None else list(answer.token_ids),
+        "token_logprobs": _numbers(answer.logprobs),
+        "token_entropies": _numbers(answer.entropies),
+    }
     return {
         "uncertainty": {name: number(score) for name, score in uncertainty.items()},
         "answer": answer.text,
-        "answer_tokens": len(answer.token_ids),
-        "complete": answer.complete,
-        "token_ids": list(answer.token_ids),
-        **{
-            name: [number(value) for value in values.tolist()]
-            for name, values in (("token_logprobs", answer.logprobs), ("token_entropies", answer.entropies))
-            if values is not None
-        },
+        **{name: value for name, value in known.items() if value is not None},
         "cost": dict(evidence.cost),
     }
 
@@ -35,3 +36,7 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
 def number(value: float) -> float | None:
     """The value, or ``None`` where JSON has no number for it."""
     return value if math.isfinite(value) else None
+
+
+def _numbers(values: FloatArray | None) -> list[float | None] | None:
+    return None if values is None else [number(value) for value in values.tolist()]

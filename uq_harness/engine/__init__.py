@@ -1,11 +1,9 @@
 """The evidence engine: decodes answers and takes gradients and teacher-forced scores, a batch of questions at a time.
 
-Tensors go in and come out; lm_eval is unknown here. `Gatherer` is the way in and keeps what a run shares.
+Tensors go in and come out; lm_eval is unknown here. `TransformersBackend` is the way in.
 """
 
-from uq_harness.engine.gather import Gatherer
-from uq_harness.engine.gradient_flow import GradientsUnavailable
-from uq_harness.engine.prompt import Ending, Prompt
+from uq_harness.engine.backend import TransformersBackend
 from uq_harness.engine.semantic_token import SemanticToken
 
-__all__ = ["Ending", "Gatherer", "GradientsUnavailable", "Prompt", "SemanticToken"]
+__all__ = ["SemanticToken", "TransformersBackend"]

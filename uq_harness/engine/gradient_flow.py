@@ -12,27 +12,12 @@ from torch import Tensor, nn
 
 from uq_harness.engine.anatomy import Anatomy, block_input, of_this_thread
 from uq_harness.engine.forward import left_pad, states
-from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import Need
 from uq_harness.memory import is_out_of_memory
 
 # Factors on what flows back, so that a 16-bit gradient neither overflows nor gets lost with all of them.
 FACTORS = (1.0, 2.0**-12, 2.0**10)
 # How far an input is moved, as a share of itself, to see whether the output depends on it.
 NUDGE = 0.25
-
-
-class GradientsUnavailable(UQHarnessError):
-    """A model does not give the gradients that are needed.
-
-    Attributes:
-        kinds: The kinds of needs that cannot be met.
-        why: What stands in the way.
-    """
-
-    def __init__(self, kinds: tuple[type[Need], ...], why: str) -> None:
-        super().__init__(f"the model does not give the gradients that are asked for: {why}")
-        self.kinds, self.why = kinds, why
 
 
 @dataclass(frozen=True)
@@ -103,7 +88,12 @@ def _record(stack: ExitStack, name: str, module: nn.Module, calls: list[_Call], 
         running.pop()
         given = _first_tensor([*args, *kwargs.values()], lambda one: one.requires_grad)
         returned = _first_tensor(output if isinstance(output, tuple | list) else [output])
-        if given is not None and returned is not None and torch.isfinite(given).all() and torch.isfinite(returned).all():
+        if (
+            given is not None
+            and returned is not None
+            and torch.isfinite(given).all()
+            and torch.isfinite(returned).all()
+        ):
             calls.append(_Call(name, module, args, kwargs, given, returned))
 
     stack.callback(module.register_forward_pre_hook(of_this_thread(enter), with_kwargs=True).remove)

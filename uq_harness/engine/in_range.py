@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from uq_harness.evidence import FloatArray
+from uq_harness.functional import FloatArray
 
 # Powers of two, which cost no digits. The first leaves float16 room for gradients 64 times as large as where they
 # start, and for those that a norm divides by the largest float16 number; the others are for passes that overflow.

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.evidence import HeadGradient, Need, RescoredLogProb, SampleSet, StateGradient, StateGradientMap
+from uq_harness.evidence.sets import SampleSets
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,8 @@ from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.in_range import in_range, known
 from uq_harness.engine.lanes import IntArray
-from uq_harness.evidence import FloatArray, StateGradientNorms
+from uq_harness.evidence import StateGradientNorms
+from uq_harness.functional import FloatArray
 
 
 def reference_gradients(

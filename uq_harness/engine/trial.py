@@ -16,10 +16,10 @@ from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.gradient_flow import what_blocks_gradients
 from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.layouts import Layout
-from uq_harness.engine.prompt import Prompt
 from uq_harness.engine.reference import full_logprobs
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Samples, SampleSet
+from uq_harness.evidence.prompt import Prompt
 
 log = logging.getLogger(__name__)
 Take = Callable[[Decoded, list[range], Sequence[Prompt]], list[Gradients]]

@@ -26,18 +26,25 @@ class Answer:
 
     Attributes:
         text: What lm_eval sees: cut at the first stop string, thinking removed, no special tokens.
-        token_ids: The answer's tokens, the end-of-sequence token included when the model emitted it.
+        token_ids: The answer's tokens, the end-of-sequence token included when the model emitted it; ``None`` where the
+            backend does not tell them.
         logprobs: Log-probability of each token at temperature 1, natural logarithm, shape ``[tokens]``; ``None`` where
             the backend has none.
         entropies: Entropy of the full distribution each token was taken from, in nats, shape ``[tokens]``; likewise.
-        complete: Whether the model ended the answer itself; false when the token limit cut it.
+        complete: Whether the model ended the answer itself; false when the token limit cut it; ``None`` where that is
+            unknown.
     """
 
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] | None
     logprobs: FloatArray | None
     entropies: FloatArray | None
-    complete: bool
+    complete: bool | None
+
+    @property
+    def n_tokens(self) -> int | None:
+        """Number of the answer's tokens; ``None`` where it is unknown."""
+        return next((len(one) for one in (self.token_ids, self.logprobs, self.entropies) if one is not None), None)
 
     @property
     def mean_entropy(self) -> float:

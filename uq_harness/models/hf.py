@@ -22,15 +22,16 @@ from uq_harness.answering import (
     PromptEncoder,
     PromptText,
     Recorder,
-    ending,
+    stop_criteria,
     take_auxiliary_models,
     take_options,
     unknown_option,
 )
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import Ending, Prompt, SemanticToken
+from uq_harness.engine import SemanticToken, TransformersBackend
 from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.identity import ModelIdentity
 from uq_harness.methods import Method, build_methods, settings, truth
 from uq_harness.models._cache_stamp import check_stamp
@@ -129,29 +130,31 @@ class UQHFLM(HFLM):
             add_bos_token=self.add_bos_token,
             truncation=self.truncation,
         )
-        self._comparing = nli, similarity
+        self._encoder.check_model(self.model)
+        self._services = nli, similarity
         self._answerer = self._build_answerer(self._methods)
         self._configuration |= {
             role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
             for role, auxiliary in self._answerer.describe().items()
+            if isinstance(auxiliary, dict)
         }
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
         return Answerer(
-            self.model,
-            self.tokenizer,
+            TransformersBackend(
+                self.model,
+                self.tokenizer,
+                max_length=self.max_length,
+                pad_id=self.tokenizer.pad_token_id,
+                seed=self._seed,
+                mixed_precision=self.mixed_precision_dtype,
+                batch_invariant=self._batch_invariant,
+            ),
+            self._services,
             methods,
-            self._encoder,
-            *self._comparing,
-            max_length=self.max_length,
-            pad_id=self.tokenizer.pad_token_id,
-            seed=self._seed,
-            device=self.device,
-            mixed_precision=self.mixed_precision_dtype,
-            batch_invariant=self._batch_invariant,
-            recorders=self._recorders(),
+            self._recorders(),
         )
 
     @property
@@ -198,7 +201,6 @@ class UQHFLM(HFLM):
         uncertainty = {
             "methods": [method.name for method in self._methods],
             **self._sp_token.describe(),
-            "batch_invariant": self._batch_invariant,
             **self._answerer.describe(),
         }
         return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
@@ -239,13 +241,14 @@ class UQHFLM(HFLM):
         groups: dict[str, list[int]] = {}
         for i, request in enumerate(requests):
             groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
-        endings = {key: self._ending(requests[rows[0]].args[1]) for key, rows in groups.items()}
+        stops = {key: self._stop_criteria(requests[rows[0]].args[1]) for key, rows in groups.items()}
         prompts = self._prompts(requests)
         size = self.max_batch_size if self.batch_size == "auto" else int(self.batch_size)
         answers: dict[int, str] = {}
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Answering and scoring") as bar:
             for key, rows in groups.items():
-                for place, found in self._answerer.answer([prompts[row] for row in rows], endings[key], size):
+                fitted = [self._encoder.fit(prompts[row], stops[key].max_new_tokens) for row in rows]
+                for place, found in self._answerer.answer(fitted, stops[key], size):
                     row = rows[place]
                     answers[row] = UQText(found.answer.text, self._answerer.record(found))
                     self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
@@ -254,7 +257,7 @@ class UQHFLM(HFLM):
 
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens."""
-        return self._answerer.encode(
+        return self._encoder.encode(
             [PromptText(request.args[0], request.question, request.message) for request in requests]
         )
 
@@ -269,10 +272,10 @@ class UQHFLM(HFLM):
         Raises:
             UQHarnessError: A prompt leaves no room for an answer.
         """
-        limits = [self._ending(request.args[1]).max_new_tokens for request in requests]
+        limits = [self._stop_criteria(request.args[1]).max_new_tokens for request in requests]
         return [self._encoder.fit(prompt, limit) for prompt, limit in zip(self._prompts(requests), limits, strict=True)]
 
-    def _ending(self, gen_kwargs: Mapping[str, Any]) -> Ending:
+    def _stop_criteria(self, gen_kwargs: Mapping[str, Any]) -> StopCriteria:
         """How answers end, from a task's generation arguments.
 
         Raises:
@@ -294,7 +297,7 @@ class UQHFLM(HFLM):
                 f"max_gen_toks={max_new_tokens} leaves no room for a prompt in the model's context of "
                 f"{self.max_length} tokens: use a number from 1 to {self.max_length - 1}"
             )
-        return ending(
+        return stop_criteria(
             self.model,
             self.tokenizer,
             stop_strings=stop_strings,

@@ -1,8 +1,9 @@
-"""A saved answer as evidence for the chosen methods, and what it lacks for the others."""
+"""Saved answers as a backend: the evidence that a file holds, and what it lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from uq_harness.evidence import (
     TokenRelevance,
     sample_sets,
 )
+from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.functional import FloatArray
 from uq_harness.saved._read import SavedAnswer, SavedSample, SavedSet
 
@@ -48,30 +50,122 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
 _OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
 
 
-def missing(need: Need[Any], saved: SavedAnswer) -> str | None:
-    """What a saved answer lacks for a need; ``None`` where it has all.
+@dataclass(frozen=True)
+class SavedPrompt(Prompt):
+    """The prompt of a saved answer.
 
-    Comparisons of texts lack nothing if their texts are there: the auxiliary models make them.
+    Attributes:
+        saved: The answer.
     """
-    if isinstance(need, AnswerLogProbs):
-        return "token log-probabilities of the answer" if saved.logprobs is None else None
-    if isinstance(need, AnswerEntropies):
-        return "entropies of the answer's tokens" if saved.entropies is None else None
-    for kind in (type(need), type(need.sample_set)):
-        if kind in _OF_THE_MODEL:
-            return _OF_THE_MODEL[kind]
-    samples = need.sample_set
-    if not isinstance(samples, Samples):
-        return f"{type(need).__name__}, which no file can hold"
-    found = serving(samples, saved.sets)
-    if found is None:
-        return _no_set(samples, saved.sets)
-    if isinstance(need, SampleLogProbs):
-        unknown = any(sample.logprobs is None for sample in found.samples)
-        return "token log-probabilities of the samples" if unknown else None
-    if isinstance(need, TokenRelevance):
-        return "texts of the samples' tokens" if any(sample.tokens is None for sample in found.samples) else None
-    return None if isinstance(need, _OF_TEXTS) else f"{type(need).__name__}, which no file can hold"
+
+    saved: SavedAnswer | None = None
+
+    @classmethod
+    def of(cls, saved: SavedAnswer) -> SavedPrompt:
+        """The prompt that was answered."""
+        return cls(saved.question, saved.question, (), -1, saved=saved)
+
+
+# Saved answers have ended already.
+NO_STOP = StopCriteria(frozenset(), 0, read=lambda tokens: ("", range(0)))
+
+
+class SavedBackend:
+    """Saved answers that hold the same kinds of things, as a backend: gathers what the file has.
+
+    Args:
+        example: One of the answers.
+
+    Attributes:
+        special_ids: The number that stands for tokens behind the end of an answer's text.
+    """
+
+    def __init__(self, example: SavedAnswer) -> None:
+        self._example = example
+        self._vocabulary = Vocabulary()
+        self._needs: tuple[Need[Any], ...] = ()
+        self.special_ids = frozenset({Vocabulary.SPECIAL})
+
+    def missing(self, need: Need[Any]) -> str | None:
+        """What the answers lack for a need, in words; ``None`` where they have all.
+
+        Comparisons of texts lack nothing if their texts are there: the auxiliary models make them.
+        """
+        saved = self._example
+        if isinstance(need, AnswerLogProbs):
+            return "token log-probabilities of the answer" if saved.logprobs is None else None
+        if isinstance(need, AnswerEntropies):
+            return "entropies of the answer's tokens" if saved.entropies is None else None
+        for kind in (type(need), type(need.sample_set)):
+            if kind in _OF_THE_MODEL:
+                return _OF_THE_MODEL[kind]
+        samples = need.sample_set
+        if not isinstance(samples, Samples):
+            return f"{type(need).__name__}, which no file can hold"
+        found = serving(samples, saved.sets)
+        if found is None:
+            return _no_set(samples, saved.sets)
+        if isinstance(need, SampleLogProbs):
+            unknown = any(sample.logprobs is None for sample in found.samples)
+            return "token log-probabilities of the samples" if unknown else None
+        if isinstance(need, TokenRelevance):
+            return "texts of the samples' tokens" if any(sample.tokens is None for sample in found.samples) else None
+        return None if isinstance(need, _OF_TEXTS) else f"{type(need).__name__}, which no file can hold"
+
+    def prepare(self, needs: Sequence[Need[Any]]) -> None:
+        """Notes what is to be gathered."""
+        self._needs = tuple(needs)
+
+    def gather(
+        self, prompts: Sequence[Prompt], stop: StopCriteria, size: int
+    ) -> Iterator[tuple[list[int], list[Evidence]]]:
+        """The evidence that the file holds about the answers of `SavedPrompt`s, in their order.
+
+        Raises:
+            UQHarnessError: A sample's tokens do not make up its text.
+        """
+        for start in range(0, len(prompts), size):
+            batch = range(start, min(start + size, len(prompts)))
+            saved = [prompt.saved for row in batch if isinstance(prompt := prompts[row], SavedPrompt)]
+            yield list(batch), [self.evidence(one) for one in saved if one is not None]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out."""
+        return self._vocabulary.decode(tokens)
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing: the file stands in the configuration."""
+        return {}
+
+    def evidence(self, saved: SavedAnswer) -> Evidence:
+        """The evidence that a saved answer holds, before any texts are compared.
+
+        As many samples are taken as a need counts, or all where there are fewer. A log-probability that is ``null`` in
+        the file makes undefined what reads the log-probabilities, and nothing else.
+
+        Raises:
+            UQHarnessError: A sample's tokens do not make up its text.
+        """
+        sets: dict[SampleSet, tuple[Sample, ...]] = {}
+        for wanted in sample_sets(self._needs):
+            found = serving(wanted, saved.sets) if isinstance(wanted, Samples) else None
+            if isinstance(wanted, Samples) and found is not None:
+                sets[wanted] = tuple(self._sample(one, saved.place) for one in found.samples[: wanted.count])
+        unknown: dict[Need[Any], Sequence[FloatArray | None]] = {
+            AnswerLogProbs(): [saved.logprobs],
+            AnswerEntropies(): [saved.entropies],
+            **{SampleLogProbs(one): [sample.logprobs for sample in drawn] for one, drawn in sets.items()},
+        }
+        return Evidence(
+            question=saved.question,
+            answer=Answer(saved.answer, None, saved.logprobs, saved.entropies, complete=None),
+            values=dict(sets.items()),
+            undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
+        )
+
+    def _sample(self, sample: SavedSample, place: str) -> Sample:
+        tokens = () if sample.tokens is None else self._vocabulary.encode(sample, place)
+        return Sample(sample.text, tokens, sample.logprobs, complete=True)
 
 
 def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
@@ -133,35 +227,6 @@ class Vocabulary:
             self._numbers[token] = len(self._texts)
             self._texts.append(token)
         return self._numbers[token]
-
-
-def evidence_of(saved: SavedAnswer, needs: Iterable[Need[Any]], vocabulary: Vocabulary) -> Evidence:
-    """The evidence that a saved answer holds for some needs, before any texts are compared.
-
-    As many samples are taken as a need counts, or all where there are fewer. A log-probability that is ``null`` in the
-    file makes undefined what reads the log-probabilities, and nothing else.
-    """
-    sets: dict[SampleSet, tuple[Sample, ...]] = {}
-    for wanted in sample_sets(needs):
-        found = serving(wanted, saved.sets) if isinstance(wanted, Samples) else None
-        if isinstance(wanted, Samples) and found is not None:
-            sets[wanted] = tuple(_sample(sample, saved.place, vocabulary) for sample in found.samples[: wanted.count])
-    unknown: dict[Need[Any], Sequence[FloatArray | None]] = {
-        AnswerLogProbs(): [saved.logprobs],
-        AnswerEntropies(): [saved.entropies],
-        **{SampleLogProbs(one): [sample.logprobs for sample in drawn] for one, drawn in sets.items()},
-    }
-    return Evidence(
-        question=saved.question,
-        answer=Answer(saved.answer, (), saved.logprobs, saved.entropies, complete=True),
-        values=dict(sets.items()),
-        undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
-    )
-
-
-def _sample(sample: SavedSample, place: str, vocabulary: Vocabulary) -> Sample:
-    tokens = () if sample.tokens is None else vocabulary.encode(sample, place)
-    return Sample(sample.text, tokens, sample.logprobs, complete=True)
 
 
 def _has_null(values: FloatArray | None) -> bool:

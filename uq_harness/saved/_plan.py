@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from uq_harness.evidence import Need
+from uq_harness.evidence.backend import first_missing
 from uq_harness.methods import Method
-from uq_harness.saved._evidence import missing
+from uq_harness.saved._evidence import SavedBackend
 from uq_harness.saved._read import SavedAnswer
 
 
@@ -52,11 +51,6 @@ class Plan:
     keep: tuple[str, ...]
     lacking: Mapping[str, str]
 
-    @property
-    def needs(self) -> list[Need[Any]]:
-        """What the methods to compute need."""
-        return list(dict.fromkeys(need for method in self.compute for need in method.needs()))
-
 
 class Planner:
     """Makes plans; saved answers that hold the same kinds of things share one.
@@ -84,10 +78,11 @@ class Planner:
         compute: list[Method] = []
         keep: list[str] = []
         lacks: dict[str, str] = {}
+        backend = SavedBackend(saved)
         for method in self._methods:
             if method.name in saved.uncertainty and method.name not in self._anew:
                 keep.append(method.name)
-            elif (what := what_is_missing(method, saved)) is None:
+            elif (what := first_missing(backend, method.needs())) is None:
                 compute.append(method)
             else:
                 lacks[method.name] = what
@@ -109,8 +104,3 @@ def _kind(saved: SavedAnswer) -> object:
         for one in saved.sets
     )
     return saved.logprobs is None, saved.entropies is None, sets, frozenset(saved.uncertainty)
-
-
-def what_is_missing(method: Method, saved: SavedAnswer) -> str | None:
-    """What a saved answer lacks for a method, or ``None``."""
-    return next((what for need in method.needs() if (what := missing(need, saved)) is not None), None)

@@ -8,13 +8,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from uq_harness.answering import number
+from uq_harness.answering import Answerer, record
 from uq_harness.evidence import Evidence, sample_sets
 from uq_harness.methods import Method, scores
-from uq_harness.saved._evidence import Vocabulary, evidence_of
+from uq_harness.saved._evidence import NO_STOP, SavedBackend, SavedPrompt
 from uq_harness.saved._plan import MethodReport, Planner
 from uq_harness.saved._read import SavedAnswer
-from uq_harness.similarity import NLI, Comparer, Similarity
+from uq_harness.similarity import NLI, Similarity
 
 
 class Scorer:
@@ -33,21 +33,13 @@ class Scorer:
     def __init__(self, answers: Sequence[SavedAnswer], planner: Planner, nli: NLI, similarity: Similarity) -> None:
         self._answers = tuple(answers)
         self._plans = [planner.plan(answer) for answer in answers]
-        self._vocabulary = Vocabulary()
-        self._comparers = {
-            id(plan): Comparer(
-                plan.needs,
-                nli,
-                similarity,
-                decode=self._vocabulary.decode,
-                special_ids=frozenset({Vocabulary.SPECIAL}),
-            )
-            for plan in self._plans
-        }
+        self._backends: dict[int, SavedBackend] = {}
+        self._answerers: dict[int, Answerer] = {}
         for plan, answer in zip(self._plans, self._answers, strict=True):
-            evidence_of(answer, plan.needs, self._vocabulary)  # what is wrong with its tokens shows here
-        for comparer in self._comparers.values():
-            comparer.prepare()
+            if id(plan) not in self._answerers:
+                self._backends[id(plan)] = SavedBackend(answer)
+                self._answerers[id(plan)] = Answerer(self._backends[id(plan)], (nli, similarity), plan.compute)
+            self._backends[id(plan)].evidence(answer)  # what is wrong with its tokens shows here
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +54,7 @@ class Scorer:
 
     def describe(self) -> dict[str, Any]:
         """The auxiliary models in use, for the results' configuration."""
-        return {name: said for one in self._comparers.values() for name, said in one.describe().items()}
+        return {name: said for one in self._answerers.values() for name, said in one.describe().items()}
 
     def records(self, batch_size: int, progress: bool) -> list[dict[str, Any]]:
         """One record an answer, as a run attaches them to its answers.
@@ -71,56 +63,43 @@ class Scorer:
             batch_size: Questions whose texts are compared at a time.
             progress: Whether to show a bar.
         """
-        found: dict[int, tuple[dict[str, float], Evidence]] = {}
+        found: dict[int, Evidence] = {}
         groups: dict[int, list[int]] = {}
         for row, plan in enumerate(self._plans):
             groups.setdefault(id(plan), []).append(row)
         with tqdm(total=len(self._answers), disable=not progress, desc="Scoring") as bar:
-            for rows in groups.values():
-                for start in range(0, len(rows), batch_size):
-                    batch = rows[start : start + batch_size]
-                    found |= zip(batch, self._scored(batch), strict=True)
-                    bar.update(len(batch))
+            for group, rows in groups.items():
+                prompts = [SavedPrompt.of(self._answers[row]) for row in rows]
+                for position, evidence in self._answerers[group].answer(prompts, NO_STOP, batch_size):
+                    found[rows[position]] = evidence
+                    bar.update()
         names = self.names
-        return [self._record(row, names, *found[row]) for row in range(len(self._answers))]
+        return [self._record(row, names, found[row]) for row in range(len(self._answers))]
 
     def report(self, chosen: Iterable[str], records: Sequence[dict[str, Any]]) -> list[MethodReport]:
         """What has become of each method, those of the file included."""
         names = list(dict.fromkeys([*chosen, *self.names]))
         return [self._report(name, records) for name in names]
 
-    def _scored(self, rows: Sequence[int]) -> list[tuple[dict[str, float], Evidence]]:
-        plan = self._plans[rows[0]]
-        comparer = self._comparers[id(plan)]
-        evidence = [evidence_of(self._answers[row], plan.needs, self._vocabulary) for row in rows]
-        evidence = comparer.add_similarity(comparer.add_entailment(evidence))
-        return [(scores(plan.compute, one), one) for one in evidence]
-
-    def _record(self, row: int, names: list[str], scores: dict[str, float], evidence: Evidence) -> dict[str, Any]:
-        saved = self._answers[row]
-        kept = {name: saved.uncertainty[name] for name in self._plans[row].keep}
-        known = {**kept, **scores}
-        record: dict[str, Any] = {
-            "uncertainty": {name: number(known.get(name, float("nan"))) for name in names},
-            "answer": saved.answer,
+    def _record(self, row: int, names: list[str], evidence: Evidence) -> dict[str, Any]:
+        saved, plan = self._answers[row], self._plans[row]
+        known = {name: saved.uncertainty[name] for name in plan.keep} | scores(plan.compute, evidence)
+        spent = evidence.cost if plan.compute else {}
+        return {
+            **record(evidence, {name: known.get(name, float("nan")) for name in names}),
             **saved.record,
+            "cost": {**saved.record.get("cost", {}), **spent},
         }
-        for name, values in (("token_logprobs", saved.logprobs), ("token_entropies", saved.entropies)):
-            if values is not None:
-                record[name] = [number(value) for value in values.tolist()]
-                record.setdefault("answer_tokens", len(values))
-        spent = {name: amount for name, amount in evidence.cost.items() if scores}
-        return {**record, "cost": {**saved.record.get("cost", {}), **spent}}
 
     def _report(self, name: str, records: Sequence[dict[str, Any]]) -> MethodReport:
         computed = [row for row, plan in enumerate(self._plans) if any(name == one.name for one in plan.compute)]
         kept = [row for row, plan in enumerate(self._plans) if name in plan.keep]
-        scores = [records[row]["uncertainty"][name] for row in (*computed, *kept)]
+        found = [records[row]["uncertainty"][name] for row in (*computed, *kept)]
         return MethodReport(
             name=name,
             computed=len(computed),
             kept=len(kept),
-            undefined=scores.count(None),
+            undefined=found.count(None),
             lacking=dict(Counter(plan.lacking[name] for plan in self._plans if name in plan.lacking)),
             samples=self._counts(name, computed),
         )
@@ -131,5 +110,5 @@ class Scorer:
 
     def _sample_counts(self, name: str, row: int) -> list[int]:
         (method,) = (one for one in self._plans[row].compute if one.name == name)
-        found = evidence_of(self._answers[row], method.needs(), Vocabulary())
+        found = self._backends[id(self._plans[row])].evidence(self._answers[row])
         return [len(found[one]) for one in sample_sets(method.needs())]

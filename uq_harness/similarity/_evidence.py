@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from uq_harness.cost import Stopwatch
 from uq_harness.evidence import (
     AnswerEntailment,
     Evidence,
@@ -15,6 +14,7 @@ from uq_harness.evidence import (
     SampleSet,
     TokenRelevance,
 )
+from uq_harness.evidence.cost import Stopwatch
 from uq_harness.similarity._requests import (
     AgainstAnswer,
     AllPairs,

@@ -10,8 +10,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from uq_harness.engine import Prompt
 from uq_harness.engine.semantic_token import anchor_of
+from uq_harness.evidence.prompt import Prompt
 from uq_harness.models import UQHFLM
 from uq_harness.paraphrase import Paraphrased
 from uq_harness.request import QuestionInstance

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from uq_harness.evidence import DiverseBeams, Need, Samples, SampleSet, SampleStates, sample_sets
+from uq_harness.evidence.needs import DiverseBeams, Need, Samples, SampleSet, SampleStates, sample_sets
 
 T = TypeVar("T")
 

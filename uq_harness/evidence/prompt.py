@@ -34,7 +34,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Ending:
+class StopCriteria:
     """How raw tokens become an answer.
 
     Attributes:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from uq_harness.cost import Stopwatch
+from uq_harness.evidence.cost import Stopwatch
 
 
 def test_parts_of_the_work_and_equal_parts_without_any() -> None:
