@@ -112,7 +112,8 @@ def widest(trees: dict[Path, ast.Module], count: int = 5) -> dict[str, int]:
     """The functions with the most arguments; commands of the command line declare theirs and are left out."""
     found: dict[str, int] = {}
     for file, tree in trees.items():
-        owners = {id(child): node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for child in node.body}
+        classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        owners = {id(child): one.name for one in classes for child in one.body}
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and room(file) != "cli":
                 owner = owners.get(id(node))
