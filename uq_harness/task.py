@@ -16,10 +16,12 @@ from uq_harness.correctness import build_judge
 from uq_harness.correctness import filter as _registers_the_filter  # noqa: F401
 from uq_harness.documents import data_file, read_questions
 from uq_harness.errors import UQHarnessError
+from uq_harness.fewshot import ExampleSampler
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText, record_of
 
 log = logging.getLogger(__name__)
+_EXAMPLES = "train"  # the split that holds the questions of ``fewshot_files``
 
 
 class _Aggregations(dict[str, Callable[..., float]]):
@@ -36,8 +38,9 @@ class _Aggregations(dict[str, Callable[..., float]]):
 class UQTask(ConfigurableTask):
     """Questions with reference answers, answered greedily, judged, and ranked by every uncertainty score.
 
-    Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``) and the judge
-    (``correctness``: a name, a mapping with ``name`` and options, or a list of these for several judges side by side).
+    Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``), local worked examples for
+    ``--num_fewshot`` (``fewshot_files``) and the judge (``correctness``: a name, a mapping with ``name`` and options, or
+    a list of these for several judges side by side).
 
     Raises:
         UQHarnessError: Data or judge cannot be had, or do not have the right shape.
@@ -54,6 +57,10 @@ class UQTask(ConfigurableTask):
         if self._file is not None:
             settings.update(dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": self._file})
             settings["process_docs"] = None
+        self._fewshot_file = data_file(metadata.get("fewshot_files"), settings["task"], "fewshot_files")
+        if self._file is not None or self._fewshot_file is not None:
+            settings["fewshot_split"] = settings["test_split"] if self._fewshot_file is None else _EXAMPLES
+            settings["fewshot_config"] = {"process_docs": None}
         if "correctness" in metadata:
             settings["filter_list"] = _filters(metadata["correctness"])
         self._judges = {
@@ -68,15 +75,20 @@ class UQTask(ConfigurableTask):
         self._directions = {"accuracy": True, "undefined_scores": False, "undefined_verdicts": False}
         self._directions |= dict.fromkeys(self._judges, True)
         super().__init__(config=settings, **kwargs)
+        self.sampler = ExampleSampler(self._examples, settings["task"])
 
     # ------------------------------------------------------------------ data
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Loads the questions from the local file if there is one, else from the hub."""
-        split = self.config.test_split
+        """Loads the questions from the local file if there is one, else from the hub; so the worked examples."""
         if self._file is not None:
-            self.dataset = DatasetDict({split: Dataset.from_list(read_questions(self._file))})
-            return
+            self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(read_questions(self._file))})
+        else:
+            self._download(dataset_kwargs, **kwargs)
+        if self._fewshot_file is not None:
+            self.dataset[_EXAMPLES] = Dataset.from_list(read_questions(self._fewshot_file))
+
+    def _download(self, dataset_kwargs: dict[str, Any] | None, **kwargs: Any) -> None:
         try:
             super().download(dataset_kwargs, **kwargs)
         except OSError as error:  # no network, offline mode with nothing cached, no such data set
@@ -86,7 +98,22 @@ class UQTask(ConfigurableTask):
                 f'hub, give a local file: --metadata \'{{"data_files": {{"{name}": "questions.jsonl"}}}}\''
             ) from error
 
+    def fewshot_docs(self) -> None:
+        """None: lm_eval would read them for every run, and this task's sampler reads them when they are needed."""
+        return
+
+    def _examples(self) -> Dataset:
+        """The documents that worked examples are drawn from."""
+        documents, process = self.dataset[self.fewshot_cfg.split], self.fewshot_cfg.process_docs
+        return documents if process is None else process(documents)
+
     # ------------------------------------------------------------------ requests
+
+    def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
+        """The prompt; its worked examples are chosen for its question."""
+        self.sampler.asked = doc["question"]
+        context: str = super().fewshot_context(doc, *args, **kwargs)
+        return context
 
     def set_fewshot_seed(self, seed: int | None = None) -> None:
         """Takes lm_eval's seed, which the bootstrap uses too."""
@@ -106,7 +133,7 @@ class UQTask(ConfigurableTask):
                 f"{self.config.task}: --gen_kwargs sets do_sample or temperature, but uncertainty is that of the "
                 "greedy answer: leave them out"
             )
-        if self._file is not None and kwargs.get("cache_requests"):
+        if (self._file or self._fewshot_file) and kwargs.get("cache_requests"):
             log.warning("%s: --cache_requests is ignored, since it knows a task's data by name only", self.config.task)
             kwargs["cache_requests"] = False
         documents = self.eval_docs
@@ -194,7 +221,7 @@ class UQTask(ConfigurableTask):
 
 def _refuse_typos(metadata: Mapping[str, Any]) -> None:
     """Everything under ``--metadata`` is optional, so a misspelt name would do nothing."""
-    for name in ("correctness", "data_files"):
+    for name in ("correctness", "data_files", "fewshot_files"):
         close = difflib.get_close_matches(name, [key for key in metadata if key != name], n=1, cutoff=0.8)
         if close:
             raise UQHarnessError(f"--metadata has {close[0]!r}, which does nothing: did you mean {name}?")

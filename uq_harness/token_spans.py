@@ -10,7 +10,7 @@ Decode = Callable[[Sequence[int]], str]
 
 
 def tokens_of_beginning(decode: Decode, token_ids: Sequence[int], beginning: str) -> int:
-    """Number of tokens up to the one that completes the beginning of a text.
+    r"""Number of tokens up to the one that completes the beginning of a text.
 
     Characters of a decoded prefix cannot be counted: where a character is spread over several tokens, as in byte-level
     vocabularies, a prefix that ends within it shows one or more U+FFFD in its place.
@@ -21,7 +21,7 @@ def tokens_of_beginning(decode: Decode, token_ids: Sequence[int], beginning: str
         beginning: What their text begins with.
 
     >>> as_bytes = lambda ids: bytes(ids).decode(errors="replace")
-    >>> tokens_of_beginning(as_bytes, list("北京\\n".encode()), "北京")
+    >>> tokens_of_beginning(as_bytes, list("北京\n".encode()), "北京")
     6
     """
 

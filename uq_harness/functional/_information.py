@@ -20,7 +20,6 @@ from uq_harness.functional._arrays import (
 )
 from uq_harness.text import f1_of_tokens, tokens
 
-
 # ``r ln r - r + 1 = Σ_k d^k (k - 1) / k!`` with ``d = ln r``, from k = 2: exact to the last digit below this ``|d|``.
 _NEAR_ONE = 0.1
 _SERIES = [(k - 1) / math.factorial(k) for k in range(2, 14)]
