@@ -84,6 +84,21 @@ class TestResults:
             expected = roc_auc_score(wrong, [record["uncertainty"][method] for record in records])
             assert run["results"]["uq_demo"][f"auroc_{method},exact_match"] == pytest.approx(expected, abs=1e-12)
 
+    def test_answers_that_the_limit_cut_are_counted_with_one_hint(
+        self, run: dict, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        judges = {"correctness": ["exact_match", "f1"]}
+        cut = evaluate(model_args={**DEMO, "methods": "g_nll"}, gen_kwargs={"max_gen_toks": 2}, metadata=judges)
+        rows = [sample for sample in cut["samples"]["uq_demo"] if sample["filter"] == "f1"]
+        count = sum(not sample["doc"]["uq"]["complete"] for sample in rows)
+        assert count > 0
+        for judge in judges["correctness"]:
+            assert cut["results"]["uq_demo"][f"truncated_answers,{judge}"] == count
+        assert run["results"]["uq_demo"]["truncated_answers,exact_match"] == 0
+        hints = [one.getMessage() for one in caplog.records if "max_gen_toks=2" in one.getMessage()]
+        assert len(hints) == 1
+        assert "24 answers did not end" in hints[0]
+
     def test_directions_reach_the_table(self, run: dict) -> None:
         directions = run["higher_is_better"]["uq_demo"]
         assert directions["auroc_semgrad"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from random import Random
 from typing import Any
@@ -29,7 +29,7 @@ class ExampleSampler(ContextSampler):  # type: ignore[misc]  # lm_eval has no ty
         asked: The question that the next examples stand before; neither it nor a copy of it is drawn.
     """
 
-    def __init__(self, read: Callable[[], Sequence[Document]], task: str) -> None:
+    def __init__(self, read: Callable[[], Iterable[Document]], task: str) -> None:
         super().__init__()
         self.asked = ""
         self._read, self._task, self._seed = read, task, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -21,7 +21,7 @@ from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText, record_of
 
 log = logging.getLogger(__name__)
-_EXAMPLES = "train"  # the split that holds the questions of ``fewshot_files``
+_MANY_TRUNCATED = 0.05  # the share of answers above which a hint is due
 
 
 class _Aggregations(dict[str, Callable[..., float]]):
@@ -39,8 +39,8 @@ class UQTask(ConfigurableTask):
     """Questions with reference answers, answered greedily, judged, and ranked by every uncertainty score.
 
     Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``), local worked examples for
-    ``--num_fewshot`` (``fewshot_files``) and the judge (``correctness``: a name, a mapping with ``name`` and options, or
-    a list of these for several judges side by side).
+    ``--num_fewshot`` (``fewshot_files``) and the judge (``correctness``: a name, a mapping with ``name`` and options,
+    or a list of these for several judges side by side).
 
     Raises:
         UQHarnessError: Data or judge cannot be had, or do not have the right shape.
@@ -58,9 +58,8 @@ class UQTask(ConfigurableTask):
             settings.update(dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": self._file})
             settings["process_docs"] = None
         self._fewshot_file = data_file(metadata.get("fewshot_files"), settings["task"], "fewshot_files")
-        if self._file is not None or self._fewshot_file is not None:
-            settings["fewshot_split"] = settings["test_split"] if self._fewshot_file is None else _EXAMPLES
-            settings["fewshot_config"] = {"process_docs": None}
+        if self._file is not None:
+            settings.update(fewshot_split=settings["test_split"], fewshot_config={"process_docs": None})
         if "correctness" in metadata:
             settings["filter_list"] = _filters(metadata["correctness"])
         self._judges = {
@@ -72,7 +71,9 @@ class UQTask(ConfigurableTask):
         metadata["judges"] = [judge.describe() for judge in self._judges.values()]
         settings["metadata"] = metadata
         self._seed = 0
-        self._directions = {"accuracy": True, "undefined_scores": False, "undefined_verdicts": False}
+        self._hinted = False
+        self._directions = {"accuracy": True}
+        self._directions |= dict.fromkeys(("truncated_answers", "undefined_scores", "undefined_verdicts"), False)
         self._directions |= dict.fromkeys(self._judges, True)
         super().__init__(config=settings, **kwargs)
         self.sampler = ExampleSampler(self._examples, settings["task"])
@@ -80,15 +81,10 @@ class UQTask(ConfigurableTask):
     # ------------------------------------------------------------------ data
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Loads the questions from the local file if there is one, else from the hub; so the worked examples."""
+        """Loads the questions from the local file if there is one, else from the hub."""
         if self._file is not None:
             self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(read_questions(self._file))})
-        else:
-            self._download(dataset_kwargs, **kwargs)
-        if self._fewshot_file is not None:
-            self.dataset[_EXAMPLES] = Dataset.from_list(read_questions(self._fewshot_file))
-
-    def _download(self, dataset_kwargs: dict[str, Any] | None, **kwargs: Any) -> None:
+            return
         try:
             super().download(dataset_kwargs, **kwargs)
         except OSError as error:  # no network, offline mode with nothing cached, no such data set
@@ -102,10 +98,12 @@ class UQTask(ConfigurableTask):
         """None: lm_eval would read them for every run, and this task's sampler reads them when they are needed."""
         return
 
-    def _examples(self) -> Dataset:
+    def _examples(self) -> Iterable[dict[str, Any]]:
         """The documents that worked examples are drawn from."""
+        if self._fewshot_file is not None:
+            return read_questions(self._fewshot_file)
         documents, process = self.dataset[self.fewshot_cfg.split], self.fewshot_cfg.process_docs
-        return documents if process is None else process(documents)
+        return documents if process is None else process(documents)  # type: ignore[no-any-return]
 
     # ------------------------------------------------------------------ requests
 
@@ -201,6 +199,8 @@ class UQTask(ConfigurableTask):
                     self._directions[metric] = quality.higher_is_better(metric)
         if uncertainty:
             metrics["undefined_scores"] = sum(score is None for score in uncertainty.values())
+        if isinstance(record.get("complete"), bool):
+            metrics["truncated_answers"] = int(not record["complete"])
         return metrics
 
     def aggregation(self) -> dict[str, Callable[..., float]]:
@@ -209,9 +209,23 @@ class UQTask(ConfigurableTask):
             aggregations: dict[str, Callable[..., float]] = self._aggregation_list
             return aggregations
         fixed: dict[str, Callable[..., float]] = {"undefined_scores": sum, "undefined_verdicts": sum}
+        fixed["truncated_answers"] = self._count_truncated
         for metric in ("accuracy", *self._judges):
             fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
         return _Aggregations(self.config.task, self._seed, fixed)
+
+    def _count_truncated(self, truncated: list[int]) -> int:
+        """Number of answers that the token limit cut; a hint, once, where they are many."""
+        count = sum(truncated)
+        if count > _MANY_TRUNCATED * len(truncated) and not self._hinted:
+            self._hinted = True
+            log.warning(
+                "%s: %d of %d answers did not end before max_gen_toks=%s and are judged and scored as they were cut: "
+                "raise it with --gen_kwargs max_gen_toks=..., let answers end at a text, as a base model needs, with "
+                "--gen_kwargs until=..., or take a chat model with --apply_chat_template",
+                *(self.config.task, count, len(truncated), (self.config.generation_kwargs or {}).get("max_gen_toks")),
+            )
+        return count
 
     def higher_is_better(self) -> dict[str, bool]:
         """Directions of all metrics met so far."""

@@ -153,6 +153,7 @@ class UncertaintyModel:
             seed=seed,
             device=model.device,
             batch_invariant=batch_invariant,
+            think_end_token=think_end_token,
         )
         self._settings = {
             "model": model.name_or_path,
