@@ -13,6 +13,7 @@ from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import number, record
 from uq_harness.answering._recorder import Recorder
+from uq_harness.answering._template import rendered
 
 __all__ = [
     "Answerer",
@@ -26,6 +27,7 @@ __all__ = [
     "number",
     "pieces",
     "record",
+    "rendered",
     "take_auxiliary_models",
     "take_options",
     "unknown_option",

@@ -13,6 +13,7 @@ from uq_harness.answering._ending import special_ids
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
 from uq_harness.answering._recorder import Recorder
+from uq_harness.answering._thinking import ThinkingNotice
 from uq_harness.engine import Ending, Gatherer, Prompt
 from uq_harness.evidence import Evidence
 from uq_harness.memory import in_shrinking_streams
@@ -38,6 +39,7 @@ class Answerer:
         batch_invariant: Whether prompts go through the model one at a time, whatever the batch size, so that no answer
             depends on it even in 16-bit types.
         recorders: What they add stands in the records.
+        think_end_token: What the user said ends the model's thinking; without it, thinking gets a warning.
 
     Raises:
         UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
@@ -60,12 +62,14 @@ class Answerer:
         mixed_precision: torch.dtype | None = None,
         batch_invariant: bool = False,
         recorders: Sequence[Recorder] = (),
+        think_end_token: str | int | None = None,
     ) -> None:
         encoder.check_model(model)
         wanted = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
         needs = list(dict.fromkeys(need for needs in wanted for need in needs))
         self._methods, self._recorders, self._encoder = tuple(methods), tuple(recorders), encoder
         self._batch_invariant = batch_invariant
+        self._thinking = ThinkingNotice(tokenizer, think_end_token)
         self._device, self._mixed_precision = device, mixed_precision
         self._gatherer = Gatherer(
             model,
@@ -107,7 +111,9 @@ class Answerer:
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
         size = 1 if self._batch_invariant else batch_size
         for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, size):
-            yield from zip(rows, evidence, strict=True)
+            for row, found in zip(rows, evidence, strict=True):
+                self._thinking.look(fitted[row].token_ids, found.answer.token_ids)
+                yield row, found
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""

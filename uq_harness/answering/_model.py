@@ -33,7 +33,8 @@ class ScoredAnswer:
         question: The bare question.
         text: The answer: cut before the first stop string, thinking removed, no special tokens.
         uncertainty: One score a method, higher meaning less certain; ``nan`` where it is undefined.
-        tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it.
+        tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it; a character
+            that several tokens write stands at the last of them.
         token_ids: The same as numbers.
         logprobs: Log-probability of each token, natural logarithm.
         entropies: Entropy of the distribution each token was taken from, in nats.
@@ -153,6 +154,7 @@ class UncertaintyModel:
             seed=seed,
             device=model.device,
             batch_invariant=batch_invariant,
+            think_end_token=think_end_token,
         )
         self._settings = {
             "model": model.name_or_path,

@@ -6,6 +6,7 @@ import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from uq_harness.answering import (
     PromptText,
     Recorder,
     ending,
+    rendered,
     take_auxiliary_models,
     take_options,
     unknown_option,
@@ -150,6 +152,7 @@ class UQHFLM(HFLM):
             mixed_precision=self.mixed_precision_dtype,
             batch_invariant=self._batch_invariant,
             recorders=self._recorders(),
+            think_end_token=self.think_end_token,
         )
 
     @property
@@ -213,6 +216,11 @@ class UQHFLM(HFLM):
             )
         template: str | None = super().chat_template(chat_template)
         return template
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The prompt for a conversation; as lists of parts where the template loses plain texts."""
+        apply = partial(super().apply_chat_template, add_generation_prompt=add_generation_prompt)
+        return rendered(apply, chat_history)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers requests; the answers to questions of uncertainty tasks carry their records.
