@@ -86,6 +86,8 @@ def test_data_files_of_another_shape_are_refused() -> None:
         (documents.sciq, {"correct_answer": "me", "distractor1": "you", "support": ""}),
         (documents.trivia_qa, {"answer": {"aliases": ["me", " "], "value": "me"}, "search_results": {}}),
         (documents.truthful_qa, {"correct_answers": ["", "me"], "incorrect_answers": ["you"]}),
+        (documents.trivia_qa_examples, {"answer": {"aliases": ["(Old) Me", "me"], "value": "me"}}),
+        (documents.truthful_qa_examples, {"best_answer": "me", "correct_answers": ["it is me", "me"]}),
     ],
 )
 def test_hub_data_sets_become_questions_with_answers(convert, row: dict) -> None:

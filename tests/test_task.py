@@ -84,6 +84,21 @@ class TestResults:
             expected = roc_auc_score(wrong, [record["uncertainty"][method] for record in records])
             assert run["results"]["uq_demo"][f"auroc_{method},exact_match"] == pytest.approx(expected, abs=1e-12)
 
+    def test_answers_that_the_limit_cut_are_counted_with_one_hint(
+        self, run: dict, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        judges = {"correctness": ["exact_match", "f1"]}
+        cut = evaluate(model_args={**DEMO, "methods": "g_nll"}, gen_kwargs={"max_gen_toks": 2}, metadata=judges)
+        rows = [sample for sample in cut["samples"]["uq_demo"] if sample["filter"] == "f1"]
+        count = sum(not sample["doc"]["uq"]["complete"] for sample in rows)
+        assert count > 0
+        for judge in judges["correctness"]:
+            assert cut["results"]["uq_demo"][f"truncated_answers,{judge}"] == count
+        assert run["results"]["uq_demo"]["truncated_answers,exact_match"] == 0
+        hints = [one.getMessage() for one in caplog.records if "max_gen_toks=2" in one.getMessage()]
+        assert len(hints) == 1
+        assert "24 answers did not end" in hints[0]
+
     def test_directions_reach_the_table(self, run: dict) -> None:
         directions = run["higher_is_better"]["uq_demo"]
         assert directions["auroc_semgrad"]
@@ -158,10 +173,6 @@ class TestHabitsOfLmEval:
         found = evaluate(samples={"uq_demo": [2, 7, 11]}, limit=None, model_args={**DEMO, "methods": "g_nll"})
         asked = [sample["doc"]["question"] for sample in found["samples"]["uq_demo"]]
         assert asked == [demo_questions()[i]["question"] for i in (2, 7, 11)]
-
-    def test_few_shot_examples_are_ignored(self, run: dict) -> None:
-        found = evaluate(num_fewshot=3, limit=2, model_args={**DEMO, "methods": "g_nll"})
-        assert found["samples"]["uq_demo"][0]["arguments"] == run["samples"]["uq_demo"][0]["arguments"]
 
     def test_sampling_is_refused_before_any_other_task_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from uq_harness.models import UQHFLM
@@ -245,6 +256,97 @@ class TestHabitsOfLmEval:
             assert group[key] == pytest.approx(task[key])
             error = f"{metric}_stderr,exact_match"
             assert group[error] == pytest.approx(task[error] / math.sqrt(3))
+
+
+def prompts_of(found: dict) -> list[str]:
+    return [sample["arguments"][0][0] for sample in found["samples"]["uq_demo"]]
+
+
+def requests_of(metadata: dict, rank: int = 0, world_size: int = 1, seed: int = 1234, shots: int = 3) -> list[str]:
+    """Prompts in plain text, as one process builds them."""
+    task = manager(metadata).load(["uq_demo"])["tasks"]["uq_demo"]
+    task.override_metric(metric_name="bypass")
+    task.set_config(key="num_fewshot", value=shots)
+    task.set_fewshot_seed(seed)
+    task.build_all_requests(limit=20, rank=rank, world_size=world_size)
+    return [instance.args[0] for instance in task.instances]
+
+
+class TestFewShot:
+    ASKS = "Please directly answer the following question with one or few words:\n"
+
+    def test_turns_hold_other_questions_with_their_answers_and_the_header_says_so(self) -> None:
+        found = evaluate(num_fewshot=3, limit=6, model_args={**DEMO, "methods": "g_nll"}, fewshot_as_multiturn=True)
+        assert found["n-shot"]["uq_demo"] == 3
+        answers = {row["question"]: row["answers"][0] for row in demo_questions()}
+        for sample, prompt in zip(found["samples"]["uq_demo"], prompts_of(found), strict=True):
+            *examples, asked = prompt.split(f"<|im_start|>user\n{self.ASKS}")[1:]
+            assert asked.startswith(sample["doc"]["question"])
+            assert len(examples) == 3
+            for example in examples:
+                question, reply = example.split("<|im_end|>\n<|im_start|>assistant\n")
+                assert reply.strip() == f"{answers[question]}<|im_end|>"
+                assert question != sample["doc"]["question"]
+
+    def test_one_turn_and_plain_text(self) -> None:
+        arguments = {"num_fewshot": 2, "limit": 3, "model_args": {**DEMO, "methods": "g_nll"}}
+        for prompt in prompts_of(evaluate(**arguments, fewshot_as_multiturn=False)):
+            assert prompt.count(self.ASKS) == 3
+            assert prompt.count("<|im_start|>user") == prompt.count("<|im_start|>assistant") == 1
+        for prompt in prompts_of(evaluate(**arguments, apply_chat_template=False, gen_kwargs={"max_gen_toks": 5})):
+            assert prompt.count(self.ASKS) == 3
+            assert "<|im_start|>" not in prompt
+
+    def test_none_by_default(self, run: dict) -> None:
+        assert run["n-shot"]["uq_demo"] == 0
+        assert all(prompt.count(self.ASKS) == 1 for prompt in prompts_of(run))
+
+    def test_examples_depend_on_question_and_seed_alone(self) -> None:
+        alone = requests_of({})
+        assert requests_of({}, rank=0, world_size=2) == alone[::2]
+        assert requests_of({}, rank=1, world_size=2) == alone[1::2]
+        assert requests_of({}, seed=5) != alone
+        assert len({prompt.rpartition(self.ASKS)[0] for prompt in alone}) == len(alone)
+
+    def test_copies_of_the_asked_question_are_no_examples(self, tmp_path: Path) -> None:
+        rows = [
+            {"question": "Who wrote Emma?", "answers": ["Austen"]},
+            {"question": "who wrote  Emma", "answers": ["Jane Austen"]},
+            {"question": "Who wrote Ulysses?", "answers": ["Joyce"]},
+        ]
+        asked = requests_of(write_questions(tmp_path, rows), shots=1)
+        assert [prompt.split(self.ASKS)[1] for prompt in asked[:2]] == ["Who wrote Ulysses? Joyce\n\n"] * 2
+
+    def test_a_file_of_examples(self, tmp_path: Path) -> None:
+        file = tmp_path / "examples.jsonl"
+        file.write_text('{"question": "Who wrote Emma?", "answers": ["Austen"]}', encoding="utf-8")
+        for prompt in requests_of({"fewshot_files": {"uq_demo": str(file)}}, shots=1):
+            assert prompt.startswith(f"{self.ASKS}Who wrote Emma? Austen\n\n{self.ASKS}")
+        with pytest.raises(
+            UQHarnessError, match=r"--num_fewshot 2 needs 2 other questions .* there are 1: .*fewshot_files"
+        ):
+            requests_of({"fewshot_files": str(file)}, shots=2)
+
+    def test_an_answer_is_stated_in_the_last_turn_and_the_semantic_token_is_behind_it(self) -> None:
+        from uq_harness.methods.mutual_information import stating_prompt
+        from uq_harness.models import UQHFLM
+
+        lm = UQHFLM("demo", dtype="float32", device="cpu")
+        task = manager({}).load(["uq_demo"])["tasks"]["uq_demo"]
+        task.override_metric(metric_name="bypass")
+        task.set_config(key="num_fewshot", value=2)
+        task.build_all_requests(
+            limit=1, apply_chat_template=True, fewshot_as_multiturn=True, chat_template=lm.apply_chat_template
+        )
+        (request,) = task.instances
+        (prompt,) = lm.prompts([request])
+        stated = lm.tokenizer.decode(prompt.stating("Nirfield", words=stating_prompt))
+        examples, _, message = request.args[0].rpartition("<|im_start|>user\n")
+        assert examples.count("<|im_start|>assistant") == 2
+        stating = "One answer to question Q is Nirfield.\n"
+        before = f"Consider the following question: Q: {request.question}\n"
+        assert stated == f"{examples}<|im_start|>user\n{before}{stating}{message}"
+        assert lm.tokenizer.decode(prompt.token_ids[prompt.semantic_token :]) == "<|im_start|>assistant\n"
 
 
 class TestBadInput:

@@ -36,6 +36,16 @@ def truthful_qa(dataset: Dataset) -> Dataset:
     return _questions(dataset, lambda row: row["correct_answers"])
 
 
+def trivia_qa_examples(dataset: Dataset) -> Dataset:
+    """TriviaQA as worked examples: the answer's own form, which is seldom the first of its aliases."""
+    return _questions(dataset, lambda row: [row["answer"]["value"]])
+
+
+def truthful_qa_examples(dataset: Dataset) -> Dataset:
+    """TruthfulQA as worked examples: the answer that its authors call the best."""
+    return _questions(dataset, lambda row: [row["best_answer"]])
+
+
 def _questions(dataset: Dataset, answers: Callable[[Mapping[str, Any]], list[str]]) -> Dataset:
     """The data set reduced to questions and answers that are not blank."""
     return dataset.map(
@@ -69,19 +79,24 @@ def _read_row(place: str, row: dict[str, Any]) -> dict[str, Any]:
     return {"question": question, "answers": kept}
 
 
-def data_file(data_files: Any, task: str) -> str | None:
+def data_file(data_files: Any, task: str, name: str = "data_files") -> str | None:
     """The local file that ``--metadata '{"data_files": …}'`` gives a task: one path for all, or one by task name.
 
+    Args:
+        data_files: What the user gave.
+        task: The task's name.
+        name: What the entry under ``--metadata`` is called.
+
     Raises:
-        UQHarnessError: ``data_files`` is neither.
+        UQHarnessError: It is neither.
     """
     if data_files is None or isinstance(data_files, str):
         return data_files
     if isinstance(data_files, Mapping) and all(isinstance(file, str) for file in data_files.values()):
         close = difflib.get_close_matches(task, data_files, n=1, cutoff=0.85)
         if close and task not in data_files:
-            log.warning("data_files names %r and not %s: is it meant?", close[0], task)
+            log.warning("%s names %r and not %s: is it meant?", name, close[0], task)
         return data_files.get(task)
     raise UQHarnessError(
-        f'data_files is {data_files!r}: give a path, or a path by task name such as {{"{task}": "questions.jsonl"}}'
+        f'{name} is {data_files!r}: give a path, or a path by task name such as {{"{task}": "questions.jsonl"}}'
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -16,10 +16,12 @@ from uq_harness.correctness import build_judge
 from uq_harness.correctness import filter as _registers_the_filter  # noqa: F401
 from uq_harness.documents import data_file, read_questions
 from uq_harness.errors import UQHarnessError
+from uq_harness.fewshot import ExampleSampler
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText, record_of
 
 log = logging.getLogger(__name__)
+_MANY_TRUNCATED = 0.05  # the share of answers above which a hint is due
 
 
 class _Aggregations(dict[str, Callable[..., float]]):
@@ -36,8 +38,9 @@ class _Aggregations(dict[str, Callable[..., float]]):
 class UQTask(ConfigurableTask):
     """Questions with reference answers, answered greedily, judged, and ranked by every uncertainty score.
 
-    Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``) and the judge
-    (``correctness``: a name, a mapping with ``name`` and options, or a list of these for several judges side by side).
+    Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``), local worked examples for
+    ``--num_fewshot`` (``fewshot_files``) and the judge (``correctness``: a name, a mapping with ``name`` and options,
+    or a list of these for several judges side by side).
 
     Raises:
         UQHarnessError: Data or judge cannot be had, or do not have the right shape.
@@ -54,6 +57,9 @@ class UQTask(ConfigurableTask):
         if self._file is not None:
             settings.update(dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": self._file})
             settings["process_docs"] = None
+        self._fewshot_file = data_file(metadata.get("fewshot_files"), settings["task"], "fewshot_files")
+        if self._file is not None:
+            settings.update(fewshot_split=settings["test_split"], fewshot_config={"process_docs": None})
         if "correctness" in metadata:
             settings["filter_list"] = _filters(metadata["correctness"])
         self._judges = {
@@ -65,17 +71,19 @@ class UQTask(ConfigurableTask):
         metadata["judges"] = [judge.describe() for judge in self._judges.values()]
         settings["metadata"] = metadata
         self._seed = 0
-        self._directions = {"accuracy": True, "undefined_scores": False, "undefined_verdicts": False}
+        self._hinted = False
+        self._directions = {"accuracy": True}
+        self._directions |= dict.fromkeys(("truncated_answers", "undefined_scores", "undefined_verdicts"), False)
         self._directions |= dict.fromkeys(self._judges, True)
         super().__init__(config=settings, **kwargs)
+        self.sampler = ExampleSampler(self._examples, settings["task"])
 
     # ------------------------------------------------------------------ data
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Loads the questions from the local file if there is one, else from the hub."""
-        split = self.config.test_split
         if self._file is not None:
-            self.dataset = DatasetDict({split: Dataset.from_list(read_questions(self._file))})
+            self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(read_questions(self._file))})
             return
         try:
             super().download(dataset_kwargs, **kwargs)
@@ -86,7 +94,24 @@ class UQTask(ConfigurableTask):
                 f'hub, give a local file: --metadata \'{{"data_files": {{"{name}": "questions.jsonl"}}}}\''
             ) from error
 
+    def fewshot_docs(self) -> None:
+        """None: lm_eval would read them for every run, and this task's sampler reads them when they are needed."""
+        return
+
+    def _examples(self) -> Iterable[dict[str, Any]]:
+        """The documents that worked examples are drawn from."""
+        if self._fewshot_file is not None:
+            return read_questions(self._fewshot_file)
+        documents, process = self.dataset[self.fewshot_cfg.split], self.fewshot_cfg.process_docs
+        return documents if process is None else process(documents)  # type: ignore[no-any-return]
+
     # ------------------------------------------------------------------ requests
+
+    def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
+        """The prompt; its worked examples are chosen for its question."""
+        self.sampler.asked = doc["question"]
+        context: str = super().fewshot_context(doc, *args, **kwargs)
+        return context
 
     def set_fewshot_seed(self, seed: int | None = None) -> None:
         """Takes lm_eval's seed, which the bootstrap uses too."""
@@ -106,7 +131,7 @@ class UQTask(ConfigurableTask):
                 f"{self.config.task}: --gen_kwargs sets do_sample or temperature, but uncertainty is that of the "
                 "greedy answer: leave them out"
             )
-        if self._file is not None and kwargs.get("cache_requests"):
+        if (self._file or self._fewshot_file) and kwargs.get("cache_requests"):
             log.warning("%s: --cache_requests is ignored, since it knows a task's data by name only", self.config.task)
             kwargs["cache_requests"] = False
         documents = self.eval_docs
@@ -174,6 +199,8 @@ class UQTask(ConfigurableTask):
                     self._directions[metric] = quality.higher_is_better(metric)
         if uncertainty:
             metrics["undefined_scores"] = sum(score is None for score in uncertainty.values())
+        if isinstance(record.get("complete"), bool):
+            metrics["truncated_answers"] = int(not record["complete"])
         return metrics
 
     def aggregation(self) -> dict[str, Callable[..., float]]:
@@ -182,9 +209,23 @@ class UQTask(ConfigurableTask):
             aggregations: dict[str, Callable[..., float]] = self._aggregation_list
             return aggregations
         fixed: dict[str, Callable[..., float]] = {"undefined_scores": sum, "undefined_verdicts": sum}
+        fixed["truncated_answers"] = self._count_truncated
         for metric in ("accuracy", *self._judges):
             fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
         return _Aggregations(self.config.task, self._seed, fixed)
+
+    def _count_truncated(self, truncated: list[int]) -> int:
+        """Number of answers that the token limit cut; a hint, once, where they are many."""
+        count = sum(truncated)
+        if count > _MANY_TRUNCATED * len(truncated) and not self._hinted:
+            self._hinted = True
+            log.warning(
+                "%s: %d of %d answers did not end before max_gen_toks=%s and are judged and scored as they were cut: "
+                "raise it with --gen_kwargs max_gen_toks=..., let answers end at a text, as a base model needs, with "
+                "--gen_kwargs until=..., or take a chat model with --apply_chat_template",
+                *(self.config.task, count, len(truncated), (self.config.generation_kwargs or {}).get("max_gen_toks")),
+            )
+        return count
 
     def higher_is_better(self) -> dict[str, bool]:
         """Directions of all metrics met so far."""
@@ -194,7 +235,7 @@ class UQTask(ConfigurableTask):
 
 def _refuse_typos(metadata: Mapping[str, Any]) -> None:
     """Everything under ``--metadata`` is optional, so a misspelt name would do nothing."""
-    for name in ("correctness", "data_files"):
+    for name in ("correctness", "data_files", "fewshot_files"):
         close = difflib.get_close_matches(name, [key for key in metadata if key != name], n=1, cutoff=0.8)
         if close:
             raise UQHarnessError(f"--metadata has {close[0]!r}, which does nothing: did you mean {name}?")

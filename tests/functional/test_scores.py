@@ -1,6 +1,7 @@
 """The scores: invariants and known values."""
 
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -156,6 +157,41 @@ def test_mutual_information_is_bounded_and_ignores_scales(n, seed):
 def test_an_answer_that_changes_nothing_informs_of_nothing(n, seed):
     random = np.random.default_rng(seed)
     assert f.mutual_information(random.random(n), np.tile(random.random(n), (n, 1))) == pytest.approx(0, abs=1e-12)
+
+
+@given(st.integers(2, 6), st.integers(0, 99), st.integers(-6, 0), st.sampled_from([1, 10, 30]))
+def test_tiny_mutual_information_keeps_its_digits(n, seed, change, spread):
+    """Scores of confident answers lie far below the rounding of terms near 1, and their order must not hang on it."""
+    random = np.random.default_rng(seed)
+    first = np.exp(random.normal(0, spread, n))
+    second = np.exp(random.normal(0, spread, n)) * np.exp(random.normal(0, 10.0**change, (n, n)))
+    assert f.mutual_information(first, second) == pytest.approx(_exact_information(first, second), rel=1e-5, abs=1e-29)
+
+
+@given(st.integers(2, 4), st.integers(0, 99), st.sampled_from([(1e-3, 1e-3), (0.1, 0.0), (0.0, 0.2), (1e-9, 1e-9)]))
+def test_mutual_information_with_gammas(n, seed, gammas):
+    random = np.random.default_rng(seed)
+    first, second = random.random(n), random.random((n, n))
+    exact = _exact_information(first, second, *gammas)
+    assert f.mutual_information(first, second, *gammas) == pytest.approx(exact, rel=1e-12, abs=1e-14)
+
+
+def _exact_information(first, second, gamma1=0.0, gamma2=0.0):
+    """The formula as it is written, with 90 digits."""
+    with localcontext(prec=90):
+        prior = [Decimal(float(p)) / sum(map(Decimal, first.tolist())) for p in first]
+        given_first = [[Decimal(p) / sum(map(Decimal, row)) for p in row] for row in second.tolist()]
+        answers = range(len(prior))
+        marginal = [sum(prior[c] * given_first[c][b] for c in answers) for b in answers]
+        return float(
+            sum(
+                prior[a]
+                * given_first[a][b]
+                * ((prior[a] * given_first[a][b] + Decimal(gamma1)) / (prior[a] * marginal[b] + Decimal(gamma2))).ln()
+                for a in answers
+                for b in answers
+            )
+        )
 
 
 def test_one_answer_has_no_mutual_information():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.methods.sampled import both_ways, conditionals, nli, same_cluster, samples, score
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import mutual_information
+from uq_harness.methods.mutual_information import stating_prompt
 
 LOG2 = math.log(2)
 LONG = [-9.0] * 150  # e^-1350
@@ -78,6 +79,20 @@ class TestReadingEvidence:
         drawn = samples(texts=["Rome", "Paris"])
         value = score("semantic_density", samples=drawn, entailment=pairs, rescored=np.array([-1.0, -1.0 + LOG2]))
         assert value == pytest.approx(0.45 / 3)
+
+    @pytest.mark.parametrize(
+        ("answer", "stated"),
+        [
+            ("Paris", "Paris."),
+            ("Amino acids.", "Amino acids."),
+            ("It is in Paris.\n", "It is in Paris."),
+            ("Stop!", "Stop!"),
+            ('They say "no."', 'They say "no."'),
+            ("北京。", "北京。"),
+        ],
+    )
+    def test_the_prompt_of_mutual_information_ends_a_stated_answer_once(self, answer: str, stated: str) -> None:
+        assert f"\nOne answer to question Q is {stated}\nWhere?" in stating_prompt("Where?", answer, "Where?")
 
     def test_mutual_information_normalises_each_row(self) -> None:
         shift = np.array([[-3000.0], [5.0]])

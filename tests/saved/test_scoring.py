@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import uq_harness
 from tests.support import SHARED, requires_shared
+from tests.tokenizers import byte_level
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.answering import pieces
 from uq_harness.correctness import build_judge
@@ -24,6 +25,9 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Samples
 from uq_harness.results import TaskRun, load_runs
 from uq_harness.saved import ScoredFile, read_saved, score_file
+from uq_harness.saved._evidence import Vocabulary
+from uq_harness.saved._read import SavedSample
+from uq_harness.similarity import TokenRemovals
 from uq_harness.text import normalize_answer
 
 WITHOUT_MODELS = {"nli_model": "lexical", "similarity_model": "lexical"}
@@ -129,6 +133,17 @@ class TestAgainstTheRunThatSavedThem:
         assert found["eigenscore"] == {"the model's hidden states": 1}
         assert found["semantic_density"] == {"answers of a diverse beam search": 1}
         assert "log-probabilities of answers after other answers" in next(iter(found["mutual_information"]))
+
+
+class TestCharactersOfSeveralTokens:
+    def test_relevances_are_those_of_the_tokens_themselves(self) -> None:
+        tokenizer, text = byte_level(), "by 北京 K"
+        ids = tuple(tokenizer(text)["input_ids"])
+        vocabulary = Vocabulary()
+        numbers = vocabulary.encode(SavedSample(text, tokens=(*pieces(tokenizer, ids), "")), "line 1")
+        assert numbers[-1] == Vocabulary.SPECIAL
+        saved = TokenRemovals("q", (numbers,), vocabulary.decode, frozenset({Vocabulary.SPECIAL}))
+        assert saved.pairs() == TokenRemovals("q", (ids,), lambda some: tokenizer.decode(list(some))).pairs()
 
 
 class TestLacking:
@@ -264,3 +279,28 @@ class TestRealSamples:
                 float(-(counts * np.log(counts)).sum())
             )
             assert run.uncertainty["self_consistency"][number] == pytest.approx(1 - samples.count(answer) / n)
+
+
+def test_the_number_of_worked_examples_goes_on(tmp_path: Path) -> None:
+    uq_harness.register()
+    tracker = EvaluationTracker(output_path=str(tmp_path / "run"))
+    run = lm_eval.simple_evaluate(
+        model="uq-hf",
+        model_args={"pretrained": "demo", "methods": "g_nll"},
+        tasks=["uq_demo"],
+        num_fewshot=2,
+        apply_chat_template=True,
+        device="cpu",
+        limit=3,
+        evaluation_tracker=tracker,
+        task_manager=TaskManager(include_defaults=False),
+    )
+    samples = run.pop("samples")
+    tracker.save_results_aggregated(results=run, samples=samples)
+    tracker.save_results_samples(task_name="uq_demo", samples=samples["uq_demo"])
+    scored = score(next((tmp_path / "run").rglob("samples_*.jsonl")), output=tmp_path / "out")
+    results = json.loads(next((tmp_path / "out").rglob("results_*.json")).read_text(encoding="utf-8"))
+    assert results["n-shot"] == {scored.task: 2}
+    (again,) = scored.written[1:]
+    kept = [json.loads(line)["prompt_hash"] for line in again.read_text(encoding="utf-8").splitlines()]
+    assert kept == [sample["prompt_hash"] for sample in samples["uq_demo"]]

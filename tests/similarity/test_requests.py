@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerBase
 
 from tests.similarity.models import save_classifier, save_cross_encoder
+from tests.tokenizers import byte_level, sentence_pieces, word_pieces
 from uq_harness.functional import token_sar
 from uq_harness.similarity import (
     NLI,
@@ -111,6 +113,47 @@ def test_relevance_is_what_a_token_takes_away_by_its_position(similarity: Simila
     parts = ["who? it was austen", "who? was was austen", "who? was it austen", "who? was it was"]
     assert found[0][0] == pytest.approx(1 - similarity.scores([(whole, part) for part in parts]), abs=1e-6)
     assert found[0][0][0] != found[0][0][2]
+
+
+def without_each(tokenizer: PreTrainedTokenizerBase, text: str) -> dict[str, str]:
+    """The text without each of its tokens, by the token's name; the last of those that share one."""
+    ids = tuple(tokenizer(text)["input_ids"])
+    pairs = TokenRemovals("", (ids,), lambda some: tokenizer.decode(list(some), skip_special_tokens=True)).pairs()
+    assert {whole for whole, _ in pairs} == {f" {text}"}
+    names = tokenizer.convert_ids_to_tokens(list(ids))
+    return {name: shorter.removeprefix(" ") for name, (_, shorter) in zip(names, pairs, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "first", "whole_word"),
+    [(byte_level(), "ĠK", "by"), (sentence_pieces(), "▁K", "▁by"), (word_pieces(), "K", "by")],
+)
+def test_the_rest_of_a_word_does_not_join_the_word_before(
+    tokenizer: PreTrainedTokenizerBase, first: str, whole_word: str
+) -> None:
+    found = without_each(tokenizer, "by Kagoshima")
+    assert found[first] == "by agoshima"
+    assert found[whole_word] == "Kagoshima"
+
+
+def test_a_word_that_goes_as_a_whole_leaves_no_double_space() -> None:
+    assert without_each(byte_level(), "we go by sea")["Ġby"] == "we go sea"
+    assert without_each(byte_level(), "go by")["Ġby"] == "go"
+
+
+def test_the_first_token_of_an_answer_and_tokens_within_words() -> None:
+    found = without_each(byte_level(), "xyz a")
+    assert found["x"] == "yz a"
+    assert found["y"] == "xz a"
+
+
+@pytest.mark.parametrize("tokenizer", [byte_level(), sentence_pieces()])
+def test_a_character_of_several_tokens_goes_as_a_whole(tokenizer: PreTrainedTokenizerBase) -> None:
+    text = "by 北京"
+    ids = tuple(tokenizer(text)["input_ids"])
+    request = TokenRemovals("", (ids,), lambda some: tokenizer.decode(list(some)))
+    removed = [shorter.removeprefix(" ") for _, shorter in request.pairs()]
+    assert removed[-6:] == ["by 京"] * 3 + ["by 北"] * 3
 
 
 def test_special_tokens_have_no_relevance_and_cost_nothing() -> None:

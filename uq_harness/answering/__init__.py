@@ -13,6 +13,8 @@ from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import number, record
 from uq_harness.answering._recorder import Recorder
+from uq_harness.answering._template import rendered
+from uq_harness.answering._thinking import ThinkingNotice
 
 __all__ = [
     "Answerer",
@@ -21,10 +23,12 @@ __all__ = [
     "PromptText",
     "Recorder",
     "ScoredAnswer",
+    "ThinkingNotice",
     "UncertaintyModel",
     "number",
     "pieces",
     "record",
+    "rendered",
     "stop_criteria",
     "take_auxiliary_models",
     "take_options",

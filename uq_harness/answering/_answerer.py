@@ -7,6 +7,7 @@ from typing import Any
 
 from uq_harness.answering._record import record
 from uq_harness.answering._recorder import Recorder
+from uq_harness.answering._thinking import ThinkingNotice
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
 from uq_harness.evidence.backend import Backend, first_missing
@@ -23,6 +24,7 @@ class Answerer:
         services: The NLI service and the similarity service; each is loaded only if a method needs it.
         methods: The methods; what they and the recorders need is gathered, and nothing else.
         recorders: What they add stands in the records.
+        thinking: Looks at every answer for thinking that nobody told the end of.
 
     Raises:
         UQHarnessError: The backend lacks something for a method, an option does not fit the model, or an auxiliary
@@ -35,8 +37,10 @@ class Answerer:
         services: tuple[NLI, Similarity],
         methods: Sequence[Method],
         recorders: Sequence[Recorder] = (),
+        thinking: ThinkingNotice | None = None,
     ) -> None:
         self._backend, self._methods, self._recorders = backend, tuple(methods), tuple(recorders)
+        self._thinking = thinking
         declared = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
         needs = list(dict.fromkeys(need for some in declared for need in some))
         what = first_missing(backend, needs)
@@ -63,7 +67,10 @@ class Answerer:
         order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row].token_ids))
         for positions, evidence in self._backend.gather([prompts[row] for row in order], stop, batch_size):
             compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
-            yield from zip((order[position] for position in positions), compared, strict=True)
+            for position, found in zip(positions, compared, strict=True):
+                if self._thinking is not None:
+                    self._thinking.look(prompts[order[position]].token_ids, found.answer.token_ids or ())
+                yield order[position], found
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""

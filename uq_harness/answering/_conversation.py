@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from uq_harness.answering._prompts import PromptText
+from uq_harness.answering._template import rendered
 from uq_harness.errors import UQHarnessError
 
 Conversation = Sequence[Mapping[str, str]]
@@ -68,11 +69,14 @@ class PromptStyle:
 
     def _render(self, messages: list[dict[str, str]], place: str) -> str:
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **self.template_arguments
-            )
+            return rendered(self._apply, messages)
         except TemplateError as error:
             raise UQHarnessError(f"the model's chat template refuses {place}: {error}") from None
+
+    def _apply(self, messages: list[dict[str, Any]]) -> str:
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **self.template_arguments
+        )
         return text
 
 

@@ -9,6 +9,7 @@ from lm_eval.models.utils import postprocess_generated_text
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.evidence.prompt import StopCriteria
+from uq_harness.token_spans import tokens_of_beginning
 
 
 def stop_criteria(
@@ -71,8 +72,8 @@ class _Reader:
         whole = self._decode(tokens[start:])
         text = postprocess_generated_text(whole, stop=list(self.stop_strings), think_end_token=None)
         stop = len(tokens)
-        if text != whole:  # a token counts if it begins before the stop string does
-            stop = next(n for n in range(start, stop + 1) if len(self._decode(tokens[start:n])) >= len(text))
+        if text != whole:  # up to the token that completes the last character before the stop string
+            stop = start + tokens_of_beginning(self._decode, tokens[start:], text)
         return (text.lstrip() if start else text), range(start, stop)
 
     def _thinking(self, tokens: list[int]) -> int:
@@ -83,9 +84,9 @@ class _Reader:
         text = self._decode(tokens) if end else ""
         if not end or end not in text:
             return 0
-        thought = len(text) - len(text.split(end)[-1])
-        return next(n for n in range(len(tokens) + 1) if len(self._decode(tokens[:n])) >= thought)
+        thought = text.removesuffix(text.split(end)[-1])
+        return tokens_of_beginning(self._decode, tokens, thought)
 
-    def _decode(self, tokens: list[int]) -> str:
-        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+    def _decode(self, tokens: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text

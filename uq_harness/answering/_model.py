@@ -20,6 +20,7 @@ from uq_harness.answering._ending import stop_criteria
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder
 from uq_harness.answering._record import record
+from uq_harness.answering._thinking import ThinkingNotice
 from uq_harness.engine import SemanticToken, TransformersBackend
 from uq_harness.engine.backend import check_evaluation_mode
 from uq_harness.errors import UQHarnessError
@@ -36,7 +37,8 @@ class ScoredAnswer:
         question: The bare question.
         text: The answer: cut before the first stop string, thinking removed, no special tokens.
         uncertainty: One score a method, higher meaning less certain; ``nan`` where it is undefined.
-        tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it.
+        tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it; a character
+            that several tokens write stands at the last of them.
         token_ids: The same as numbers.
         logprobs: Log-probability of each token, natural logarithm.
         entropies: Entropy of the distribution each token was taken from, in nats.
@@ -156,7 +158,8 @@ class UncertaintyModel:
             seed=seed,
             batch_invariant=batch_invariant,
         )
-        self._answerer = Answerer(backend, services, self._methods)
+        thinking = ThinkingNotice(tokenizer, think_end_token)
+        self._answerer = Answerer(backend, services, self._methods, thinking=thinking)
         self._settings = {
             "model": model.name_or_path,
             "dtype": str(model.dtype),

@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from uq_harness.token_spans import token_spans
+
 
 def pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> tuple[str, ...]:
     """The text of each token, so that together they are the whole text; a character belongs to its last token."""
-    pieces, shown = [], ""
-    for count in range(1, len(token_ids) + 1):
-        text = tokenizer.decode(list(token_ids[:count]))
-        if text.endswith("\ufffd") and count < len(token_ids):
-            pieces.append("")
-            continue
-        pieces.append(text[len(shown) :])
-        shown = text
+
+    def decode(ids: Sequence[int]) -> str:
+        text: str = tokenizer.decode(list(ids))
+        return text
+
+    text, shown, pieces = decode(token_ids), 0, []
+    spans = token_spans(decode, token_ids)
+    for position, (first, behind) in enumerate(spans):
+        last_of_group = position + 1 == len(spans) or spans[position + 1] != (first, behind)
+        pieces.append(text[shown:behind] if last_of_group else "")
+        shown = behind if last_of_group else shown
     return tuple(pieces)

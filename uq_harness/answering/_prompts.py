@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 from lm_eval.models.utils import has_bos_prefix
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.answering._template import holds, rendered
 from uq_harness.engine import SemanticToken
 from uq_harness.engine.semantic_token import ChatTail, anchor_of
 from uq_harness.errors import UQHarnessError
@@ -69,8 +70,11 @@ class PromptEncoder:
         """Tokenised prompts with their semantic-preserving tokens.
 
         Raises:
-            UQHarnessError: The chosen position lies before a prompt's first token.
+            UQHarnessError: The chosen position lies before a prompt's first token, or the chat template has lost a
+                question.
         """
+        for prompt in prompts:
+            self._check_question(prompt)
         texts = [prompt.text for prompt in prompts]
         special = self._special_tokens(texts[0])
         fast = bool(self._tokenizer.is_fast)
@@ -137,12 +141,24 @@ class PromptEncoder:
             log.warning("the chat template renders no single user message (%s): sp_token=auto takes the last", error)
             return None
 
-    def _render(self, user: str, header: bool) -> str:
-        message = [{"role": "user", "content": user}]
-        rendered: str = self._tokenizer.apply_chat_template(
-            message, tokenize=False, add_generation_prompt=header, **self._chat_template_args
+    def _check_question(self, prompt: PromptText) -> None:
+        if holds(prompt.text, prompt.message) or holds(prompt.text, prompt.question):
+            return
+        raise UQHarnessError(
+            f"the chat template of {self._tokenizer.name_or_path or 'the tokenizer'} loses the question "
+            f"{prompt.question!r}: all that is left is the prompt {prompt.text!r}. Set tokenizer.chat_template (in the "
+            "model's folder: chat_template.jinja) to one that writes a message's content, or do without it: leave out "
+            "--apply_chat_template (apply_chat_template=False)"
         )
-        return rendered
+
+    def _render(self, user: str, header: bool) -> str:
+        def apply(messages: list[dict[str, Any]]) -> str:
+            text: str = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=header, **self._chat_template_args
+            )
+            return text
+
+        return rendered(apply, [{"role": "user", "content": user}])
 
     def _restate(self, prompt: PromptText, message: str) -> list[int]:
         """Token ids of a prompt with another message in the place of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ from uq_harness.functional._arrays import (
     check_square,
 )
 from uq_harness.text import f1_of_tokens, tokens
+
+# ``r ln r - r + 1 = Σ_k d^k (k - 1) / k!`` with ``d = ln r``, from k = 2: exact to the last digit below this ``|d|``.
+_NEAR_ONE = 0.1
+_SERIES = [(k - 1) / math.factorial(k) for k in range(2, 14)]
+_ULPS = 8
 
 
 class MergedAnswers(NamedTuple):
@@ -84,8 +90,9 @@ def mutual_information(
         gamma2: ``γ2``, added to the product of their probabilities.
 
     Returns:
-        Nats, 0 or more where ``γ1 = γ2 = 0``; 0 for one answer, ``nan`` without any, or where a row that counts is all
-        zeros.
+        Nats, 0 or more where ``γ1 = γ2 = 0``, and then with its digits also where it is tiny: a conditional
+        probability counts as unchanged only where it is so within a few ulps. 0 for one answer, ``nan`` without any,
+        or where a row that counts is all zeros.
 
     Raises:
         UQHarnessError: Shapes do not match, or a number is negative.
@@ -113,13 +120,41 @@ def mutual_information(
     with np.errstate(divide="ignore", invalid="ignore"):
         log_prior = np.log(prior / prior.sum())[:, np.newaxis]
         log_conditional = np.log(conditional / conditional.sum(axis=1, keepdims=True))
-        log_joint = log_prior + log_conditional
-        log_product = log_prior + np.logaddexp.reduce(log_joint, axis=0)
-        gain = np.logaddexp(log_joint, np.log(gamma1)) - np.logaddexp(log_product, np.log(gamma2))
-    possible = log_joint != -np.inf
-    information = float((np.exp(log_joint[possible]) * gain[possible]).sum())
-    # Below zero only by rounding, unless the gammas bring it there.
-    return information if np.isnan(information) or gamma1 or gamma2 else max(0.0, information)
+    log_joint = log_prior + log_conditional
+    if np.isnan(log_joint).any():
+        return float("nan")
+    log_marginal = np.logaddexp.reduce(log_joint, axis=0)
+    possible = np.broadcast_to(log_marginal != -np.inf, log_joint.shape)
+    log_product = (log_prior + log_marginal)[possible]
+    log_ratio = log_conditional[possible] - np.broadcast_to(log_marginal, log_joint.shape)[possible]
+    rounding = _ULPS * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(log_product))
+    log_ratio[np.abs(log_ratio) < rounding] = 0.0
+    if not gamma1 and not gamma2:
+        return float((np.exp(log_product) * _divergence(log_ratio)).sum())
+    return _smoothed(np.exp(log_product), log_ratio, gamma1, gamma2)
+
+
+def _divergence(log_ratio: FloatArray) -> FloatArray:
+    """``r ln r - r + 1`` for the logarithms of ratios ``r``.
+
+    Summed over two distributions whose ratio is ``r``, it is their Kullback-Leibler divergence, as ``r ln r`` is. No
+    term is negative, so that a sum near 0 keeps its digits.
+    """
+    ratio = np.exp(log_ratio)
+    with np.errstate(invalid="ignore"):
+        exact = np.where(ratio == 0, 1.0, ratio * log_ratio - np.expm1(log_ratio))
+    near = np.where(np.abs(log_ratio) < _NEAR_ONE, log_ratio, 0.0)
+    return np.where(np.abs(log_ratio) < _NEAR_ONE, near**2 * np.polynomial.polynomial.polyval(near, _SERIES), exact)
+
+
+def _smoothed(product: FloatArray, log_ratio: FloatArray, gamma1: float, gamma2: float) -> float:
+    """``Σ p ln[(p + γ1) / (q + γ2)]``; 0 where nothing but rounding is left of terms of both signs."""
+    joint = product * np.exp(log_ratio)
+    difference = product * np.expm1(log_ratio) + (gamma1 - gamma2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(joint == 0, 0.0, joint * np.log1p(difference / (product + gamma2)))
+    total = math.fsum(terms)
+    return 0.0 if abs(total) < _ULPS * np.finfo(np.float64).eps * np.abs(terms).max(initial=0.0) else total
 
 
 def _normalised(log_mass: FloatArray) -> FloatArray:

@@ -11,16 +11,23 @@ from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
 from uq_harness.methods._base import Method, register_method
 from uq_harness.methods._options import not_negative, positive, probability, whole
 
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
+_CLOSING = "\"')]»”’」』"
+
 
 def stating_prompt(question: str, answer: str, message: str) -> str:
     """The user's message that states an answer before it asks what the task asks.
+
+    An answer that is a sentence keeps its own last mark, and gets no second full stop.
 
     >>> print(stating_prompt("Who wrote Emma?", "Jane Austen", "Please answer: Who wrote Emma?"))
     Consider the following question: Q: Who wrote Emma?
     One answer to question Q is Jane Austen.
     Please answer: Who wrote Emma?
     """
-    return f"Consider the following question: Q: {question}\nOne answer to question Q is {answer}.\n{message}"
+    stated = answer.rstrip()
+    stop = "" if stated.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) else "."
+    return f"Consider the following question: Q: {question}\nOne answer to question Q is {stated}{stop}\n{message}"
 
 
 @register_method

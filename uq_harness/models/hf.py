@@ -6,6 +6,7 @@ import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from uq_harness.answering import (
     PromptEncoder,
     PromptText,
     Recorder,
+    ThinkingNotice,
+    rendered,
     stop_criteria,
     take_auxiliary_models,
     take_options,
@@ -155,6 +158,7 @@ class UQHFLM(HFLM):
             self._services,
             methods,
             self._recorders(),
+            ThinkingNotice(self.tokenizer, self.think_end_token),
         )
 
     @property
@@ -217,6 +221,11 @@ class UQHFLM(HFLM):
             )
         template: str | None = super().chat_template(chat_template)
         return template
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The prompt for a conversation; as lists of parts where the template loses plain texts."""
+        apply = partial(super().apply_chat_template, add_generation_prompt=add_generation_prompt)
+        return rendered(apply, chat_history)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers requests; the answers to questions of uncertainty tasks carry their records.

@@ -196,13 +196,16 @@ class Vocabulary:
     """Numbers for the texts of tokens, so that answers can be put together without some of them."""
 
     SPECIAL = 0
+    UNFINISHED = 1  # a token that the next ones complete to a character
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._texts: list[str] = [""]
+        self._texts: list[str] = ["", ""]
 
     def encode(self, sample: SavedSample, place: str) -> tuple[int, ...]:
         """The sample's tokens as numbers; tokens behind the end of its text are special.
+
+        A token without text writes a character together with those behind it.
 
         Raises:
             UQHarnessError: The tokens do not make up the text.
@@ -211,6 +214,8 @@ class Vocabulary:
         text = sample.text.strip()
         counts = (count for count in range(len(tokens), -1, -1) if "".join(tokens[:count]).strip() == text)
         end = next(counts, None)
+        while end and not tokens[end - 1]:
+            end -= 1
         if end is None:
             raise UQHarnessError(
                 f"{place}: the tokens {list(tokens)} do not make up the text {sample.text!r}: give their decoded "
@@ -219,10 +224,13 @@ class Vocabulary:
         return tuple(self._number(token) for token in tokens[:end]) + (self.SPECIAL,) * (len(tokens) - end)
 
     def decode(self, numbers: Sequence[int]) -> str:
-        """The text of tokens, special ones left out."""
-        return "".join(self._texts[number] for number in numbers)
+        """The text of tokens, special ones left out; it ends with U+FFFD where a character is not finished."""
+        unfinished = "\ufffd" if numbers and numbers[-1] == self.UNFINISHED else ""
+        return "".join(self._texts[number] for number in numbers) + unfinished
 
     def _number(self, token: str) -> int:
+        if not token:
+            return self.UNFINISHED
         if token not in self._numbers:
             self._numbers[token] = len(self._texts)
             self._texts.append(token)

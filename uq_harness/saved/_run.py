@@ -176,13 +176,25 @@ class SavedTask(UQTask):
         rows = [{"question": one.question, "answers": list(one.references)} for one in self._answers]
         self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(rows)})
 
+    def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
+        """Nothing: the file has the prompts, with the worked examples that the run gave."""
+        return ""
+
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> QuestionInstance:
         """A request with the prompt of the file, so that its hash is that of the run that answered it."""
         return super().construct_requests(doc, self._answers[kwargs["metadata"][1]].prompt, **kwargs)
 
 
 # Of a run's configuration of its task, what says which questions were asked and how.
-_KEPT = ("dataset_path", "dataset_name", "dataset_kwargs", "test_split", "doc_to_text", "generation_kwargs")
+_KEPT = (
+    "dataset_path",
+    "dataset_name",
+    "dataset_kwargs",
+    "test_split",
+    "doc_to_text",
+    "num_fewshot",
+    "generation_kwargs",
+)
 
 
 def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctness: Any) -> SavedTask:

@@ -13,6 +13,7 @@ import numpy as np
 
 from uq_harness.functional import FloatArray
 from uq_harness.similarity._services import NLI, Pair, Similarity
+from uq_harness.token_spans import token_spans
 
 SAME_ENTAILMENT = np.array([1.0, 0.0, 0.0])
 SAME_SIMILARITY = np.array(1.0)
@@ -84,6 +85,9 @@ class AgainstAnswer:
 class TokenRemovals:
     """Request: each sample with and without each of its tokens.
 
+    Of a word's first token the space before it stays, so that the rest of the word does not join the word before. A
+    character that several tokens write goes with each of them.
+
     Attributes:
         question: The bare question.
         token_ids: The samples' tokens.
@@ -101,8 +105,9 @@ class TokenRemovals:
         return [pair for ids in self.token_ids for pair in self._removals(ids)]
 
     def _removals(self, ids: tuple[int, ...]) -> list[Pair]:
-        shorter = [ids[:place] + ids[place + 1 :] for place in self._meaningful(ids)]
-        whole, *parts = question_texts(self.question, [self.decode(some) for some in (ids, *shorter)])
+        text, spans = self.decode(ids), token_spans(self.decode, ids)
+        shorter = [_without(text, *spans[place]) for place in self._meaningful(ids)]
+        whole, *parts = question_texts(self.question, [text, *shorter])
         return [(whole, part) for part in parts]
 
     def arrange(self, rows: FloatArray) -> tuple[FloatArray, ...]:
@@ -118,6 +123,18 @@ class TokenRemovals:
 
     def _meaningful(self, ids: tuple[int, ...]) -> list[int]:
         return [place for place, token in enumerate(ids) if token not in self.special_ids]
+
+
+def _without(text: str, first: int, behind: int) -> str:
+    """The text without some characters, their leading white space kept unless it would end a text or double a space.
+
+    >>> _without("by Kagoshima", 2, 4), _without("by the sea", 2, 6), _without("by the sea", 6, 10)
+    ('by agoshima', 'by sea', 'by the')
+    """
+    removed, after = text[first:behind], text[behind:]
+    space = removed[: len(removed) - len(removed.lstrip())] if after and not after[0].isspace() else ""
+    before = text[:first] + space
+    return before + (after if before else after.lstrip())
 
 
 class _Request(Protocol):
