@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -184,6 +185,8 @@ class UQTask(ConfigurableTask):
         fixed: dict[str, Callable[..., float]] = {"undefined_scores": sum, "undefined_verdicts": sum}
         for metric in ("accuracy", *self._judges):
             fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
+        for name, judge in self._judges.items():
+            fixed[name] = partial(quality.mean_of_judge, judge=judge, task=self.config.task)
         return _Aggregations(self.config.task, self._seed, fixed)
 
     def higher_is_better(self) -> dict[str, bool]:

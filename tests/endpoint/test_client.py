@@ -25,6 +25,7 @@ from tests.endpoint.servers import (
     serving,
 )
 from uq_harness.endpoint import ChatClient, Endpoint, EndpointError, RequestRefused
+from uq_harness.errors import UQHarnessError
 
 
 def client(server: Server, **settings: Any) -> ChatClient:
@@ -249,6 +250,12 @@ def test_nobody_there_is_found_by_the_check_with_address_and_fix() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         with pytest.raises(EndpointError, match=rf"{url} cannot be reached .*refused.*correct base_url"):
             ChatClient(Endpoint("m", url, backoff=0.0)).check()
+
+
+@pytest.mark.parametrize("url", ["http://[v1.a]/v1", "http://here/" + "x" * 70_000])
+def test_an_address_that_http_does_not_take_is_refused(url: str) -> None:
+    with pytest.raises(UQHarnessError, match=r"base_url=.* is not allowed .*use an address such as"):
+        ChatClient(Endpoint("m", url))
 
 
 def test_the_check_is_one_request_and_two_where_the_first_fails() -> None:

@@ -22,6 +22,7 @@ from uq_harness.endpoint._failures import (
 from uq_harness.endpoint._settings import Endpoint
 from uq_harness.endpoint._thinking import without_thoughts
 from uq_harness.errors import UQHarnessError
+from uq_harness.hub import brief
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -235,7 +236,15 @@ def _openai_client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
     except ImportError as error:
         raise UQHarnessError(f'a chat endpoint needs the package {error.name}: pip install "uq-harness[api]"') from None
     client: Any = http_client()
-    return AsyncOpenAI(api_key=key or "none", base_url=endpoint.url, timeout=None, max_retries=0, http_client=client)
+    try:
+        return AsyncOpenAI(
+            api_key=key or "none", base_url=endpoint.url, timeout=None, max_retries=0, http_client=client
+        )
+    except Exception as error:  # each HTTP library has an error of its own for an address; the rest is ours
+        raise UQHarnessError(
+            f"chat endpoint: base_url={brief(endpoint.url)!r} is not allowed ({error}), use an address such as "
+            "http://localhost:8000/v1"
+        ) from None
 
 
 def _close(client: AsyncOpenAI) -> None:
