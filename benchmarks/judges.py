@@ -1,7 +1,8 @@
-"""How well each judge of correctness agrees with people: the table in docs/correctness.md.
+"""How well each judge of correctness agrees with people, and what it says to the question repeated as the answer.
 
-Needs a folder with ``triviaqa/questions.jsonl`` (``id``, ``question``, ``answers``) and
-``triviaqa/human_judgements.jsonl`` (``id``, ``candidate``, ``human_correct``), and scikit-learn.
+Prints the two tables of docs/correctness.md. Needs a folder with ``triviaqa/human_judgements.jsonl`` (``id``,
+``candidate``, ``human_correct``) and ``questions.jsonl`` (``id``, ``question``, ``answers``) in ``triviaqa``, ``sciq``
+and ``truthfulqa``, and scikit-learn.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_sco
 
 from uq_harness.correctness import Judge, build_judge, judge_names
 
+DATA_SETS = ("sciq", "truthfulqa", "triviaqa")
+# As they are described in the papers: every word counts, and a half is enough.
+ALL_WORDS: dict[str, dict[str, Any]] = {
+    "f1": {"question_words": "count"},
+    "rouge_l": {"question_words": "count"},
+    "token_recall": {"question_words": "count", "strict": False},
+}
+
 
 class Verdicts(NamedTuple):
     """Answers of several systems, and whether a person took them for correct."""
@@ -29,28 +38,44 @@ class Verdicts(NamedTuple):
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the tables."""
     arguments = parse_arguments()
     verdicts = read_verdicts(arguments.data / "triviaqa")
-    judges = [build_judge(name) for name in judge_names() if name not in ("bem", "llm_judge")]
-    if arguments.bem_model:
-        options = {"model": arguments.bem_model, "backend": arguments.bem_backend}
-        judges.append(build_judge({"name": "bem", **options}))
-    if arguments.llm_model:
-        options = {"model": arguments.llm_model, "base_url": arguments.llm_base_url}
-        judges.append(build_judge({"name": "llm_judge", **options}))
+    lexical = [build_judge(name) for name in judge_names() if name not in ("bem", "llm_judge")]
+    lexical += [build_judge({"name": name, **options}) for name, options in ALL_WORDS.items()]
+    judges = [*lexical, *models(arguments)]
     for judge in judges:
         judge.prepare()
     right = np.array(verdicts.human)
     print(f"{len(right)} answers, {right.mean():.1%} of them correct\n")
-    print("| judge | threshold | AUROC | accuracy | balanced accuracy | seconds |\n|---|---|---|---|---|---|")
+    print("| judge | correct | AUROC | accuracy | balanced accuracy | wrong ones called right | seconds |")
+    print("|---|---|---|---|---|---|---|")
     for judge in judges:
         print(row(judge, verdicts, right), flush=True)
+    questions = {name: list(read_lines(arguments.data / name / "questions.jsonl")) for name in DATA_SETS}
+    print("\nThe question repeated as the answer: share called right\n")
+    print(f"| judge | {' | '.join(f'{name}, {len(rows)}' for name, rows in questions.items())} |")
+    print("|---|" + "---|" * len(questions))
+    for judge in lexical:
+        shares = [f"{share_of_repetitions(judge, rows):.1%}" for rows in questions.values()]
+        print(f"| {title(judge)} | {' | '.join(shares)} |", flush=True)
+
+
+def models(arguments: argparse.Namespace) -> list[Judge]:
+    """The judges that are models, where the arguments name them."""
+    found = []
+    if arguments.bem_model:
+        options = {"model": arguments.bem_model, "backend": arguments.bem_backend}
+        found.append(build_judge({"name": "bem", **options}))
+    if arguments.llm_model:
+        options = {"model": arguments.llm_model, "base_url": arguments.llm_base_url}
+        found.append(build_judge({"name": "llm_judge", **options}))
+    return found
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds triviaqa/")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the data sets")
     parser.add_argument("--bem-model", help="score BEM too, with this folder or name on the hub")
     parser.add_argument("--bem-backend", default="torch", choices=["torch", "tfhub"])
     parser.add_argument("--llm-model", help="ask this chat model too, by the name that its endpoint has for it")
@@ -82,16 +107,28 @@ def row(judge: Judge, verdicts: Verdicts, right: np.ndarray) -> str:
     if not known.all():
         print(f"{judge.name}: {(~known).sum()} answers without a verdict are left out")
         scores, right = scores[known], right[known]
-    verdict = scores >= judge.threshold
+    verdict = np.array([judge.correct(score) for score in scores])
     cells = [
-        judge.name,
-        f"{judge.threshold:g}",
+        title(judge),
+        f"{'>' if getattr(judge, 'strict', False) else '≥'} {judge.threshold:g}",
         f"{roc_auc_score(right, scores):.3f}{error_of_auroc(scores, right)}",
         f"{accuracy_score(right, verdict):.3f}",
         f"{balanced_accuracy_score(right, verdict):.3f}",
+        f"{verdict[~right].mean():.1%}",
         f"{seconds:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def title(judge: Judge) -> str:
+    return f"{judge.name}, all words" if judge.name in ALL_WORDS and judge.question_words == "count" else judge.name
+
+
+def share_of_repetitions(judge: Judge, rows: list[dict[str, Any]]) -> float:
+    """The share of questions that the judge takes for an answer to themselves."""
+    questions = [record["question"] for record in rows]
+    scores = judge.score(questions, questions, [record["answers"] for record in rows])
+    return float(np.mean([judge.correct(score) for score in scores]))
 
 
 def error_of_auroc(scores: np.ndarray, right: np.ndarray) -> str:

@@ -107,7 +107,7 @@ class TestResults:
 
     def test_configuration_names_judge_methods_and_options(self, run: dict) -> None:
         judges = run["configs"]["uq_demo"]["metadata"]["judges"]
-        assert judges == [{"name": "exact_match", "threshold": 1.0}]
+        assert judges == [{"name": "exact_match", "threshold": 1.0, "question_words": "count"}]
         settings = run["config"]["uncertainty"]
         assert settings["methods"] == SAMPLING_FREE
         assert settings["semgrad_layers"] == "top_half"
@@ -134,7 +134,11 @@ class TestJudges:
         judges = ["exact_match", {"name": "f1", "threshold": 0.9}]
         results = evaluate(metadata={"correctness": judges}, model_args={**DEMO, "methods": "g_nll"})
         assert {key.partition(",")[2] for key in results["results"]["uq_demo"]} >= {"exact_match", "f1"}
-        assert results["configs"]["uq_demo"]["metadata"]["judges"][1] == {"name": "f1", "threshold": 0.9}
+        assert results["configs"]["uq_demo"]["metadata"]["judges"][1] == {
+            "name": "f1",
+            "threshold": 0.9,
+            "question_words": "ignore",
+        }
 
     @pytest.mark.parametrize(
         ("judge", "message"),
@@ -358,7 +362,30 @@ class TestBadInput:
         assert math.isnan(results["auroc_semgrad,exact_match"])
         assert math.isnan(results["auroc_semgrad_stderr,exact_match"])
         assert math.isnan(results["prr_semgrad,exact_match"])
-        assert "uq_demo: auroc_semgrad is undefined: all answers are wrong" in caplog.text
+        assert caplog.text.count("uq_demo: the judge exact_match calls all 5 answers wrong") == 1
+        assert "is undefined" not in caplog.text  # once, and not once a method
+
+    def test_too_few_right_or_wrong_answers_are_told_once_with_the_judge(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rows = demo_questions()[:24]
+        wrong = [{"question": row["question"], "answers": ["no such answer"]} for row in rows[3:]]
+        kept = [{"question": row["question"], "answers": row["answers"]} for row in rows[:3]]
+        judges = ["exact_match", {"name": "f1", "label": "words"}]
+        metadata = write_questions(tmp_path, [*kept, *wrong]) | {"correctness": judges}
+        results = evaluate(metadata=metadata, limit=None)["results"]["uq_demo"]
+        right = round(24 * results["accuracy,exact_match"])
+        assert 0 < right < 10
+        assert caplog.text.count(f"by the judge exact_match there are only {right} right answer") == 1
+        assert caplog.text.count("by the judge words there are only") == 1
+
+    @pytest.mark.parametrize("scores", [[1.0] * 12 + [2.0] * 12, [1.0] * 24])
+    def test_an_error_of_0_is_explained(self, scores: list[float], caplog: pytest.LogCaptureFixture) -> None:
+        from uq_harness import quality
+
+        pairs = list(zip(scores, [1] * 12 + [0] * 12, strict=True))
+        assert quality.aggregation("auroc_g_nll_stderr", "uq_demo", 0)(pairs) == 0
+        assert "uq_demo: auroc_g_nll_stderr is 0, since the scores separate" in caplog.text
 
     def test_a_single_question(self) -> None:
         results = evaluate(limit=1)["results"]["uq_demo"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness import functional
+from uq_harness.correctness import Judge
 from uq_harness.methods import all_methods
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,14 @@ Pair = tuple[float | None, int | None]
 # Metric name without the method, and whether higher is better.
 MEASURES = {"auroc": True, "aurc": False, "prr": True}
 RESAMPLES = 1000
+# With fewer right or wrong answers the errors of AUROC, AURC and PRR, which hold for many, say nothing.
+FEW = 10
+FEW_MARK = "‡"
+WHY_NO_ERROR = (
+    "since the scores separate right from wrong answers completely, or are all the same: that says nothing about how "
+    "far off the AUROC may be"
+)
+FEW_MEANS = f"{FEW_MARK} fewer than {FEW} right or wrong answers: the number and its error mean little"
 
 # For the group file: plain means over the group's tasks, as in the paper.
 GROUP_METRICS = [
@@ -38,6 +47,45 @@ def metrics_of(method: str, uncertainty: float | None, correct: int | None) -> d
 def higher_is_better(metric: str) -> bool:
     """Direction of a metric of a method."""
     return MEASURES[metric.partition("_")[0]]
+
+
+def too_few(right: int, wrong: int) -> str:
+    """Which answers are too few for AUROC, AURC and PRR to mean much; empty where there are enough of both.
+
+    >>> too_few(2, 298), too_few(3, 1), too_few(40, 60)
+    ('only 2 right answers', 'only 3 right and 1 wrong answers', '')
+    """
+    counts = [(count, kind) for count, kind in ((right, "right"), (wrong, "wrong")) if count < FEW]
+    if not counts:
+        return ""
+    noun = "answer" if [count for count, _ in counts] == [1] else "answers"
+    return f"only {' and '.join(f'{count} {kind}' for count, kind in counts)} {noun}"
+
+
+def mean_of_judge(values: Sequence[float | None], *, judge: Judge, task: str) -> float:
+    """`mean_of_known` of a judge's scores; warns where its verdicts are too few of a kind to rank anything."""
+    verdicts = [judge.correct(value) for value in values if value is not None]
+    right, wrong = verdicts.count(True), verdicts.count(False)
+    if verdicts and not (right and wrong):
+        kind = "right" if right else "wrong"
+        log.warning(
+            "%s: the judge %s calls all %d answers %s, so no uncertainty can be ranked: AUROC and PRR are undefined",
+            task,
+            judge.key,
+            len(verdicts),
+            kind,
+        )
+    elif few := too_few(right, wrong):
+        log.warning(
+            "%s: by the judge %s there are %s of %d, fewer than %d: AUROC, AURC and PRR mean little, and so do their "
+            "errors",
+            task,
+            judge.key,
+            few,
+            len(verdicts),
+            FEW,
+        )
+    return mean_of_known(values)
 
 
 def mean_of_known(values: Sequence[float | None]) -> float:
@@ -66,7 +114,7 @@ def aggregation(metric: str, task: str, seed: int) -> Callable[[Sequence[Pair]],
     """
     measure = metric.partition("_")[0]
     if metric.endswith("_stderr"):
-        return partial(_standard_error, measure, seed=seed)
+        return partial(_standard_error, measure, seed=seed, metric=metric, task=task)
     return partial(_value, measure, metric=metric, task=task)
 
 
@@ -78,20 +126,23 @@ def _value(measure: str, pairs: Sequence[Pair], *, metric: str, task: str) -> fl
             "%s: %s leaves out %d of %d answers without a score or a verdict", task, metric, undefined, len(pairs)
         )
     value = float(getattr(functional, measure)(uncertainty, correct))
-    if np.isnan(value):
+    if np.isnan(value) and len({verdict for _, verdict in pairs} - {None}) > 1:  # else `mean_of_judge` has said why
         judged = set(correct[~np.isnan(uncertainty)].tolist())
         why = {
             0: "no answer has a score and a verdict",
-            1: f"all answers are {'correct' if judged == {1} else 'wrong'}",
+            1: f"all answers with a score are {'right' if judged == {1} else 'wrong'}",
         }
         log.warning("%s: %s is undefined: %s", task, metric, why.get(len(judged), "it has no value"))
     return value
 
 
-def _standard_error(measure: str, pairs: Sequence[Pair], *, seed: int) -> float:
+def _standard_error(measure: str, pairs: Sequence[Pair], *, seed: int, metric: str, task: str) -> float:
     uncertainty, correct = _arrays(pairs)
     if measure == "auroc":
-        return float(functional.auroc_stderr(uncertainty, correct))
+        error = float(functional.auroc_stderr(uncertainty, correct))
+        if error == 0:  # where it is nan, one kind of answer is missing or single, which `mean_of_judge` says
+            log.warning("%s: %s is 0, %s", task, metric, WHY_NO_ERROR)
+        return error
     return float(getattr(_bootstrap(uncertainty.tobytes(), correct.tobytes(), seed), measure))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -212,6 +213,8 @@ class UQTask(ConfigurableTask):
         fixed["truncated_answers"] = self._count_truncated
         for metric in ("accuracy", *self._judges):
             fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
+        for name, judge in self._judges.items():
+            fixed[name] = partial(quality.mean_of_judge, judge=judge, task=self.config.task)
         return _Aggregations(self.config.task, self._seed, fixed)
 
     def _count_truncated(self, truncated: list[int]) -> int:

@@ -1,28 +1,58 @@
 """Texts as lexical comparisons see them: normalised, split into words, and their overlap.
 
 The normalisation is SQuAD's (Rajpurkar et al. 2016, arXiv 1606.05250, evaluation script v1.1), which TriviaQA and most
-question-answering work use too.
+question-answering work use too, with one step beyond it: variants of one character in Unicode are equal. Texts in ASCII
+come out as SQuAD's script leaves them.
 """
 
 import re
 import string
+import unicodedata
 from collections import Counter
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+ARTICLES = ("a", "an", "the")
+_ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(rf"\b({'|'.join(ARTICLES)})\b")
+# Signs that NFKC keeps apart from the ASCII sign that people type for them.
+_LOOK_ALIKES = str.maketrans(dict.fromkeys("´ʹʻʼʽ‘’‛′", "'") | {"−": "-", "⁄": "/"})
+# Punctuation that stands between words without a space.
+_SEPARATORS = str.maketrans(dict.fromkeys("—―、。", " "))
+_VARIATION_SELECTORS = range(0xFE00, 0xFE10)
+
+
+def fold(text: str) -> str:
+    """The text with one spelling for each character: NFKC, case folding, no invisible characters, plain apostrophes.
+
+    >>> fold("Ｒubik’s CUBE") == fold("rubik's cube")
+    True
+    >>> fold("Straße") == fold("STRASSE")
+    True
+    """
+    if text.isascii():
+        return text.lower()
+    composed = unicodedata.normalize("NFKC", text.translate(_LOOK_ALIKES))
+    folded = unicodedata.normalize("NFKC", composed.casefold()).translate(_LOOK_ALIKES)
+    return "".join(c for c in folded if unicodedata.category(c) != "Cf" and ord(c) not in _VARIATION_SELECTORS)
 
 
 def normalize_answer(text: str) -> str:
-    """Lower-cases, removes ASCII punctuation and English articles, and leaves single spaces.
+    """Folds the text, removes punctuation and English articles, and leaves single spaces.
 
     Letters of every script stay. A text of nothing but articles and punctuation becomes empty.
 
     >>> normalize_answer("The Eiffel-Tower,  Paris!")
     'eiffeltower paris'
-    >>> normalize_answer("Москва́ и 北京")
+    >>> normalize_answer("Москва́ и «北京»。")
     'москва́ и 北京'
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    return " ".join(_ARTICLES.sub(" ", _without_punctuation(fold(text))).split())
+
+
+def _without_punctuation(text: str) -> str:
+    bare = text.translate(_ASCII_PUNCTUATION)
+    if bare.isascii():
+        return bare
+    return "".join(c for c in bare.translate(_SEPARATORS) if not unicodedata.category(c).startswith("P"))
 
 
 def tokens(text: str) -> list[str]:

@@ -67,7 +67,26 @@ def test_answers_that_are_all_alike_leave_everything_undefined(
     assert row(markdown, "SemGrad (default)")[1] == row(markdown, "l2 norm")[1] == "undefined"
     content = json.loads(json.dumps(layout.to_json([found]), allow_nan=False))["ablations"][0]
     assert content["semgrad"][0]["auroc"] is None
-    assert content["preservation"]["rho"] is None
+    assert content["preservation"] is None
+
+
+def test_too_few_right_answers_mark_every_number_and_leave_no_best_state_and_no_correlation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    few = analyse(evidence(correct=(np.arange(60) < 9).astype(float)), Choices(), sps())
+    many = analyse(evidence(correct=(np.arange(60) < 10).astype(float)), Choices(), sps())
+    assert caplog.text.count("uq_demo,exact_match: only 9 right answers of 60") == 1
+    assert layout.best_states(few) == []
+    assert few.preservation is None
+    assert len(layout.best_states(many)) == 3
+    assert many.preservation is not None
+    markdown = layout.to_markdown([few])
+    assert row(markdown, "SemGrad (default)")[1].endswith("‡")
+    assert row(markdown, "paragrad")[1].endswith("‡")
+    assert "none is named: only 9 right answers" in markdown
+    assert "‡ fewer than 10 right or wrong answers" in markdown
+    assert "‡" not in layout.to_markdown([many])
+    assert layout.to_json([few])["ablations"][0]["too_few"] == "only 9 right answers"
 
 
 def test_the_correlation_is_told_with_both_intervals_and_the_caution() -> None:

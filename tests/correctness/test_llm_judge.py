@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import socket
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_prepare_finds_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / "text").write_text("no database, but a text that goes on and on" * 50)
         with pytest.raises(UQHarnessError, match="cache="):
             judge(nobody, tmp_path, cache=str(tmp_path / "text")).prepare()
-        with pytest.raises(UQHarnessError, match="NO_SUCH_KEY is not set"):
+        with pytest.raises(UQHarnessError, match="the environment variable that api_key_env names is not set"):
             judge(nobody, tmp_path, api_key_env="NO_SUCH_KEY").prepare()
 
 
@@ -159,6 +160,67 @@ def test_the_key_is_sent_and_neither_described_nor_kept(tmp_path: Path, monkeypa
     assert "sk-secret" not in json.dumps(described) + repr(found)
     assert b"sk-secret" not in (tmp_path / "replies.sqlite").read_bytes()
     assert b"Emma" not in (tmp_path / "replies.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "reply", ["Is it yes? No, it is not.</think>Yes.", "<think>No?</think>yes", "a</think>b</think>yes"]
+)
+def test_thoughts_before_the_verdict_do_not_decide(reply: str, tmp_path: Path) -> None:
+    with serving(lambda *_: says(reply)) as server:
+        assert judge(server, tmp_path).score(QUESTIONS[:1], ANSWERS[:1], REFERENCES[:1]) == [1.0]
+
+
+def test_replies_that_were_kept_with_their_thoughts_are_read_without(tmp_path: Path) -> None:
+    with serving(lambda *_: says("no")) as server:
+        found = judge(server, tmp_path)
+        assert found.score(QUESTIONS[:1], ANSWERS[:1], REFERENCES[:1]) == [0.0]
+        with sqlite3.connect(tmp_path / "replies.sqlite") as database:
+            database.execute("UPDATE replies SET reply = 'no doubt it is right.</think>yes'")
+        assert found.score(QUESTIONS[:1], ANSWERS[:1], REFERENCES[:1]) == [1.0]
+        assert len(server.bodies) == 1
+
+
+def test_replies_that_end_while_the_model_thinks_say_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(lambda *_: says("<think>Well", finish_reason="length")) as server:
+        assert math.isnan(judge(server, tmp_path).score(QUESTIONS[:1], ANSWERS[:1], REFERENCES[:1])[0])
+    assert "1 of 1 new replies ended at the token limit before a yes or no: raise max_tokens" in caplog.text
+
+
+def spoil(file: Path) -> None:
+    file.write_bytes(b"this is no database, but long enough to be taken for one" * 50)
+
+
+def test_a_reply_file_that_is_spoilt_half_way_costs_no_verdict(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def behaviour(message: str, number: int) -> Response:
+        if number == 1:
+            spoil(tmp_path / "replies.sqlite")
+        return fair(message, number)
+
+    with serving(behaviour) as server:
+        scores = judge(server, tmp_path, concurrency=1).score(QUESTIONS, ANSWERS, REFERENCES)
+    assert scores == [1.0, 0.0, 0.0]
+    assert caplog.text.count("replies.sqlite") == 1
+
+
+def test_a_reply_file_that_is_lost_before_the_verdicts_costs_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(fair) as server:
+        found = judge(server, tmp_path)
+        found.prepare()
+        spoil(tmp_path / "replies.sqlite")
+        assert found.score(QUESTIONS, ANSWERS, REFERENCES) == [1.0, 0.0, 0.0]
+    assert "The run goes on without it" in caplog.text
+
+
+@pytest.mark.parametrize("file", ["r\0.sqlite", "~nobody-of-this-name/r.sqlite"])
+def test_a_reply_file_that_cannot_be_is_found_before_the_first_answer(file: str, tmp_path: Path) -> None:
+    with serving(fair) as server, pytest.raises(UQHarnessError, match=r"cannot be used .*cache="):
+        judge(server, tmp_path, cache=file).prepare()
 
 
 class TestRuns:

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HANG, HANG_UP, HALF_A_BODY = "hang", "hang up", "half a body"
+SLOW_HEAD, SLOW_BODY = "slow head", "slow body"  # a byte now and then, so that no single wait is long
+_SLOW_BYTES, _SECONDS_A_BYTE = 500, 0.02
 
 
 @dataclass
@@ -88,7 +90,24 @@ def serving(behaviour: Behaviour, models: tuple[str, ...] = ("m",)) -> Iterator[
                 closing.wait()
             if response == HALF_A_BODY:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{")
+            if response in (SLOW_HEAD, SLOW_BODY):
+                self._send_slowly(response)
             self.close_connection = True
+
+        def _send_slowly(self, what: str) -> None:
+            body = says("late").body
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+            padding = b"x-slow: " + b"x" * _SLOW_BYTES + b"\r\n" if what == SLOW_HEAD else b""
+            spaces = b" " * _SLOW_BYTES if what == SLOW_BODY else b""
+            length = b"content-length: %d\r\n\r\n" % len(spaces + body)
+            self.wfile.write(head)
+            if what == SLOW_BODY:
+                self.wfile.write(length)
+            for byte in padding or spaces:
+                if closing.wait(_SECONDS_A_BYTE):
+                    return
+                self.wfile.write(bytes([byte]))
+            self.wfile.write((length if what == SLOW_HEAD else b"") + body)
 
         def _send(self, response: Response) -> None:
             self.send_response(response.status)

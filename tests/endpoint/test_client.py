@@ -1,5 +1,7 @@
 """The client against real servers: replies, retries, failures, concurrency."""
 
+import gzip
+import json
 import logging
 import socket
 import subprocess
@@ -10,8 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.servers import HALF_A_BODY, HANG, HANG_UP, Response, Server, fails, says, serving
+from tests.endpoint.servers import (
+    HALF_A_BODY,
+    HANG,
+    HANG_UP,
+    SLOW_BODY,
+    SLOW_HEAD,
+    Response,
+    Server,
+    fails,
+    says,
+    serving,
+)
 from uq_harness.endpoint import ChatClient, Endpoint, EndpointError, RequestRefused
+from uq_harness.errors import UQHarnessError
 
 
 def client(server: Server, **settings: Any) -> ChatClient:
@@ -39,6 +53,8 @@ def test_what_is_left_to_the_endpoint_is_not_sent() -> None:
     [
         ("<think>\nyes or no?\n</think>\n\nno", "no"),
         ("<think> never ends", ""),
+        ("yes or no?</think>\nno", "no"),
+        ("one</think> two</think> yes", "yes"),
         (" yes ", "yes"),
         (None, ""),
         ("half a pair \ud800", "half a pair ?"),
@@ -47,6 +63,22 @@ def test_what_is_left_to_the_endpoint_is_not_sent() -> None:
 def test_replies_are_read_without_thoughts(content: str | None, text: str) -> None:
     with serving(lambda *_: says(content)) as server:
         assert client(server).ask("hello \ud800").text == text
+
+
+@pytest.mark.parametrize(
+    ("think_end", "content"),
+    [
+        ("[/THINK]", "[THINK]yes?[/THINK]no"),
+        ("[/THINK]", "yes?[/THINK] no"),
+        (
+            "<|channel|>final<|message|>",
+            "<|channel|>analysis<|message|>yes?<|end|><|start|>assistant<|channel|>final<|message|>no",
+        ),
+    ],
+)
+def test_other_marks_of_thoughts_can_be_named(think_end: str, content: str) -> None:
+    with serving(lambda *_: says(content)) as server:
+        assert client(server, think_end=think_end).ask("hello").text == "no"
 
 
 def test_a_reply_that_ended_at_the_limit_says_so() -> None:
@@ -98,6 +130,14 @@ def test_waits_grow_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (Response(b'{"choices": [{"message": {"content": 3}}]}'), "something else than a chat completion"),
         (Response(b"[]"), "something else than a chat completion"),
         (Response(b"null"), "something else than a chat completion"),
+        (Response(b"[" * 200_000), "something else than a chat completion"),
+        (Response(b" " * 9 * 2**20 + says("yes").body), r"something else than a chat completion \(more than 8 MB"),
+        (
+            Response(gzip.compress(b" " * 9 * 2**20 + says("yes").body), headers={"content-encoding": "gzip"}),
+            r"something else than a chat completion \(more than 8 MB",
+        ),
+        (Response(b"no gzip", headers={"content-encoding": "gzip"}), "something else than a chat completion"),
+        (Response(b"?", headers={"content-encoding": "br"}), "compressed by br"),
     ],
 )
 def test_lasting_trouble_ends_after_the_retries_with_a_message(trouble: Response | str, words: str) -> None:
@@ -111,6 +151,73 @@ def test_no_reply_in_time() -> None:
     with serving(lambda *_: HANG) as server, pytest.raises(EndpointError, match=r"within 0\.05 s: raise timeout"):
         client(server, timeout=0.05, retries=1).ask("hello")
     assert len(server.bodies) == 2
+
+
+@pytest.mark.parametrize("trouble", [SLOW_HEAD, SLOW_BODY])
+def test_a_reply_that_drips_in_ends_at_the_time_limit(trouble: str) -> None:
+    with serving(lambda *_: trouble) as server, pytest.raises(EndpointError, match=r"within 0\.2 s: raise timeout"):
+        client(server, timeout=0.2, retries=0).ask("hello")
+
+
+def test_a_compressed_reply_is_read() -> None:
+    zipped = Response(gzip.compress(says("there").body), headers={"content-encoding": "gzip"})
+    with serving(lambda *_: zipped) as server:
+        assert client(server).ask("hello").text == "there"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    with serving(lambda *_: says("elsewhere")) as other:
+        moved = Response(b"", status, headers={"location": f"{other.url}/chat/completions"})
+        with serving(lambda *_: moved) as server, pytest.raises(EndpointError, match=f"redirects to {other.url}"):
+            client(server).ask("hello")
+        assert other.bodies == []
+
+
+def refuses(setting: str) -> Response:
+    """As OpenAI's reasoning models do."""
+    message, code = {
+        "max_tokens": (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+            "instead.",
+            "unsupported_parameter",
+        ),
+        "temperature": (
+            "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is "
+            "supported.",
+            "unsupported_value",
+        ),
+    }[setting]
+    error = {"message": message, "code": code, "type": "invalid_request_error", "param": setting}
+    return Response(json.dumps({"error": error}).encode(), 400)
+
+
+def test_settings_that_a_model_does_not_take_are_replaced_or_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    def picky(message: str, number: int) -> Response:
+        body = server.bodies[number]
+        return next((refuses(name) for name in ("max_tokens", "temperature") if name in body), says(message))
+
+    with serving(picky) as server:
+        assert client(server, temperature=0.0, max_tokens=16).ask("hello").text == "hello"
+        assert client(server, temperature=0.0, max_tokens=16).ask("again").text == "again"
+    sent = [{name for name in body if name not in ("model", "messages")} for body in server.bodies]
+    assert sent == [
+        {"temperature", "max_tokens"},
+        {"temperature", "max_completion_tokens"},
+        {"max_completion_tokens"},
+        {"max_completion_tokens"},  # what one client has learnt, the next one knows
+    ]
+    assert server.bodies[-1]["max_completion_tokens"] == 16
+    assert caplog.text.count("refuses the setting") == 2
+
+
+@pytest.mark.parametrize(
+    "message", ["max_tokens is too large: 99999", "temperature must be at most 2", "the prompt is too long"]
+)
+def test_other_refusals_change_nothing(message: str) -> None:
+    with serving(lambda *_: fails(400, message)) as server, pytest.raises(RequestRefused, match=message):
+        client(server, temperature=3.0, max_tokens=99999).ask("hello")
+    assert len(server.bodies) == 1
 
 
 @pytest.mark.parametrize(
@@ -145,6 +252,12 @@ def test_nobody_there_is_found_by_the_check_with_address_and_fix() -> None:
             ChatClient(Endpoint("m", url, backoff=0.0)).check()
 
 
+@pytest.mark.parametrize("url", ["http://[v1.a]/v1", "http://here/" + "x" * 70_000])
+def test_an_address_that_http_does_not_take_is_refused(url: str) -> None:
+    with pytest.raises(UQHarnessError, match=r"base_url=.* is not allowed .*use an address such as"):
+        ChatClient(Endpoint("m", url))
+
+
 def test_the_check_is_one_request_and_two_where_the_first_fails() -> None:
     with serving(lambda *_: says("yes")) as server:
         client(server).check()
@@ -167,6 +280,19 @@ def test_the_key_is_sent_and_shows_nowhere_else(
     assert server.keys == ["Bearer sk-secret"]
     assert "sk-secret" not in "".join(traceback.format_exception(error.value)) + caplog.text
     assert error.value.__context__ is None  # the client's own error holds the request
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "shown"),
+    [
+        ("max", "max_tokens: at most max, not maximal", r"max_tokens: at most \[key\], not maximal"),
+        ("gsk-0123456789abcdef", "Xgsk-0123456789abcdefX", r"X\[key\]X"),
+    ],
+)
+def test_a_short_key_is_not_cut_out_of_words(key: str, said: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", key)
+    with serving(lambda *_: fails(400, said)) as server, pytest.raises(RequestRefused, match=shown):
+        client(server, api_key_env="MINE").ask("hello")
 
 
 def test_many_at_a_time_and_never_more_than_allowed() -> None:

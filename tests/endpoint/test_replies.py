@@ -73,6 +73,24 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         ReplyCache(tmp_path / "file" / "replies.sqlite")
 
 
+@pytest.mark.parametrize("name", ["replies\0.sqlite", "~nobody-of-this-name/replies.sqlite", "x" * 400])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UQHarnessError, match=r"the file of replies .* cannot be used .*cache="):
+        ReplyCache(name)
+
+
+def test_a_file_that_is_lost_on_the_way_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = ReplyCache(tmp_path / "replies.sqlite")
+    cache.put("a", "m", "yes")
+    cache.file.write_bytes(b"this is no database, but long enough to be taken for one" * 50)
+    for request in ("b", "c", "d"):
+        cache.put(request, "m", "yes")
+    assert cache.get(["a", "b"]) == {}
+    assert [record.getMessage() for record in caplog.records if "cannot be used any more" in record.message] == [
+        caplog.records[0].getMessage()
+    ]
+
+
 def test_it_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache_file() == tmp_path / "uq-harness" / "replies.sqlite"

@@ -36,6 +36,16 @@ def test_results_without_samples_are_rows_too(tmp_path: Path) -> None:
     assert math.isnan(entry.extra_seconds)
 
 
+def test_numbers_from_few_right_answers_are_marked(tmp_path: Path) -> None:
+    _, scores = made_up(60)
+    write_run(tmp_path / "few", (np.arange(60) < 4).astype(int), {"g_nll": scores["g_nll"]}, model="org/few")
+    write_run(tmp_path / "many", (np.arange(60) < 30).astype(int), {"g_nll": scores["g_nll"]}, model="org/many")
+    page, table = write_leaderboard(collect_entries(read_with_warnings([tmp_path])[0]), tmp_path / "out", "Test")
+    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(table.read_text(encoding="utf-8")))}
+    assert {model: row["few_right_or_wrong"] for model, row in rows.items()} == {"org/few": "1", "org/many": "0"}
+    assert page.read_text(encoding="utf-8").count("‡</span>") == 3  # AUROC, AURC, PRR
+
+
 def test_an_all_correct_run_has_empty_numbers(tmp_path: Path) -> None:
     write_run(tmp_path, np.ones(20, dtype=int), {"g_nll": np.arange(20.0)})
     entries = collect_entries(read_with_warnings([tmp_path])[0])

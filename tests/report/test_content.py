@@ -76,6 +76,38 @@ def test_an_all_correct_task_is_named_and_does_not_spoil_the_average(tmp_path: P
     assert content.runs[1].examples == ()
 
 
+@pytest.mark.parametrize(("right", "few"), [(2, True), (9, True), (10, False), (50, False), (51, True)])
+def test_numbers_from_few_right_or_wrong_answers_are_marked(tmp_path: Path, right: int, few: bool) -> None:
+    _, scores = made_up(60)
+    write_run(tmp_path, (np.arange(60) < right).astype(int), scores)
+    content = content_of(tmp_path)
+    table = content.all_tables()[0][1]
+    assert {cell.few for row in table.rows for cell in row.cells} == {few}
+    assert ("‡ fewer than 10 right or wrong answers" in table.caption) == few
+    assert any("so AUROC, AURC and PRR mean little" in note for note in content.notes) == few
+
+
+def test_few_are_told_from_the_accuracy_where_there_are_no_samples(tmp_path: Path) -> None:
+    metrics = {"accuracy": 0.05, "auroc_g_nll": 0.8}
+    write_run(tmp_path, [0] * 38 + [1] * 2, {}, metrics=metrics, samples=False)
+    assert content_of(tmp_path).all_tables()[0][1].rows[0].cells[0].few
+
+
+def test_an_average_with_few_is_marked(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    write_run(tmp_path, correct, scores, task="uq_sciq")
+    write_run(tmp_path, (np.arange(60) < 3).astype(int), scores, task="uq_truthfulqa", date="2026-01-02T03-04-06")
+    row = content_of(tmp_path).all_tables()[0][1].rows[0]
+    assert [cell.few for cell in row.cells] == [False, True, True]
+
+
+def test_an_error_of_0_is_explained(tmp_path: Path) -> None:
+    correct = (np.arange(60) < 30).astype(int)
+    write_run(tmp_path, correct, {"g_nll": np.arange(60.0), "sar": np.random.default_rng(0).normal(size=60)})
+    (note,) = [note for note in content_of(tmp_path).notes if "the error of AUROC is 0" in note]
+    assert "for G-NLL, since the scores separate right from wrong answers completely" in note
+
+
 def test_undefined_scores_are_counted_and_left_out(tmp_path: Path) -> None:
     correct, scores = made_up(60)
     gaps: list[float | None] = [None if at < 3 else value for at, value in enumerate(scores["sar"].tolist())]

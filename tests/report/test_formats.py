@@ -71,6 +71,19 @@ def test_the_csv_holds_every_number_in_full(written: tuple[Content, Path, np.nda
     assert sum(int(row["best"]) for row in found.values()) == 1
 
 
+def test_numbers_from_few_answers_are_marked_in_every_format(tmp_path: Path) -> None:
+    _, scores = made_up(60)
+    write_run(tmp_path / "runs", (np.arange(60) < 4).astype(int), scores)
+    write_report(content_of(tmp_path / "runs"), tmp_path / "report")
+    text = {file.suffix: file.read_text(encoding="utf-8") for file in (tmp_path / "report").glob("report.*")}
+    line = next(line for line in text[".md"].splitlines() if line.startswith("| SemGrad"))
+    assert line.count("‡") == 1
+    assert r"$^{\ddagger}$" in text[".tex"]
+    assert "‡</span>" in text[".html"]
+    rows = list(csv.DictReader(io.StringIO(text[".csv"])))
+    assert {row["few_right_or_wrong"] for row in rows if row["method"]} == {"1"}
+
+
 def test_confident_errors_come_as_csv(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
     content, folder, *_ = written
     rows = list(csv.DictReader(io.StringIO((folder / "confident_errors.csv").read_text(encoding="utf-8"))))

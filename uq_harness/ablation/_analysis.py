@@ -10,6 +10,7 @@ from uq_harness.ablation._comparison import Compared, Quality, States, compare
 from uq_harness.ablation._evidence import AblationEvidence
 from uq_harness.ablation._preservation import Preservation
 from uq_harness.ablation._variants import BETAS, GAMMAS, hybridgrad_variants, semgrad_variants, token_variants
+from uq_harness.quality import too_few
 from uq_harness.sps import SpsResult
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Ablation:
         tokens: SemGrad at each of the prompt's last tokens, after the default.
         hybridgrad: HybridGrad's variants, the default first.
         states: SemGrad at single states.
-        preservation: Their relation to the Semantic Preservation Score; ``None`` without one.
+        preservation: Their relation to the Semantic Preservation Score; ``None`` without one, and where there are too
+            few right or wrong answers for it to mean anything.
     """
 
     evidence: AblationEvidence
@@ -59,6 +61,12 @@ class Ablation:
         """Share of right answers."""
         return float(self.evidence.correct.mean())
 
+    @property
+    def too_few(self) -> str:
+        """Which answers are too few for the numbers to mean much; empty where there are enough of both kinds."""
+        right = int((self.evidence.correct == 1).sum())
+        return too_few(right, len(self.evidence.correct) - right)
+
 
 def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None = None) -> Ablation:
     """Scores every variant from the evidence and compares them.
@@ -71,6 +79,15 @@ def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None 
     if len(set(evidence.correct.tolist())) < 2:
         which = "right" if evidence.correct.all() else "wrong"
         log.warning("%s: all %d answers are %s, so no AUROC is defined", evidence.name, len(evidence.correct), which)
+    right = int((evidence.correct == 1).sum())
+    few = too_few(right, len(evidence.correct) - right)
+    if few and 0 < right < len(evidence.correct):
+        log.warning(
+            "%s: %s of %d: AUROCs mean little; no best state is named and no correlation worked out",
+            evidence.name,
+            few,
+            len(evidence.correct),
+        )
     variants, tokens = semgrad_variants(choices.spans), token_variants(len(evidence.positions))
     states = States.of(evidence, variants[0].score(evidence))
     return Ablation(
@@ -81,5 +98,5 @@ def analyse(evidence: AblationEvidence, choices: Choices, sps: SpsResult | None 
         tokens=compare(tokens, evidence),
         hybridgrad=compare(hybridgrad_variants(choices.betas, choices.gammas), evidence),
         states=states,
-        preservation=None if sps is None else Preservation.of(evidence, states, sps),
+        preservation=None if sps is None or few else Preservation.of(evidence, states, sps),
     )

@@ -123,7 +123,7 @@ def _title(ablation: Ablation) -> str:
     evidence = ablation.evidence
     return (
         f"{evidence.task}, {Path(evidence.model.name).name}: {len(evidence.correct):,} answers, accuracy "
-        f"{ablation.accuracy:.3f} ({evidence.judge})"
+        f"{ablation.accuracy:.3f} ({evidence.judge})" + (f"; {ablation.too_few}" if ablation.too_few else "")
     )
 
 

@@ -17,6 +17,7 @@ from uq_harness.ablation._comparison import Compared, Quality
 from uq_harness.ablation._evidence import FORMAT, FORMAT_KEY
 from uq_harness.ablation._preservation import CAUTION, Preservation
 from uq_harness.functional import FloatArray
+from uq_harness.quality import FEW_MARK, FEW_MEANS
 from uq_harness.sps.heat_map import token_label
 
 NOTE = (
@@ -47,6 +48,7 @@ def _one(ablation: Ablation) -> dict[str, Any]:
         "answers": len(evidence.correct),
         "without_verdict": ablation.without_verdict,
         "accuracy": ablation.accuracy,
+        "too_few": ablation.too_few or None,
         "positions": [asdict(position) for position in evidence.positions],
         "semantic_token": np.unique(evidence.semantic_token).tolist(),
         "methods": {name: _plain(asdict(quality)) for name, quality in ablation.methods.items()},
@@ -98,25 +100,34 @@ def columns(ablations: Sequence[Ablation]) -> list[str]:
 
 def semgrad_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     """The rows of the paper's Table 2: label, and a cell an ablation."""
-    return _rows([ablation.semgrad for ablation in ablations])
+    return _rows([ablation.semgrad for ablation in ablations], ablations)
 
 
 def token_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     """The rows of the prompt's last tokens, the default before them."""
-    rows = _rows([ablation.tokens for ablation in ablations])
+    rows = _rows([ablation.tokens for ablation in ablations], ablations)
     return [(_with_token(label, ablations), cells) for label, cells in rows]
 
 
-def _rows(tables: Sequence[Sequence[Compared]]) -> list[tuple[str, list[str]]]:
+def _rows(tables: Sequence[Sequence[Compared]], ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     found = [{one.variant.label: one for one in table} for table in tables]
     labels = list(dict.fromkeys(label for rows in found for label in rows))
-    return [(label, [cell(rows[label]) if label in rows else "" for rows in found]) for label in labels]
+    marks = [mark(ablation) for ablation in ablations]
+    return [
+        (label, [cell(rows[label]) + few if label in rows else "" for rows, few in zip(found, marks, strict=True)])
+        for label in labels
+    ]
+
+
+def mark(ablation: Ablation) -> str:
+    """What stands behind each number that comes from too few right or wrong answers."""
+    return f" {FEW_MARK}" if ablation.too_few and 0 < ablation.accuracy < 1 else ""
 
 
 def method_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     """The run's own methods: name, and a cell an ablation."""
     names = list(dict.fromkeys(name for ablation in ablations for name in ablation.methods))
-    return [(name, [number(ablation.methods[name]) for ablation in ablations]) for name in names]
+    return [(name, [number(ablation.methods[name]) + mark(ablation) for ablation in ablations]) for name in names]
 
 
 def hybridgrad_rows(
@@ -126,7 +137,10 @@ def hybridgrad_rows(
     found = {tuple(one.variant.options.values()): one for one in ablation.hybridgrad}
     betas, gammas = (sorted({pair[axis] for pair in found}) for axis in (0, 1))
     return betas, [
-        (f"γ = {gamma:g}", [show(found[beta, gamma]) if (beta, gamma) in found else "" for beta in betas])
+        (
+            f"γ = {gamma:g}",
+            [show(found[beta, gamma]) + mark(ablation) if (beta, gamma) in found else "" for beta in betas],
+        )
         for gamma in gammas
     ]
 
@@ -174,7 +188,9 @@ def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
 
 
 def best_states(ablation: Ablation, count: int = 3) -> list[str]:
-    """The states where SemGrad does best, with their AUROC."""
+    """The states where SemGrad does best, with their AUROC; none where too few answers are right or wrong."""
+    if ablation.too_few:
+        return []
     areas: FloatArray = np.nan_to_num(ablation.states.auroc, nan=-1.0)
     order = np.argsort(-areas, axis=None, kind="stable")[:count]
     found = []
@@ -183,6 +199,11 @@ def best_states(ablation: Ablation, count: int = 3) -> list[str]:
             position = ablation.evidence.positions[column].position
             found.append(f"layer {layer}, token {position}: {areas[layer, column]:.3f}")
     return found
+
+
+def best_states_line(ablation: Ablation) -> str:
+    """`best_states` in one line, or why there are none."""
+    return "; ".join(best_states(ablation)) or f"none is named: {ablation.too_few}"
 
 
 def preservation_line(found: Preservation) -> str:
@@ -210,7 +231,7 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
         lines += ["", f"## HybridGrad on {_safe(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
     lines += ["", "## Single states", "", BEST, ""]
     for head, ablation in zip(heads, ablations, strict=True):
-        lines.append(f"- {_safe(head)}: {'; '.join(best_states(ablation)) or 'undefined'}")
+        lines.append(f"- {_safe(head)}: {best_states_line(ablation)}")
         if ablation.preservation is not None:
             lines.append(f"  {preservation_line(ablation.preservation)}")
     if any(ablation.preservation is not None for ablation in ablations):
@@ -219,17 +240,19 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
 
 
 def answers(ablations: Sequence[Ablation]) -> list[str]:
-    """How many answers there are, and how many are right."""
-    return [
+    """How many answers there are, and how many are right; below them what the mark means, where it stands."""
+    lines = [
         f"- {head}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} ({one.evidence.judge}), "
         f"semantic-preserving token at {_semantic_token(one)}{_left_out(one)}"
         for head, one in zip(columns(ablations), ablations, strict=True)
     ]
+    return [*lines, f"- {FEW_MEANS}"] if any(one.too_few for one in ablations) else lines
 
 
 def _left_out(ablation: Ablation) -> str:
     count = ablation.without_verdict
-    return f"; {count:,} more without a verdict are left out" if count else ""
+    few = f"; {ablation.too_few}" if ablation.too_few else ""
+    return few + (f"; {count:,} more without a verdict are left out" if count else "")
 
 
 def _semantic_token(ablation: Ablation) -> str:

@@ -152,7 +152,7 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
         console.print(_table(f"HybridGrad on {head}", "", [f"β = {beta:g}" for beta in betas], rows))
     console.print("* differs from the default β = 1, γ = 1 (corrected p < 0.05)", markup=False, highlight=False)
     for head, ablation in zip(heads, ablations, strict=True):
-        best = "; ".join(layout.best_states(ablation)) or "undefined"
+        best = layout.best_states_line(ablation)
         console.print(f"Best single states on {head}: {best}", markup=False, highlight=False, soft_wrap=True)
         if ablation.preservation is not None:
             line = layout.preservation_line(ablation.preservation)

@@ -54,7 +54,7 @@ def build_judge(spec: str | Mapping[str, Any]) -> Judge:
     """The judge that a name, or a mapping of a name and options, means.
 
     >>> build_judge({"name": "f1", "threshold": 0.6}).describe()
-    {'name': 'f1', 'threshold': 0.6}
+    {'name': 'f1', 'threshold': 0.6, 'question_words': 'ignore'}
 
     Args:
         spec: What stands under ``correctness`` in ``--metadata``: ``"bem"``, or ``{"name": "bem", "threshold": 0.8}``.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,20 +16,25 @@ from uq_harness.endpoint._failures import (
     NotAReply,
     explain,
     is_transient,
+    refused_setting,
     wanted_wait,
 )
 from uq_harness.endpoint._settings import Endpoint
+from uq_harness.endpoint._thinking import without_thoughts
 from uq_harness.errors import UQHarnessError
+from uq_harness.hub import brief
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    from openai import AsyncOpenAI
     from tenacity import RetryCallState
 
 T = TypeVar("T")
 R = TypeVar("R")
 LONGEST_WAIT = 60.0
 log = logging.getLogger(__name__)
-_THINKING = re.compile(r"\s*<think>.*?(</think>|\Z)", re.DOTALL)
+_SECONDS_TO_LIST_MODELS = 10.0
+# What models refused, by address and name, so that only the first request of a run finds out.
+_refused: dict[tuple[str, str], frozenset[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Reply:
     """What a chat model said.
 
     Attributes:
-        text: The reply, without what the model thought aloud before it (``<think> ... </think>``).
+        text: The reply, without what the model thought aloud before it.
         cut: Whether it ended at the token limit.
     """
 
@@ -59,6 +64,7 @@ class ChatClient:
         self.endpoint = endpoint
         self._key = endpoint.key()
         self._openai = _openai_client(endpoint, self._key)
+        weakref.finalize(self, _close, self._openai).atexit = False
         self._stopped = threading.Event()
 
     def check(self) -> None:
@@ -125,7 +131,7 @@ class ChatClient:
         )
         try:
             return attempts(self._complete, _writable(message))
-        except (OpenAIError, NotAReply) as error:
+        except (OpenAIError, NotAReply, TimeoutError) as error:
             problem = explain(error, self.endpoint, self._key, self._models(error))
         raise problem  # outside the except clause: the client's own error holds the request, and with it the key
 
@@ -136,29 +142,73 @@ class ChatClient:
         return max(wait, wanted_wait(state.outcome.exception() if state.outcome else None))
 
     def _complete(self, message: str) -> Reply:
-        settings = {"temperature": self.endpoint.temperature, "max_tokens": self.endpoint.max_tokens}
+        from openai import APIStatusError
+
+        while True:
+            settings = self._settings()
+            try:
+                return self._read(self._request(message, settings))
+            except APIStatusError as error:
+                setting = refused_setting(error)
+                if setting not in settings:
+                    raise
+                self._learn(setting)
+
+    def _settings(self) -> dict[str, Any]:
+        """What is sent beside the message: the endpoint's settings, less what its model refuses."""
+        endpoint = self.endpoint
+        refused = _refused.get((endpoint.url, endpoint.model), frozenset())
+        limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
+        settings = {"temperature": endpoint.temperature, limit: endpoint.max_tokens}
+        return {name: value for name, value in settings.items() if value is not None and name not in refused}
+
+    def _learn(self, setting: str) -> None:
+        key = (self.endpoint.url, self.endpoint.model)
+        if setting in _refused.setdefault(key, frozenset()):
+            return  # another thread learnt it
+        _refused[key] |= {setting}
+        instead = {"max_tokens": "max_completion_tokens takes its place"}.get(setting, "it is left to the endpoint")
+        log.warning("the model %s refuses the setting %s: %s", self.endpoint.model, setting, instead)
+
+    def _request(self, message: str, settings: dict[str, Any]) -> Any:
+        from openai import APIConnectionError
+
+        from uq_harness.endpoint._transport import within
+
         completions: Any = self._openai.chat.completions
+        work = completions.create(
+            model=self.endpoint.model, messages=[{"role": "user", "content": message}], **settings
+        )
         try:
-            completion = completions.create(
-                model=self.endpoint.model,
-                messages=[{"role": "user", "content": message}],
-                **{name: value for name, value in settings.items() if value is not None},
-            )
-        except ValueError as error:  # a body that is no JSON
+            return within(self.endpoint.timeout, work)
+        except (ValueError, RecursionError) as error:  # a body that is no JSON, or nested too deeply
             raise NotAReply(f"no JSON: {error}") from None
-        return _read(completion)
+        except APIConnectionError as error:
+            if isinstance(error.__cause__, NotAReply):  # some versions of the client wrap what ends the reading
+                raise error.__cause__ from None
+            raise
+
+    def _read(self, completion: Any) -> Reply:
+        text, cut = _read(completion)
+        return Reply(without_thoughts(text, self.endpoint.think_end), cut)
 
     def _models(self, error: Exception) -> list[str]:
         """The models that the endpoint lists, for a message about one that it may not know."""
+        from uq_harness.endpoint._transport import within
+
         if getattr(error, "status_code", None) not in (404, *ABOUT_ONE_REQUEST):
             return []
         with contextlib.suppress(Exception):  # it is only for the message
-            return [str(model.id) for model in self._openai.with_options(timeout=10).models.list()]
+            return [str(model.id) for model in within(_SECONDS_TO_LIST_MODELS, _listed(self._openai))]
         return []
 
 
-def _read(completion: Any) -> Reply:
-    """Reads what came back; endpoints send all sorts of things with status 200.
+async def _listed(client: Any) -> list[Any]:
+    return list((await client.models.list()).data)
+
+
+def _read(completion: Any) -> tuple[str, bool]:
+    """The text that came back, and whether it was cut; endpoints send all sorts of things with status 200.
 
     Raises:
         NotAReply: It is no chat completion.
@@ -169,8 +219,7 @@ def _read(completion: Any) -> Reply:
     text = getattr(message, "content", None)
     if message is None or not isinstance(text, str | None):
         raise NotAReply(completion if isinstance(completion, str) and completion.strip() else "no choices in it")
-    answer = _THINKING.sub("", _writable(text or ""), count=1)
-    return Reply(answer.strip(), getattr(choice, "finish_reason", None) == "length")
+    return _writable(text or ""), getattr(choice, "finish_reason", None) == "length"
 
 
 def _writable(text: str) -> str:
@@ -178,10 +227,27 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _openai_client(endpoint: Endpoint, key: str | None) -> OpenAI:
+def _openai_client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
     try:
         import tenacity  # noqa: F401
-        from openai import OpenAI
+        from openai import AsyncOpenAI
+
+        from uq_harness.endpoint._transport import http_client
     except ImportError as error:
         raise UQHarnessError(f'a chat endpoint needs the package {error.name}: pip install "uq-harness[api]"') from None
-    return OpenAI(api_key=key or "none", base_url=endpoint.url, timeout=endpoint.timeout, max_retries=0)
+    client: Any = http_client()
+    try:
+        return AsyncOpenAI(
+            api_key=key or "none", base_url=endpoint.url, timeout=None, max_retries=0, http_client=client
+        )
+    except Exception as error:  # each HTTP library has an error of its own for an address; the rest is ours
+        raise UQHarnessError(
+            f"chat endpoint: base_url={brief(endpoint.url)!r} is not allowed ({error}), use an address such as "
+            "http://localhost:8000/v1"
+        ) from None
+
+
+def _close(client: AsyncOpenAI) -> None:
+    from uq_harness.endpoint._transport import close
+
+    close(client)

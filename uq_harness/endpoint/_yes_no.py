@@ -13,6 +13,7 @@ from tqdm import tqdm
 from uq_harness.endpoint._client import ChatClient, Reply
 from uq_harness.endpoint._failures import EndpointError, RequestRefused
 from uq_harness.endpoint._replies import ReplyCache, request_key
+from uq_harness.endpoint._thinking import without_thoughts
 from uq_harness.hub import brief
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Verdicts:
     Attributes:
         values: 1 for yes, 0 for no, ``nan`` for no verdict; one a question.
         neither: Questions whose reply begins with another word.
+        cut: Requests among those sent whose reply ended at the token limit before a yes or no.
         refused: Questions that the endpoint refused.
         lost: Questions without a reply, since the endpoint failed.
         asked: Requests that were sent; the other replies were known.
@@ -44,6 +46,7 @@ class Verdicts:
 
     values: list[float]
     neither: int = 0
+    cut: int = 0
     refused: int = 0
     lost: int = 0
     asked: int = 0
@@ -55,7 +58,7 @@ class Verdicts:
         return self.neither + self.refused + self.lost
 
 
-def ask_yes_no(client: ChatClient, messages: Sequence[str], cache: ReplyCache, what: str) -> Verdicts:
+def ask_yes_no(client: ChatClient, messages: Sequence[str], cache: ReplyCache | None, what: str) -> Verdicts:
     """Puts the questions, each distinct one once and only those whose reply is not known.
 
     An endpoint that fails for good ends the asking, not the caller's work: what has no reply then is undefined.
@@ -63,16 +66,17 @@ def ask_yes_no(client: ChatClient, messages: Sequence[str], cache: ReplyCache, w
     Args:
         client: Whom to ask.
         messages: The questions.
-        cache: The replies known so far; new ones are added as they come.
+        cache: The replies known so far; new ones are added as they come. None where there is no file for them.
         what: What the questions are about, for the progress bar and the warning.
     """
     endpoint = client.endpoint
     keys = [request_key(endpoint, message) for message in messages]
-    replies = cache.get(sorted(set(keys)))
+    known = cache.get(sorted(set(keys))) if cache is not None else {}
+    replies = {key: without_thoughts(reply, endpoint.think_end) for key, reply in known.items()}
     new = {key: message for key, message in zip(keys, messages, strict=True) if key not in replies}
     refused: dict[str, EndpointError] = {}
     failure: EndpointError | None = None
-    asked = 0
+    asked = cut = 0
     bar = tqdm(total=len(set(keys)), initial=len(set(keys)) - len(new), desc=what, disable=None if new else True)
     with bar:
         for (key, _), result in client.map(lambda item: _reply(client, item[1]), list(new.items())):
@@ -80,7 +84,9 @@ def ask_yes_no(client: ChatClient, messages: Sequence[str], cache: ReplyCache, w
             asked += 1
             if isinstance(result, Reply):
                 replies[key] = result.text
-                cache.put(key, endpoint.model, result.text)
+                cut += result.cut and math.isnan(yes_or_no(result.text))
+                if cache is not None:
+                    cache.put(key, endpoint.model, result.text)
             elif isinstance(result, RequestRefused):
                 refused[key] = result
             else:
@@ -91,6 +97,7 @@ def ask_yes_no(client: ChatClient, messages: Sequence[str], cache: ReplyCache, w
     verdicts = Verdicts(
         values,
         neither=sum(math.isnan(v) and k in replies for k, v in zip(keys, values, strict=True)),
+        cut=cut,
         refused=sum(key in refused for key in keys),
         lost=sum(key not in replies and key not in refused for key in keys),
         asked=asked,
@@ -112,6 +119,14 @@ def _warn(verdicts: Verdicts, what: str) -> None:
     if verdicts.neither:
         log.warning(
             "%s: %d of %d replies begin with neither yes nor no and are undefined", what, verdicts.neither, total
+        )
+    if verdicts.cut:
+        log.warning(
+            "%s: %d of %d new replies ended at the token limit before a yes or no: raise max_tokens, or leave it to "
+            "the endpoint with null; models that think before they answer need thousands",
+            what,
+            verdicts.cut,
+            verdicts.asked,
         )
     if verdicts.refused:
         log.warning("%s: %d of %d questions were refused and are undefined", what, verdicts.refused, total)

@@ -33,6 +33,7 @@ COLUMNS = (
     "date",
     "versions",
     "results",
+    "few_right_or_wrong",
 )
 
 
@@ -84,6 +85,7 @@ def _row(entry: Entry, folder: Path) -> tuple[object, ...]:
         entry.date,
         csv_text(", ".join(f"{name} {version}" for name, version in entry.versions.items())),
         csv_text(_relative(entry.results, folder)),
+        int(entry.auroc.few),
     )
 
 

@@ -64,7 +64,8 @@ def _bare(line: str) -> str:
 def further(question: str, taken: Sequence[str], candidates: Iterable[str]) -> list[str]:
     """Those candidates that are new: equal neither to the question nor to one taken, nor to one before.
 
-    Texts that differ in case, punctuation, articles or white space only are equal.
+    Texts that are equal after `normalize_answer` are equal: case, punctuation, articles, white space, variants of one
+    character do not count.
 
     >>> further("Who is it?", ["Who may it be?"], ["who is it", "Who might it be?", "WHO might it be?", "?"])
     ['Who might it be?']

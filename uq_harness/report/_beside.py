@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from uq_harness.quality import FEW_MEANS
 from uq_harness.reference import ReferenceColumn, ReferenceTable, paper_table
 from uq_harness.report._quality import UNDEFINED
 from uq_harness.report._run import Column
@@ -53,7 +54,7 @@ def _quality(
             for column, at in equal
         ]
         return (
-            *(Cell(100 * one.value, 100 * one.stderr) for one in found),
+            *(Cell.percent(one) for one in found),
             *(Cell(published[at]) for at in theirs),
             *differences,
         )
@@ -69,6 +70,8 @@ def _quality(
         f"Percent; yours with standard error, judged by {', '.join(judges)}; the paper's judged by "
         f"{reference.columns[theirs[0]].judge}, without errors, so nothing is tested here."
     )
+    if any(one.few for column in ours for found in column.quality.values() for one in found.values()):
+        caption += f" {FEW_MEANS}."
     return Table(
         f"paper-table-{reference.table}",
         f"Beside the paper: {measure.upper()} (Table {reference.table})",
@@ -137,7 +140,7 @@ def ablation_table(columns: Sequence[Column]) -> list[Table]:
         found = [
             column.quality["semgrad"]["auroc"] if _variant(column) == row.options else UNDEFINED for column in ours
         ]
-        cells = [Cell(100 * one.value, 100 * one.stderr) for one in found]
+        cells = [Cell.percent(one) for one in found]
         rows.append(Row(f"variant-{number}", row.title, (*cells, *(Cell(row.values[at]) for at in theirs))))
     headings = [
         *(Heading(column.model, column.task) for column in ours),
@@ -147,7 +150,8 @@ def ablation_table(columns: Sequence[Column]) -> list[Table]:
         Table(
             "paper-table-2",
             "Beside the paper: variants of SemGrad (Table 2)",
-            "AUROC in percent. A run of yours stands in the row of the variant that it ran.",
+            "AUROC in percent. A run of yours stands in the row of the variant that it ran."
+            + (f" {FEW_MEANS}." if any(column.quality["semgrad"]["auroc"].few for column in ours) else ""),
             tuple(headings),
             tuple(rows),
         )

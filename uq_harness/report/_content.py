@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uq_harness.quality import MEASURES
+from uq_harness.quality import MEASURES, WHY_NO_ERROR, too_few
 from uq_harness.report._beside import ablation_table, beside_the_paper, reference_notes
 from uq_harness.report._examples import ConfidentError, confident_errors
 from uq_harness.report._quality import Estimate, Ranking, rank
-from uq_harness.report._run import Column, label_runs, latest, make_column
+from uq_harness.report._run import Column, label_runs, latest, make_column, reported_questions
 from uq_harness.report._tables import Table, method_title, quality_table
 from uq_harness.results import TaskRun
 
@@ -179,6 +179,11 @@ def _notes(column: Column) -> list[str]:
     elif min(wrong, len(run) - wrong) < 2:
         kind = "wrong" if wrong < 2 else "correct"
         notes.append(f"{name}: with one {kind} answer AUROC has no error and no test")
+    elif few := too_few(len(run) - wrong, wrong):
+        notes.append(f"{name}: {few} of {len(run)}, so AUROC, AURC and PRR mean little, and so do their errors")
+    exact = [method_title(method) for method, found in column.quality.items() if found["auroc"].stderr == 0]
+    if exact:
+        notes.append(f"{name}: the error of AUROC is 0 for {', '.join(exact)}, {WHY_NO_ERROR}")
     if run.duplicates:
         notes.append(
             f"{name}: {run.duplicates} answers are to questions that were asked before; errors take them for new"
@@ -205,18 +210,13 @@ def _view(number: int, column: Column, examples: int, examples_by: str | None) -
         id=f"run-{number}",
         column=column,
         judge=run.judge,
-        questions=len(run) or _reported_questions(run),
+        questions=len(run) or reported_questions(run),
         undefined=sum(len(run) - count for count in column.scored.values()),
         seconds=column.costs.answer,
         date=f"{run.date:%Y-%m-%d %H:%M}" if run.date else "",
         examples=tuple(chosen),
         examples_by=method_title(method) if method and chosen else "",
     )
-
-
-def _reported_questions(run: TaskRun) -> int:
-    counts = run.configuration.get("n-samples", {}).get(run.task, {})
-    return int(counts.get("effective", 0))
 
 
 def error_rate(view: RunView) -> float:

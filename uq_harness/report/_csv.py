@@ -26,6 +26,7 @@ NUMBERS = (
     "scored",
     "seconds_per_question",
     "date",
+    "few_right_or_wrong",
 )
 
 
@@ -37,7 +38,7 @@ def write_numbers(content: Content) -> str:
         where = (csv_text(run.model), csv_text(run.task), csv_text(run.judge))
         about = (run.questions, "", _number(run.seconds), run.date)
         rows.append(
-            (*where, "", "accuracy", *map(_number, (run.accuracy.value, run.accuracy.stderr)), "", "", "", *about)
+            (*where, "", "accuracy", *map(_number, (run.accuracy.value, run.accuracy.stderr)), "", "", "", *about, "")
         )
         for method, found in column.quality.items():
             for measure, higher in MEASURES.items():
@@ -59,6 +60,7 @@ def write_numbers(content: Content) -> str:
                         column.scored.get(method, ""),  # not known without samples
                         _number(column.costs.extra.get(method, math.nan)),
                         run.date,
+                        int(one.few),
                     )
                 )
     return as_csv(NUMBERS, rows)

@@ -73,6 +73,8 @@ def _number(cell: Cell, digits: int) -> str:
     text = rf"\textbf{{{value}}}" if cell.best else value
     if cell.not_worse:
         text += r"$^{\dagger}$"
+    if cell.few:
+        text += r"$^{\ddagger}$"
     if not math.isnan(cell.stderr):
         text += rf" {{\scriptsize $\pm$ {cell.stderr:.{digits}f}}}"
     return text

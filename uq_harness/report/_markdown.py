@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from uq_harness.escape import markdown, markdown_quote
+from uq_harness.quality import FEW_MARK
 from uq_harness.report._content import Content, RunView
 from uq_harness.report._tables import Cell, Table
 
@@ -37,7 +38,7 @@ def _number(cell: Cell, digits: int) -> str:
         text = f"**{text}**"
     if not math.isnan(cell.stderr):
         text += f" ± {cell.stderr:.{digits}f}"
-    return text + (" †" if cell.not_worse else "")
+    return text + (" †" if cell.not_worse else "") + (f" {FEW_MARK}" if cell.few else "")
 
 
 def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int) -> str:

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from uq_harness import functional
 from uq_harness.functional import FloatArray
-from uq_harness.quality import MEASURES, RESAMPLES
+from uq_harness.quality import MEASURES, RESAMPLES, too_few
 
 Column = tuple[FloatArray, NDArray[np.int64]]
 
@@ -23,10 +23,17 @@ _LARGE, _RESAMPLES_OF_LARGE = 5000, 200
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its standard error; either is ``nan`` where it is undefined."""
+    """A number with its standard error; either is ``nan`` where it is undefined.
+
+    Attributes:
+        value: The number.
+        stderr: Its standard error.
+        few: Whether it comes from so few right or wrong answers that neither means much.
+    """
 
     value: float
     stderr: float
+    few: bool = field(default=False, repr=False)
 
 
 UNDEFINED = Estimate(math.nan, math.nan)
@@ -72,7 +79,9 @@ def estimates(
         resamples = RESAMPLES if len(correct) <= _LARGE else _RESAMPLES_OF_LARGE
         drawn = functional.bootstrap_stderr(uncertainty, correct, n_resamples=resamples, seed=seed)
         errors = {"aurc": drawn.aurc, "prr": drawn.prr, **errors}
-    return {name: Estimate(values[name], errors[name]) for name in MEASURES}
+    scored = correct[~np.isnan(uncertainty)]
+    few = bool(too_few(int((scored == 1).sum()), int((scored == 0).sum())))
+    return {name: Estimate(values[name], errors[name], few) for name in MEASURES}
 
 
 def average(columns: Sequence[Estimate]) -> Estimate:
@@ -84,7 +93,8 @@ def average(columns: Sequence[Estimate]) -> Estimate:
     if not columns:
         return UNDEFINED
     error = math.sqrt(math.fsum(column.stderr**2 for column in columns)) / len(columns)
-    return Estimate(math.fsum(column.value for column in columns) / len(columns), error)
+    few = any(column.few for column in columns)
+    return Estimate(math.fsum(column.value for column in columns) / len(columns), error, few)
 
 
 def rank(scores: Sequence[Mapping[str, FloatArray]], correct: Sequence[NDArray[np.int64]], alpha: float) -> Ranking:

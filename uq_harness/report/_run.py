@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uq_harness.quality import MEASURES
+from uq_harness.quality import MEASURES, too_few
 from uq_harness.report._cost import Costs, costs
 from uq_harness.report._quality import UNDEFINED, Estimate, Ranking, estimates, rank
 from uq_harness.results import TaskRun
@@ -76,12 +76,28 @@ def make_column(run: TaskRun, model: str, alpha: float) -> Column:
 
 def _reported(run: TaskRun) -> dict[str, dict[str, Estimate]]:
     """What the results file says of each method, by measure."""
+    few = _reports_few(run)
     found: dict[str, dict[str, Estimate]] = defaultdict(dict)
     for metric, value in run.metrics.items():
         measure, _, method = metric.partition("_")
         if measure in MEASURES and method and not method.endswith("_stderr"):
-            found[method][measure] = Estimate(value, run.metrics.get(f"{metric}_stderr", math.nan))
+            found[method][measure] = Estimate(value, run.metrics.get(f"{metric}_stderr", math.nan), few)
     return dict(found)
+
+
+def _reports_few(run: TaskRun) -> bool:
+    """Whether a results file's accuracy means too few right or wrong answers; not where it does not say how many."""
+    count, accuracy = reported_questions(run), run.metrics.get("accuracy", math.nan)
+    if not count or not math.isfinite(accuracy):
+        return False
+    right = round(count * accuracy)
+    return bool(too_few(right, count - right))
+
+
+def reported_questions(run: TaskRun) -> int:
+    """The number of questions that the results file names; 0 where it names none."""
+    counts = run.configuration.get("n-samples", {}).get(run.task, {})
+    return int(counts.get("effective", 0))
 
 
 def label_runs(runs: Sequence[TaskRun]) -> list[tuple[str, TaskRun]]:

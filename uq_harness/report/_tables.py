@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from uq_harness.methods import all_methods
-from uq_harness.quality import MEASURES
+from uq_harness.quality import FEW_MEANS, MEASURES
 from uq_harness.reference import paper_table
 from uq_harness.report._quality import UNDEFINED, Estimate, Ranking, average
 from uq_harness.report._run import Column
@@ -24,12 +24,19 @@ class Cell:
         stderr: Its standard error; ``nan`` where there is none.
         best: Whether it is the best of its column.
         not_worse: Whether it is not significantly worse than the best.
+        few: Whether it comes from so few right or wrong answers that it means little.
     """
 
     value: float
     stderr: float = math.nan
     best: bool = False
     not_worse: bool = False
+    few: bool = False
+
+    @classmethod
+    def percent(cls, estimate: Estimate, best: bool = False, not_worse: bool = False) -> Cell:
+        """An estimate in percent."""
+        return cls(100 * estimate.value, 100 * estimate.stderr, best, not_worse, estimate.few)
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,8 @@ def quality_table(measure: str, columns: Sequence[Column], overall: Ranking, alp
     caption = "Percent ± standard error. Best of each column in bold"
     if measure == "auroc":
         caption += f"; † not significantly worse than the best (paired DeLong test, Holm's correction, α = {alpha:g})"
+    if any(cell.few for row in rows for cell in row.cells):
+        caption += f"; {FEW_MEANS}"
     return Table(measure, TITLES[measure], f"{caption}.", tuple(headings), tuple(rows), 2, MEASURES[measure])
 
 
@@ -131,9 +140,8 @@ def _marked(estimates: dict[str, Estimate], measure: str, ranking: Ranking) -> d
     sign = 1 if MEASURES[measure] else -1
     best = max((sign * one.value for one in estimates.values() if math.isfinite(one.value)), default=math.nan)
     return {
-        name: Cell(
-            100 * one.value,
-            100 * one.stderr,
+        name: Cell.percent(
+            one,
             best=sign * one.value == best,
             not_worse=measure == "auroc" and name in ranking.not_worse,
         )

@@ -35,7 +35,7 @@ class Lexical:
 
 
 def equal_or_contradicting(premise: str, hypothesis: str) -> list[float]:
-    """Entailment 1 if the texts are equal after SQuAD normalisation, else contradiction 1.
+    """Entailment 1 if the texts are equal after `normalize_answer`, else contradiction 1.
 
     >>> equal_or_contradicting("Who? The Beatles", "who? Beatles.")
     [1.0, 0.0, 0.0]

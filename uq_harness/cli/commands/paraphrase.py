@@ -86,7 +86,13 @@ def paraphrase(
         int | None,
         typer.Option(help="Longest reply (default: the endpoint's, with --validate 16).", rich_help_panel=_ENDPOINT),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a reply.", rich_help_panel=_ENDPOINT)] = 60.0,
+    think_end: Annotated[
+        str,
+        typer.Option(help="Mark that ends what the model thinks aloud before it replies.", rich_help_panel=_ENDPOINT),
+    ] = "</think>",
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for a whole reply.", rich_help_panel=_ENDPOINT)
+    ] = 60.0,
     concurrency: Annotated[int, typer.Option(help="The most requests at a time.", rich_help_panel=_ENDPOINT)] = 8,
     retries: Annotated[
         int, typer.Option(help="How often a request that failed is sent again.", rich_help_panel=_ENDPOINT)
@@ -101,6 +107,7 @@ def paraphrase(
         "model": model,
         "base_url": base_url,
         "api_key_env": api_key_env,
+        "think_end": think_end,
         "timeout": timeout,
         "concurrency": concurrency,
         "retries": retries,

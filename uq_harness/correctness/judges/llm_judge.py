@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uq_harness.correctness._base import Judge
 from uq_harness.correctness._registry import register_judge
+from uq_harness.errors import UQHarnessError
 
 if TYPE_CHECKING:
-    from uq_harness.endpoint import Endpoint
+    from uq_harness.endpoint import Endpoint, ReplyCache
+
+log = logging.getLogger(__name__)
 
 PROMPT = """\
 Is the candidate answer to the question correct? It is correct if it says the same as at least one of the reference \
@@ -41,7 +45,8 @@ class LLMJudge(Judge):
         api_key_env: The environment variable that holds the key; None means OPENAI_API_KEY.
         temperature: Sampling temperature; None leaves it to the endpoint.
         max_tokens: The longest reply; None leaves it to the endpoint, which models that think before they answer need.
-        timeout: Seconds to wait for a reply.
+        think_end: The mark that ends what the model thinks aloud before it replies.
+        timeout: Seconds to wait for a whole reply.
         concurrency: The most requests at a time.
         retries: How often a request that failed is sent again.
         cache: The file of replies; None means the user's cache folder.
@@ -54,6 +59,7 @@ class LLMJudge(Judge):
     api_key_env: str | None = None
     temperature: float | None = 0.0
     max_tokens: int | None = 16
+    think_end: str = "</think>"
     timeout: float = 60.0
     concurrency: int = 8
     retries: int = 6
@@ -87,15 +93,26 @@ class LLMJudge(Judge):
         An endpoint that fails half way leaves the rest undefined, with an error in the log, so that the answers are
         not lost with it. Replies are kept as they come.
         """
-        from uq_harness.endpoint import ChatClient, ReplyCache, ask_yes_no
+        from uq_harness.endpoint import ChatClient, ask_yes_no
 
         kept = self.usable_references(questions, answers, references)
         prompts = [prompt(*parts) for parts in zip(questions, answers, kept, strict=True)]
-        return ask_yes_no(ChatClient(self._endpoint()), prompts, ReplyCache(self.cache), self.key).values
+        return ask_yes_no(ChatClient(self._endpoint()), prompts, self._replies(), self.key).values
 
     def describe(self) -> dict[str, Any]:
         """Name and options, with the address that is used; never the key."""
-        return {**super().describe(), "base_url": self._endpoint().url}
+        endpoint = self._endpoint()
+        return {**super().describe(), "base_url": endpoint.url, "api_key_env": endpoint.known_variable}
+
+    def _replies(self) -> ReplyCache | None:
+        """The file of replies; None where it was lost since `prepare`, for the answers are worth more than the file."""
+        from uq_harness.endpoint import ReplyCache
+
+        try:
+            return ReplyCache(self.cache)
+        except UQHarnessError as error:
+            log.warning("%s: %s. The run goes on without it", self.key, error)
+            return None
 
     def _endpoint(self) -> Endpoint:
         from uq_harness.endpoint import Endpoint
@@ -106,6 +123,7 @@ class LLMJudge(Judge):
             api_key_env=self.api_key_env,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
+            think_end=self.think_end,
             timeout=self.timeout,
             concurrency=self.concurrency,
             retries=self.retries,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from uq_harness.correctness._registry import register_judge
 from uq_harness.correctness.judges._lexical import LexicalJudge
+from uq_harness.text import fold
 
 _RUNS = re.compile(r"[a-z0-9]+|[^a-z0-9\s]+")
 
@@ -26,7 +27,7 @@ class RougeL(LexicalJudge):
 
         rouge-score on its own drops what is not ASCII, which leaves nothing of an answer in another script.
         """
-        kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in text.lower())
+        kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in fold(text))
         return _RUNS.findall("".join(kept))
 
     def compare(self, answer: list[str], reference: list[str]) -> float:
