@@ -59,7 +59,7 @@ def _logprobs(anatomy: Anatomy, read: Tensor, chosen: Tensor, temperature: float
     """Log-probability of one token for each state, ``[states]``, with a bounded part of the logits in memory."""
     found = []
     entries = ENTRIES if read.device.type == "cpu" else ENTRIES_ON_GPU
-    size = max(1, entries // anatomy.head.weight.shape[0])
+    size = max(1, entries // anatomy.vocabulary)
     for states_, tokens in zip(read.split(size), chosen.split(size), strict=True):
         scores = in_float64(logits(anatomy, states_)) / temperature
         taken = scores.gather(-1, tokens[:, None].to(scores.device))[:, 0]
