@@ -84,6 +84,11 @@ class Anatomy:
         """Whether the head is a plain matrix of floats, whose gradient is a product of what it reads and its error."""
         return is_dense(self.head)
 
+    @cached_property
+    def rounding_layer(self) -> str | None:
+        """The type of the decoder's quantised layers, which may round by what shares a pass; ``None`` if it has none."""
+        return next((type(layer).__name__ for layer in self.decoder.modules() if not is_dense(layer)), None)
+
     @property
     def attention(self) -> str:
         """The implementation of attention that the model uses, as transformers calls it."""

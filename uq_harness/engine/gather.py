@@ -6,6 +6,7 @@ What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import decode_stream
 from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.engine.gradient_flow import GradientsUnavailable
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
@@ -63,6 +65,7 @@ class Gatherer:
     Raises:
         UQHarnessError: The architecture is not understood, a layer span does not fit the model, or a few-shot prefix
             does not fit into the context.
+        GradientsUnavailable: The model does not give gradients that are needed.
     """
 
     def __init__(
@@ -106,9 +109,31 @@ class Gatherer:
         trial.check_decoding()
         self._layout: Layout = trial.layout() if self._sets.samplers else "copied"
         self._gradients: GradientPass = gradients
-        ways = [partial(self._take, way) for way in (gradients, reference_gradients)]
-        if self._spans and not trial.allows_fast_gradients(*ways):
-            self._gradients = reference_gradients
+        if self._heads and not self._anatomy.has_dense_head:
+            raise GradientsUnavailable((HeadGradient,), self._packed_head())
+        if self._spans:
+            self._gradients = self._state_gradients_that_fit(trial)
+
+    def _packed_head(self) -> str:
+        return f"its LM head ({type(self._anatomy.head).__name__}) is quantised, and so no matrix of floats"
+
+    def _state_gradients_that_fit(self, trial: Trial) -> GradientPass:
+        """The way to take state gradients that fits the model.
+
+        Raises:
+            GradientsUnavailable: There is none.
+        """
+        blocked = trial.what_blocks_gradients(self._request.first_block)
+        # the head's gradient is a product, of which there is nothing to try out; plainly it takes a matrix or three
+        fast, plain = (
+            partial(self._take, way, request=replace(self._request, head=frozenset()))
+            for way in (gradients, reference_gradients)
+        )
+        if blocked is None and not trial.has_gradients(plain):
+            blocked = "all gradients of a short answer are 0"
+        if blocked is not None:
+            raise GradientsUnavailable((StateGradient, StateGradientMap), blocked)
+        return gradients if trial.allows_fast_gradients(fast, plain) else reference_gradients
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Checks that every prompt has the positions whose gradients are needed.
@@ -304,10 +329,15 @@ class Gatherer:
         return self._request.first_block if self._spans else None
 
     def _take(
-        self, way: GradientPass, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]
+        self,
+        way: GradientPass,
+        decoded: Decoded,
+        scored: list[range],
+        prompts: Sequence[Prompt],
+        request: Request | None = None,
     ) -> list[Gradients]:
         positions = np.array([[prompt.semantic_token, *self._positions] for prompt in prompts])
-        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, self._request)
+        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, request or self._request)
 
     def _part(
         self, gradients: Gradients, need: StateGradient | StateGradientMap, columns: int | list[int]
