@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,12 @@ from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
 from uq_harness.answering._recorder import Recorder
 from uq_harness.answering._thinking import ThinkingNotice
-from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine import Ending, Gatherer, GradientsUnavailable, Prompt
+from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
+from uq_harness.locks import lock_of
 from uq_harness.memory import in_shrinking_streams
-from uq_harness.methods import Method, scores
+from uq_harness.methods import Method, all_methods, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
 
@@ -43,7 +46,8 @@ class Answerer:
 
     Raises:
         UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
-            understood, an option does not fit the model, or an auxiliary model cannot be had.
+            understood, the model gives no gradients where a method needs them or is in training mode, an option does
+            not fit the model, or an auxiliary model cannot be had.
     """
 
     def __init__(
@@ -71,14 +75,21 @@ class Answerer:
         self._batch_invariant = batch_invariant
         self._thinking = ThinkingNotice(tokenizer, think_end_token)
         self._device, self._mixed_precision = device, mixed_precision
-        self._gatherer = Gatherer(
-            model,
-            tokenizer,
-            needs,
-            max_length=max_length,
-            pad_id=pad_id,
-            seed=seed,
-        )
+        self._model = model
+        # of the decoder, since a model and an adapter around it have the same one
+        self._lock = lock_of(model.get_decoder() or model)
+        try:
+            with self._working():
+                self._gatherer = Gatherer(
+                    model,
+                    tokenizer,
+                    needs,
+                    max_length=max_length,
+                    pad_id=pad_id,
+                    seed=seed,
+                )
+        except GradientsUnavailable as error:
+            raise _without_gradients(self._methods, error) from error
         self._comparer = Comparer(
             needs,
             nli,
@@ -104,8 +115,8 @@ class Answerer:
             The position of each prompt, with the evidence about its answer as soon as it is there.
 
         Raises:
-            UQHarnessError: A prompt and its answer do not fit into the context, or a prompt is too short for what is
-                needed.
+            UQHarnessError: A prompt and its answer do not fit into the context, a prompt is too short for what is
+                needed, or the model has been put into training mode.
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
@@ -131,14 +142,55 @@ class Answerer:
     def _gather(
         self, prompts: Sequence[Prompt], ending: Ending, rows: Sequence[int], size: int
     ) -> Iterator[tuple[list[int], list[Evidence]]]:
-        """The evidence about some prompts batch by batch, in mixed precision where the user asks for it."""
-        precision = self._mixed_precision
+        """The evidence about some prompts batch by batch."""
         stream = self._gatherer.stream([prompts[row] for row in rows], ending, size)
         while True:
-            with torch.autocast(self._device.type, precision, enabled=precision is not None):
+            with self._working():
                 found = next(stream, None)
-                if found is None:
-                    return
-                positions, evidence = found
+            if found is None:
+                return
+            positions, evidence = found
+            with self._precision():
                 compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
             yield positions, compared
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """While the model works: alone, in evaluation mode, and with autograd to be had whatever the caller has set.
+
+        Raises:
+            UQHarnessError: The model is in training mode, or was put into it meanwhile.
+        """
+        with self._lock, torch.inference_mode(False), torch.no_grad(), self._precision():
+            check_evaluation_mode(self._model)
+            yield
+            check_evaluation_mode(self._model)
+
+    def _precision(self) -> torch.autocast:
+        """Mixed precision, where the user asks for it."""
+        return torch.autocast(self._device.type, self._mixed_precision, enabled=self._mixed_precision is not None)
+
+
+def check_evaluation_mode(model: PreTrainedModel) -> None:
+    """Refuses a model in training mode.
+
+    Raises:
+        UQHarnessError: It is, or a part of it.
+    """
+    if any(module.training for module in model.modules()):
+        raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
+
+
+def _without_gradients(methods: Sequence[Method], error: GradientsUnavailable) -> UQHarnessError:
+    """The error with the methods that it concerns, and those that work."""
+
+    def concerned(method: Method) -> bool:
+        return any(isinstance(need, error.kinds) for need in method.needs())
+
+    names = [method.name for method in methods if concerned(method)]
+    others = [name for name, known in all_methods().items() if not concerned(known())]
+    return UQHarnessError(
+        f"{', '.join(names) or 'an ablation'} cannot be computed: {error.why}. Load the model in float32, bfloat16 or "
+        "float16 without quantised kernels, or with another attention (attn_implementation=eager); without that, the "
+        f"methods {', '.join(others)} work"
+    )

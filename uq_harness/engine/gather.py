@@ -28,7 +28,7 @@ from uq_harness.engine.prompt import Ending, Prompt
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
-from uq_harness.engine.trial import Trial
+from uq_harness.engine.trial import Take, Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
@@ -109,31 +109,37 @@ class Gatherer:
         trial.check_decoding()
         self._layout: Layout = trial.layout() if self._sets.samplers else "copied"
         self._gradients: GradientPass = gradients
-        if self._heads and not self._anatomy.has_dense_head:
-            raise GradientsUnavailable((HeadGradient,), self._packed_head())
+        self._check_gradients(trial)
         if self._spans:
-            self._gradients = self._state_gradients_that_fit(trial)
+            self._gradients = self._way_that_fits(trial)
 
-    def _packed_head(self) -> str:
-        return f"its LM head ({type(self._anatomy.head).__name__}) is quantised, and so no matrix of floats"
-
-    def _state_gradients_that_fit(self, trial: Trial) -> GradientPass:
-        """The way to take state gradients that fits the model.
+    def _check_gradients(self, trial: Trial) -> None:
+        """Checks that the model gives the gradients that are needed.
 
         Raises:
-            GradientsUnavailable: There is none.
+            GradientsUnavailable: It does not.
         """
-        blocked = trial.what_blocks_gradients(self._request.first_block)
-        # the head's gradient is a product, of which there is nothing to try out; plainly it takes a matrix or three
-        fast, plain = (
-            partial(self._take, way, request=replace(self._request, head=frozenset()))
-            for way in (gradients, reference_gradients)
-        )
-        if blocked is None and not trial.has_gradients(plain):
-            blocked = "all gradients of a short answer are 0"
-        if blocked is not None:
-            raise GradientsUnavailable((StateGradient, StateGradientMap), blocked)
+        problems: dict[str, tuple[type[Need], ...]] = {}
+        head = self._anatomy.head
+        if self._heads and not self._anatomy.has_dense_head:
+            problems[f"its LM head ({type(head).__name__}) is quantised, and not a matrix of floats"] = (HeadGradient,)
+        if self._spans:
+            blocked = trial.what_blocks_gradients(self._request.first_block)
+            if blocked is None and not trial.has_gradients(self._state_gradients(reference_gradients)):
+                blocked = "all gradients of a short answer are 0"
+            if blocked is not None:
+                problems[blocked] = (StateGradient, StateGradientMap)
+        if problems:
+            kinds = tuple(kind for some in problems.values() for kind in some)
+            raise GradientsUnavailable(kinds, ", and ".join(problems))
+
+    def _way_that_fits(self, trial: Trial) -> GradientPass:
+        fast, plain = (self._state_gradients(way) for way in (gradients, reference_gradients))
         return gradients if trial.allows_fast_gradients(fast, plain) else reference_gradients
+
+    def _state_gradients(self, way: GradientPass) -> Take:
+        """A way to take the state gradients alone: the head's would take several times the head's memory."""
+        return partial(self._take, way, request=replace(self._request, head=frozenset()))
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Checks that every prompt has the positions whose gradients are needed.
