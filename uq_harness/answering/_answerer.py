@@ -19,7 +19,7 @@ from uq_harness.engine import Ending, Gatherer, GradientsUnavailable, Prompt
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
 from uq_harness.locks import lock_of
-from uq_harness.memory import in_shrinking_streams
+from uq_harness.memory import Room, in_shrinking_streams, is_out_of_memory, release
 from uq_harness.methods import Method, all_methods, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
@@ -109,7 +109,8 @@ class Answerer:
         Args:
             prompts: Tokenised prompts.
             ending: How answers end.
-            batch_size: The largest batch; it halves where memory runs out.
+            batch_size: The largest batch; it halves where memory runs out. Of a question that memory does not hold
+                alone, what does not fit is missing in the evidence, in the end the answer itself.
 
         Yields:
             The position of each prompt, with the evidence about its answer as soon as it is there.
@@ -120,11 +121,22 @@ class Answerer:
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
-        size = 1 if self._batch_invariant else batch_size
-        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, size):
+        room = Room(1 if self._batch_invariant else batch_size, "its samples are drawn one set at a time")
+        too_large: list[int] = []
+        stream = in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, room, lambda _: None)
+        for rows, evidence in stream:
+            if evidence is None:
+                too_large += rows
+                continue
             for row, found in zip(rows, evidence, strict=True):
                 self._thinking.look(fitted[row].token_ids, found.answer.token_ids)
                 yield row, found
+        answered = len(too_large) < len(fitted)
+        for row in too_large:
+            found = self._gather_apart(fitted[row], ending, essential=not answered)
+            answered = True
+            self._thinking.look(fitted[row].token_ids, found.answer.token_ids)
+            yield row, found
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
@@ -150,9 +162,31 @@ class Answerer:
             if found is None:
                 return
             positions, evidence = found
-            with self._precision():
-                compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
-            yield positions, compared
+            yield positions, self._compared(evidence)
+
+    def _gather_apart(self, prompt: Prompt, ending: Ending, essential: bool) -> Evidence:
+        """The evidence about a question that memory does not hold with all that is needed at once.
+
+        Args:
+            prompt: The question's prompt.
+            ending: How answers end.
+            essential: Whether it is an error if there is no room for an answer at all: where no question has been
+                answered, going on would be of no use.
+        """
+        try:
+            with self._working():
+                evidence = self._gatherer.gather_apart(prompt, ending)
+        except (RuntimeError, MemoryError) as error:
+            if essential or not is_out_of_memory(error):
+                raise
+            evidence = self._gatherer.undefined(prompt)
+        release()
+        return self._compared([evidence])[0]
+
+    def _compared(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """The evidence with what the auxiliary models say."""
+        with self._precision():
+            return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
 
     @contextmanager
     def _working(self) -> Iterator[None]:

@@ -86,7 +86,7 @@ class Anatomy:
 
     @cached_property
     def rounding_layer(self) -> str | None:
-        """The type of the decoder's quantised layers, which may round by what shares a pass; ``None`` if it has none."""
+        """The type of the decoder's quantised layers, which may round by what shares a pass, if it has any."""
         return next((type(layer).__name__ for layer in self.decoder.modules() if not is_dense(layer)), None)
 
     @property

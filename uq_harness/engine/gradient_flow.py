@@ -103,7 +103,12 @@ def _record(stack: ExitStack, name: str, module: nn.Module, calls: list[_Call], 
         running.pop()
         given = _first_tensor([*args, *kwargs.values()], lambda one: one.requires_grad)
         returned = _first_tensor(output if isinstance(output, tuple | list) else [output])
-        if given is not None and returned is not None and torch.isfinite(given).all() and torch.isfinite(returned).all():
+        if (
+            given is not None
+            and returned is not None
+            and torch.isfinite(given).all()
+            and torch.isfinite(returned).all()
+        ):
             calls.append(_Call(name, module, args, kwargs, given, returned))
 
     stack.callback(module.register_forward_pre_hook(of_this_thread(enter), with_kwargs=True).remove)
