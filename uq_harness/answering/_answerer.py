@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering._ending import special_ids
@@ -211,8 +212,14 @@ def check_evaluation_mode(model: PreTrainedModel) -> None:
     Raises:
         UQHarnessError: It is, or a part of it.
     """
-    if any(module.training for module in model.modules()):
+    if any(_drops(module) for module in model.modules()):
         raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
+
+
+def _drops(module: torch.nn.Module) -> bool:
+    """Whether a module is in training mode, and one to which that matters: layers of quantised weights are neither."""
+    matters = isinstance(module, PreTrainedModel | _DropoutNd) or getattr(module, "attention_dropout", 0)
+    return module.training and bool(matters)
 
 
 def _without_gradients(methods: Sequence[Method], error: GradientsUnavailable) -> UQHarnessError:

@@ -127,7 +127,7 @@ class Gatherer:
         problems: dict[str, tuple[type[Need], ...]] = {}
         head = self._anatomy.head
         if self._heads and not self._anatomy.has_dense_head:
-            problems[f"its LM head ({type(head).__name__}) is quantised, and not a matrix of floats"] = (HeadGradient,)
+            problems[f"its LM head ({head._get_name()}) is quantised, and not a matrix of floats"] = (HeadGradient,)
         if self._spans:
             blocked = trial.what_blocks_gradients(self._request.first_block)
             if blocked is None and not trial.has_gradients(self._state_gradients(reference_gradients)):
