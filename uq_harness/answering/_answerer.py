@@ -218,7 +218,7 @@ def check_evaluation_mode(model: PreTrainedModel) -> None:
 
 def _drops(module: torch.nn.Module) -> bool:
     """Whether a module is in training mode, and one to which that matters: layers of quantised weights are neither."""
-    matters = isinstance(module, PreTrainedModel | _DropoutNd) or getattr(module, "attention_dropout", 0)
+    matters = isinstance(module, PreTrainedModel | _DropoutNd) or getattr(module, "attention_dropout", False)
     return module.training and bool(matters)
 
 
