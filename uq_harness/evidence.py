@@ -338,6 +338,8 @@ class Evidence:
         relevance: For each `TokenRelevance` one array ``[tokens]`` a sample, in [0, 1]; special tokens have 0.
         rescored: For each `RescoredLogProb` one number a sample, ``[n]``.
         conditionals: For each `AnswersGivenAnswers`.
+        missing: The needs that could not be met, since memory did not hold what they take; what depends on them is
+            undefined.
         cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
     """
 
@@ -355,4 +357,5 @@ class Evidence:
     relevance: Mapping[TokenRelevance, tuple[FloatArray, ...]] = field(default_factory=dict)
     rescored: Mapping[RescoredLogProb, FloatArray] = field(default_factory=dict)
     conditionals: Mapping[AnswersGivenAnswers, Conditionals] = field(default_factory=dict)
+    missing: frozenset[Need] = frozenset()
     cost: Mapping[str, float] = field(default_factory=dict)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering._ending import special_ids
@@ -14,10 +16,12 @@ from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
 from uq_harness.answering._recorder import Recorder
 from uq_harness.answering._thinking import ThinkingNotice
-from uq_harness.engine import Ending, Gatherer, Prompt
+from uq_harness.engine import Ending, Gatherer, GradientsUnavailable, Prompt
+from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
-from uq_harness.memory import in_shrinking_streams
-from uq_harness.methods import Method, scores
+from uq_harness.locks import lock_of
+from uq_harness.memory import Room, in_shrinking_streams, is_out_of_memory, release
+from uq_harness.methods import Method, all_methods, scores
 from uq_harness.similarity import NLI, Comparer, Similarity
 
 
@@ -43,7 +47,8 @@ class Answerer:
 
     Raises:
         UQHarnessError: The semantic-preserving token was recommended for another model, the architecture is not
-            understood, an option does not fit the model, or an auxiliary model cannot be had.
+            understood, the model gives no gradients where a method needs them or is in training mode, an option does
+            not fit the model, or an auxiliary model cannot be had.
     """
 
     def __init__(
@@ -71,14 +76,21 @@ class Answerer:
         self._batch_invariant = batch_invariant
         self._thinking = ThinkingNotice(tokenizer, think_end_token)
         self._device, self._mixed_precision = device, mixed_precision
-        self._gatherer = Gatherer(
-            model,
-            tokenizer,
-            needs,
-            max_length=max_length,
-            pad_id=pad_id,
-            seed=seed,
-        )
+        self._model = model
+        # of the decoder, since a model and an adapter around it have the same one
+        self._lock = lock_of(model.get_decoder() or model)
+        try:
+            with self._working():
+                self._gatherer = Gatherer(
+                    model,
+                    tokenizer,
+                    needs,
+                    max_length=max_length,
+                    pad_id=pad_id,
+                    seed=seed,
+                )
+        except GradientsUnavailable as error:
+            raise _without_gradients(self._methods, error) from error
         self._comparer = Comparer(
             needs,
             nli,
@@ -98,22 +110,34 @@ class Answerer:
         Args:
             prompts: Tokenised prompts.
             ending: How answers end.
-            batch_size: The largest batch; it halves where memory runs out.
+            batch_size: The largest batch; it halves where memory runs out. Of a question that memory does not hold
+                alone, what does not fit is missing in the evidence, in the end the answer itself.
 
         Yields:
             The position of each prompt, with the evidence about its answer as soon as it is there.
 
         Raises:
-            UQHarnessError: A prompt and its answer do not fit into the context, or a prompt is too short for what is
-                needed.
+            UQHarnessError: A prompt and its answer do not fit into the context, a prompt is too short for what is
+                needed, or the model has been put into training mode.
         """
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
-        size = 1 if self._batch_invariant else batch_size
-        for rows, evidence in in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, size):
+        room = Room(1 if self._batch_invariant else batch_size, "its samples are drawn one set at a time")
+        too_large: list[int] = []
+        stream = in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, room, lambda _: None)
+        for rows, evidence in stream:
+            if evidence is None:
+                too_large += rows
+                continue
             for row, found in zip(rows, evidence, strict=True):
                 self._thinking.look(fitted[row].token_ids, found.answer.token_ids)
                 yield row, found
+        answered = len(too_large) < len(fitted)
+        for row in too_large:
+            found = self._gather_apart(fitted[row], ending, essential=not answered)
+            answered = True
+            self._thinking.look(fitted[row].token_ids, found.answer.token_ids)
+            yield row, found
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
@@ -131,14 +155,83 @@ class Answerer:
     def _gather(
         self, prompts: Sequence[Prompt], ending: Ending, rows: Sequence[int], size: int
     ) -> Iterator[tuple[list[int], list[Evidence]]]:
-        """The evidence about some prompts batch by batch, in mixed precision where the user asks for it."""
-        precision = self._mixed_precision
+        """The evidence about some prompts batch by batch."""
         stream = self._gatherer.stream([prompts[row] for row in rows], ending, size)
         while True:
-            with torch.autocast(self._device.type, precision, enabled=precision is not None):
+            with self._working():
                 found = next(stream, None)
-                if found is None:
-                    return
-                positions, evidence = found
-                compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
-            yield positions, compared
+            if found is None:
+                return
+            positions, evidence = found
+            yield positions, self._compared(evidence)
+
+    def _gather_apart(self, prompt: Prompt, ending: Ending, essential: bool) -> Evidence:
+        """The evidence about a question that memory does not hold with all that is needed at once.
+
+        Args:
+            prompt: The question's prompt.
+            ending: How answers end.
+            essential: Whether it is an error if there is no room for an answer at all: where no question has been
+                answered, going on would be of no use.
+        """
+        try:
+            with self._working():
+                evidence = self._gatherer.gather_apart(prompt, ending)
+        except (RuntimeError, MemoryError) as error:
+            if essential or not is_out_of_memory(error):
+                raise
+            evidence = self._gatherer.undefined(prompt)
+        release()
+        return self._compared([evidence])[0]
+
+    def _compared(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """The evidence with what the auxiliary models say."""
+        with self._precision():
+            return self._comparer.add_similarity(self._comparer.add_entailment(evidence))
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """While the model works: alone, in evaluation mode, and with autograd to be had whatever the caller has set.
+
+        Raises:
+            UQHarnessError: The model is in training mode, or was put into it meanwhile.
+        """
+        with self._lock, torch.inference_mode(False), torch.no_grad(), self._precision():
+            check_evaluation_mode(self._model)
+            yield
+            check_evaluation_mode(self._model)
+
+    def _precision(self) -> torch.autocast:
+        """Mixed precision, where the user asks for it."""
+        return torch.autocast(self._device.type, self._mixed_precision, enabled=self._mixed_precision is not None)
+
+
+def check_evaluation_mode(model: PreTrainedModel) -> None:
+    """Refuses a model in training mode.
+
+    Raises:
+        UQHarnessError: It is, or a part of it.
+    """
+    if any(_drops(module) for module in model.modules()):
+        raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
+
+
+def _drops(module: torch.nn.Module) -> bool:
+    """Whether a module is in training mode, and one to which that matters: layers of quantised weights are neither."""
+    matters = isinstance(module, PreTrainedModel | _DropoutNd) or getattr(module, "attention_dropout", False)
+    return module.training and bool(matters)
+
+
+def _without_gradients(methods: Sequence[Method], error: GradientsUnavailable) -> UQHarnessError:
+    """The error with the methods that it concerns, and those that work."""
+
+    def concerned(method: Method) -> bool:
+        return any(isinstance(need, error.kinds) for need in method.needs())
+
+    names = [method.name for method in methods if concerned(method)]
+    others = [name for name, known in all_methods().items() if not concerned(known())]
+    return UQHarnessError(
+        f"{', '.join(names) or 'an ablation'} cannot be computed: {error.why}. Load the model in float32, bfloat16 or "
+        "float16 without quantised kernels, or with another attention (attn_implementation=eager); without that, the "
+        f"methods {', '.join(others)} work"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from lm_eval.models.utils import resolve_max_length
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness import __version__
-from uq_harness.answering._answerer import Answerer
+from uq_harness.answering._answerer import Answerer, check_evaluation_mode
 from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
 from uq_harness.answering._conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering._ending import ending
@@ -61,6 +62,7 @@ class UncertaintyModel:
     """A causal language model that says how far to trust each of its answers.
 
     Answers and scores are those of a run of ``uq-hf`` with the same prompts and settings: the same code makes them.
+    Threads may share it, or its model: questions go through a model one batch at a time, whoever asks them.
 
     Args:
         model: A decoder-only model of transformers, in evaluation mode, on its device.
@@ -117,6 +119,8 @@ class UncertaintyModel:
         **options: Any,
     ) -> None:
         _check_model(model, tokenizer)
+        # its own: another thread that pads or cuts texts sets up the tokenizer anew
+        tokenizer = copy.deepcopy(tokenizer)
         self._methods = build_methods(methods, take_options(options))
         nli, similarity = take_auxiliary_models(options)
         if options:
@@ -180,7 +184,8 @@ class UncertaintyModel:
             One answer a question, in their order.
 
         Raises:
-            UQHarnessError: Something is no question, or a prompt does not fit into the context.
+            UQHarnessError: Something is no question, a prompt does not fit into the context, or the model has been put
+                into training mode.
         """
         _check_list(questions)
         if not questions:
@@ -223,8 +228,7 @@ def _check_model(model: Any, tokenizer: Any) -> None:
         )
     if getattr(model.config, "is_encoder_decoder", False):
         raise UQHarnessError(f"{type(model).__name__} is no decoder-only model, which uncertainty scores need")
-    if model.training:
-        raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
+    check_evaluation_mode(model)
 
 
 def _check_count(name: str, value: Any, below: int | None = None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +29,7 @@ class Anatomy:
         logit_scale: Factor that the model puts on the head's output.
         logit_softcap: ``cap`` where the model bends logits to ``cap * tanh(logits / cap)``, else ``None``.
         blocks_return_tuples: Whether a block returns a tuple that begins with the hidden state, not the state alone.
+        vocabulary: Number of logits.
     """
 
     model: PreTrainedModel
@@ -37,6 +39,7 @@ class Anatomy:
     logit_scale: float
     logit_softcap: float | None
     blocks_return_tuples: bool
+    vocabulary: int
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Anatomy:
@@ -57,27 +60,34 @@ class Anatomy:
         scale = getattr(config, "logit_scale", None) or 1.0  # Cohere
         scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite
         softcap = getattr(config, "final_logit_softcapping", None)
-        anatomy = cls(model, decoder, stacks[0], head, float(scale), softcap, blocks_return_tuples=False)
-        return replace(anatomy, blocks_return_tuples=anatomy._probe())
+        anatomy = cls(model, decoder, stacks[0], head, float(scale), softcap, blocks_return_tuples=False, vocabulary=0)
+        return anatomy._probe()
 
     @torch.no_grad()
-    def _probe(self) -> bool:
-        """Feeds one token: checks that head and logits are as found, and says whether blocks return tuples."""
+    def _probe(self) -> Anatomy:
+        """Feeds one token: checks that head and logits are as found, and sees what blocks and head return."""
         returned: list[Any] = []
-        handle = self.blocks[0].register_forward_hook(lambda module, args, output: returned.append(output))
-        try:
+        with block_output(self.blocks[0], returned.append):
             ids = torch.zeros(1, 1, dtype=torch.long, device=self.input_device)
             read = self.decoder(input_ids=ids)[0]
             found, true = self.bend(self.head(read)).double(), self.model(input_ids=ids).logits.double()
-        finally:
-            handle.remove()
         finite = torch.isfinite(true)
         if not torch.allclose(found.to(true.device)[finite], true[finite], rtol=1e-2, atol=1e-2):
             raise UQHarnessError(
                 f"{type(self.model).__name__} does more to its logits than a linear head, a scale and a soft cap, so "
                 "uq-hf cannot take gradients of it; use `--model hf` for results without uncertainty"
             )
-        return isinstance(returned[0], tuple)
+        return replace(self, blocks_return_tuples=isinstance(returned[0], tuple), vocabulary=found.shape[-1])
+
+    @property
+    def has_dense_head(self) -> bool:
+        """Whether the head is a plain matrix of floats, whose gradient is a product of what it reads and its error."""
+        return is_dense(self.head)
+
+    @cached_property
+    def rounding_layer(self) -> str | None:
+        """The type of the decoder's quantised layers, which may round by what shares a pass, if it has any."""
+        return next((layer._get_name() for layer in self.decoder.modules() if not is_dense(layer)), None)
 
     @property
     def attention(self) -> str:
@@ -125,29 +135,52 @@ class Anatomy:
         return self.logit_scale * (1 - (logits / cap) ** 2) if cap else self.logit_scale
 
 
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Spares the backward pass the gradients of the weights, and restores their flags afterwards."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
+def is_dense(layer: nn.Module) -> bool:
+    """Whether a layer's weight, if it has one, is a tensor of floats: quantised ones are packed, or made when used."""
+    weight = getattr(layer, "weight", None)
+    return weight is None or (isinstance(weight, Tensor) and weight.is_floating_point())
+
+
+def of_this_thread(act: Callable[..., Any]) -> Callable[..., Any]:
+    """A module's hook that acts in the thread that registers it alone.
+
+    Modules are shared: another thread may run the model at any time, also while the hook is being registered or
+    removed, when torch does not yet, or no longer, know that the hook takes keyword arguments.
+    """
+    owner = threading.get_ident()
+
+    def hook(module: nn.Module, *arguments: Any) -> Any:
+        return act(*arguments) if threading.get_ident() == owner else None
+
+    return hook
 
 
 @contextmanager
-def block_input(block: nn.Module, replace: Any) -> Iterator[None]:
-    """Passes every hidden state entering ``block`` through ``replace`` (state in, state out) for a while."""
+def block_input(block: nn.Module, replace: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Passes every hidden state entering ``block`` in this thread through ``replace`` for a while."""
 
-    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def act(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if args:
             return (replace(args[0]), *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": replace(kwargs["hidden_states"])}
 
-    handle = block.register_forward_pre_hook(hook, with_kwargs=True)
+    handle = block.register_forward_pre_hook(of_this_thread(act), with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def leaf_of(state: Tensor) -> Tensor:
+    """The state as the beginning of a graph; what has led to it needs none, and may know nothing of gradients."""
+    torch.set_grad_enabled(True)
+    return state.detach().requires_grad_(True)
+
+
+@contextmanager
+def block_output(block: nn.Module, see: Callable[[Any], None]) -> Iterator[None]:
+    """Shows ``see`` whatever ``block`` returns in this thread for a while."""
+    handle = block.register_forward_hook(of_this_thread(lambda args, output: see(output)))
     try:
         yield
     finally:

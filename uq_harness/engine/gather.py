@@ -6,7 +6,9 @@ What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import decode_stream
 from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.engine.gradient_flow import GradientsUnavailable
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
@@ -24,9 +27,10 @@ from uq_harness.engine.lanes import IntArray
 from uq_harness.engine.layouts import Layout
 from uq_harness.engine.prompt import Ending, Prompt
 from uq_harness.engine.reference import reference_gradients
+from uq_harness.engine.rescore import ROWS
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
-from uq_harness.engine.trial import Trial
+from uq_harness.engine.trial import Take, Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
@@ -44,7 +48,9 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     StateGradientNorms,
+    sample_sets,
 )
+from uq_harness.memory import Room, in_shrinking_batches
 
 GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
 
@@ -63,6 +69,7 @@ class Gatherer:
     Raises:
         UQHarnessError: The architecture is not understood, a layer span does not fit the model, or a few-shot prefix
             does not fit into the context.
+        GradientsUnavailable: The model does not give gradients that are needed.
     """
 
     def __init__(
@@ -77,7 +84,8 @@ class Gatherer:
     ) -> None:
         needs = frozenset(needs)
         self._anatomy = Anatomy.of(model)
-        self._pad_id, self._seed = pad_id, seed
+        self._needs, self._pad_id, self._seed = needs, pad_id, seed
+        self._room, self._alone = Room(ROWS), Room(1)
         self._tokenise = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
         self._sets = SampleSets.of(needs)
         self._keep = Keep.of(needs, self._sets)
@@ -93,7 +101,7 @@ class Gatherer:
         self._positions = sorted({p for need in self._spans for p in getattr(need, "positions", ())})
         self._reach = -min(self._positions, default=0)
         self._scorers = {
-            need: ContinuationScorer(self._anatomy, tokenizer, need, max_length, pad_id)
+            need: ContinuationScorer(self._anatomy, tokenizer, need, max_length, pad_id, self._room)
             for need in needs
             if isinstance(need, ContinuationLogProb)
         }
@@ -106,9 +114,37 @@ class Gatherer:
         trial.check_decoding()
         self._layout: Layout = trial.layout() if self._sets.samplers else "copied"
         self._gradients: GradientPass = gradients
-        ways = [partial(self._take, way) for way in (gradients, reference_gradients)]
-        if self._spans and not trial.allows_fast_gradients(*ways):
-            self._gradients = reference_gradients
+        self._check_gradients(trial)
+        if self._spans:
+            self._gradients = self._way_that_fits(trial)
+
+    def _check_gradients(self, trial: Trial) -> None:
+        """Checks that the model gives the gradients that are needed.
+
+        Raises:
+            GradientsUnavailable: It does not.
+        """
+        problems: dict[str, tuple[type[Need], ...]] = {}
+        head = self._anatomy.head
+        if self._heads and not self._anatomy.has_dense_head:
+            problems[f"its LM head ({head._get_name()}) is quantised, and not a matrix of floats"] = (HeadGradient,)
+        if self._spans:
+            blocked = trial.what_blocks_gradients(self._request.first_block)
+            if blocked is None and not trial.has_gradients(self._state_gradients(reference_gradients)):
+                blocked = "all gradients of a short answer are 0"
+            if blocked is not None:
+                problems[blocked] = (StateGradient, StateGradientMap)
+        if problems:
+            kinds = tuple(kind for some in problems.values() for kind in some)
+            raise GradientsUnavailable(kinds, ", and ".join(problems))
+
+    def _way_that_fits(self, trial: Trial) -> GradientPass:
+        fast, plain = (self._state_gradients(way) for way in (gradients, reference_gradients))
+        return gradients if trial.allows_fast_gradients(fast, plain) else reference_gradients
+
+    def _state_gradients(self, way: GradientPass) -> Take:
+        """A way to take the state gradients alone: the head's would take several times the head's memory."""
+        return partial(self._take, way, request=replace(self._request, head=frozenset()))
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Checks that every prompt has the positions whose gradients are needed.
@@ -172,17 +208,22 @@ class Gatherer:
         watch = Stopwatch(len(prompts))
         answers, scored = self._answers(decoded, ending)
         sets = [self._sets.divide(self._sampled(drawn, ending)) for drawn in decoded.samples]
+        missing = frozenset(
+            need for need in self._needs if any(one not in found for one in sample_sets([need]) for found in sets)
+        )
         states = [self._stacked(drawn) for drawn in decoded.samples]
         with watch.stage("gradients") as divide:
-            found = self._take(self._gradients, decoded, scored, prompts) if self._heads or self._spans else []
+            found = self._found_gradients(decoded, scored, prompts) if self._heads or self._spans else []
             divide([len(tokens) for tokens in scored])
         with watch.stage("scoring") as divide:
-            rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored}
-            again = [sum(len({s.text for s in one[need.samples]}) for need in self._rescored) for one in sets]
+            rescored = {need: self._rescore(need, decoded, sets) for need in self._rescored if need not in missing}
+            again = [sum(len({s.text for s in one[need.samples]}) for need in rescored) for one in sets]
             divide(again)
         del decoded  # its caches would only be in the way of the scorers
         with watch.stage("scoring") as divide:
-            conditional = {need: self._condition(need, prompts, sets) for need in self._conditionals}
+            conditional = {
+                need: self._condition(need, prompts, sets) for need in self._conditionals if need not in missing
+            }
             stated = [sum(one[row].texts_scored for one in conditional.values()) for row in range(len(prompts))]
             divide(stated)
         with watch.stage("scoring"):
@@ -192,21 +233,14 @@ class Gatherer:
             Evidence(
                 question=prompt.question,
                 answer=answers[row],
-                head_gradients={need: found[row].head[need.reweighted] for need in self._heads},
                 semantic_token=prompt.semantic_token,
-                state_gradients={
-                    need: self._part(found[row], need, 0) for need in self._spans if isinstance(need, StateGradient)
-                },
-                state_gradient_maps={
-                    need: self._part(found[row], need, [1 + self._positions.index(p) for p in need.positions])
-                    for need in self._spans
-                    if isinstance(need, StateGradientMap)
-                },
+                **(self._gradient_evidence(found[row]) if found else {}),
                 continuations={need: scores[row] for need, scores in continuations.items()},
                 samples=sets[row],
                 states=states[row],
                 rescored={need: scores[row] for need, scores in rescored.items()},
                 conditionals={need: answers_given[row] for need, answers_given in conditional.items()},
+                missing=missing,
                 cost={
                     **decoding[row],
                     **watch.shares[row],
@@ -215,6 +249,67 @@ class Gatherer:
             )
             for row, prompt in enumerate(prompts)
         ]
+
+    def gather_apart(self, prompt: Prompt, ending: Ending) -> Evidence:
+        """Gathers the evidence about a question that memory does not hold with all its samples at once.
+
+        Samples do not depend on what shares a pass, so each set is drawn apart. One that does not fit even so is
+        absent, and the needs that name it are missing.
+
+        Raises:
+            BaseException: Memory does not even hold the answer alone.
+        """
+        self.check([prompt])
+        ((decoded,),) = self._decode([prompt], ending, 1, samplers=())
+        drawn = in_shrinking_batches(
+            partial(self._draw, prompt, ending), self._sets.samplers, self._alone, lambda _: {}
+        )
+        for _, samples in drawn:
+            decoded.samples.update(samples)
+        return self._evidence([prompt], [decoded], 1, ending)[1][0]
+
+    def _draw(
+        self, prompt: Prompt, ending: Ending, samplers: Sequence[SampleSet]
+    ) -> dict[SampleSet, list[DecodedAnswer]]:
+        ((decoded,),) = self._decode([prompt], ending, 1, samplers=samplers)
+        return decoded.samples
+
+    def undefined(self, prompt: Prompt) -> Evidence:
+        """The evidence about a question that memory does not hold: no answer, and every need missing."""
+        return Evidence(
+            question=prompt.question,
+            answer=Answer("", (), np.empty(0), np.empty(0), complete=False),
+            semantic_token=prompt.semantic_token,
+            **self._gradient_evidence(self._unknown_gradients()),
+            missing=self._needs,
+        )
+
+    def _found_gradients(self, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]) -> list[Gradients]:
+        """The gradients of some answers; those of a single one are ``nan`` where memory does not hold them."""
+        work = partial(self._take, self._gradients, decoded, scored)
+        if len(prompts) > 1:  # a smaller batch may do, and is begun anew
+            return work(prompts)
+        ((_, found),) = in_shrinking_batches(work, prompts, self._alone, lambda _: [self._unknown_gradients()])
+        return found
+
+    def _unknown_gradients(self) -> Gradients:
+        shape = (self._anatomy.n_blocks - self._request.first_block, 1 + len(self._positions))
+        unknown = StateGradientNorms(np.full(shape, np.nan), np.full(shape, np.nan))
+        return Gradients(dict.fromkeys(self._request.head, float("nan")), dict.fromkeys(self._request.states, unknown))
+
+    def _gradient_evidence(self, found: Gradients) -> dict[str, Any]:
+        """The fields of the evidence about an answer that hold its gradients."""
+        return {
+            "head_gradients": {need: found.head[need.reweighted] for need in self._heads},
+            "state_gradients": {
+                need: self._part(found, need, 0) for need in self._spans if isinstance(need, StateGradient)
+            },
+            "state_gradient_maps": {
+                need: self._part(found, need, [1 + self._positions.index(p) for p in need.positions])
+                for need in self._spans
+                if isinstance(need, StateGradientMap)
+            },
+        }
 
     def _answers(self, decoded: Decoded, ending: Ending) -> tuple[list[Answer], list[range]]:
         raw = [row[:n] for row, n in zip(decoded.token_ids.tolist(), decoded.lengths, strict=True)]
@@ -252,6 +347,7 @@ class Gatherer:
         return {
             need: torch.stack([one.state for one in sets[need.samples] if one.state is not None]).double().numpy()
             for need in self._states
+            if need.samples in sets
         }
 
     def _rescore(
@@ -264,6 +360,7 @@ class Gatherer:
             self._tokenise,
             temperature=need.temperature,
             pad_id=self._pad_id,
+            room=self._room,
         )
 
     def _condition(
@@ -279,14 +376,17 @@ class Gatherer:
             self._tokenise,
             threshold=need.threshold,
             pad_id=self._pad_id,
+            room=self._room,
         )
 
-    def _decode(self, prompts: Sequence[Prompt], ending: Ending, size: int) -> Iterator[list[DecodedPrompt]]:
+    def _decode(
+        self, prompts: Sequence[Prompt], ending: Ending, size: int, samplers: Sequence[SampleSet] | None = None
+    ) -> Iterator[list[DecodedPrompt]]:
         return decode_stream(
             self._anatomy,
             [prompt.token_ids for prompt in prompts],
             size=size,
-            samplers=self._sets.samplers,
+            samplers=self._sets.samplers if samplers is None else samplers,
             end_ids=ending.end_ids,
             pad_id=self._pad_id,
             max_new_tokens=ending.max_new_tokens,
@@ -304,10 +404,15 @@ class Gatherer:
         return self._request.first_block if self._spans else None
 
     def _take(
-        self, way: GradientPass, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]
+        self,
+        way: GradientPass,
+        decoded: Decoded,
+        scored: list[range],
+        prompts: Sequence[Prompt],
+        request: Request | None = None,
     ) -> list[Gradients]:
         positions = np.array([[prompt.semantic_token, *self._positions] for prompt in prompts])
-        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, self._request)
+        return way(self._anatomy, decoded, scored, decoded.prompt_ids.shape[1] + positions, request or self._request)
 
     def _part(
         self, gradients: Gradients, need: StateGradient | StateGradientMap, columns: int | list[int]

@@ -8,20 +8,23 @@ blocks above it run again, from the states that entered it during decoding.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uq_harness.engine.anatomy import Anatomy, block_input, frozen
+from uq_harness.engine.anatomy import Anatomy, block_input
 from uq_harness.engine.cache import cut, select, share
 from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, states
 from uq_harness.engine.head import Request, at_the_head
+from uq_harness.engine.in_range import in_range, known
 from uq_harness.engine.lanes import IntArray
 from uq_harness.evidence import FloatArray, StateGradientNorms
 
@@ -58,25 +61,30 @@ def gradients(
         request: What is wanted.
     """
     heads, pulls, scales = at_the_head(anatomy, decoded, scored, request)
-    sizes = {weighted: np.zeros((2, anatomy.n_blocks - request.first_block, *columns.shape)) for weighted in pulls}
+    levels = anatomy.n_blocks - request.first_block
+    sizes = {weighted: np.zeros((2, len(scored), levels, columns.shape[1])) for weighted in pulls}
     for rows in _groups_of_like_length(decoded, scored) if pulls else ():
         steps = max(1, *(scored[row].stop for row in rows))
         wanted = {weighted: pull[rows, :steps] for weighted, pull in pulls.items()}
         found = _state_gradients(anatomy, _part(decoded, rows, steps), columns[rows], wanted, request.first_block)
         for weighted, values in found.items():
-            sizes[weighted][:, :, rows] = values
-    for weighted, (absolute, squared) in sizes.items():
-        absolute *= scales[weighted][:, None]
-        squared *= scales[weighted][:, None] ** 2
+            sizes[weighted][:, rows] = values
+    norms = {weighted: _unscaled(found, scales[weighted]) for weighted, found in sizes.items()}
     return [
-        Gradients(
-            head=heads[row],
-            states={
-                w: StateGradientNorms(absolute[:, row], squared[:, row]) for w, (absolute, squared) in sizes.items()
-            },
-        )
+        Gradients(head=heads[row], states={w: StateGradientNorms(*found[:, row]) for w, found in norms.items()})
         for row in range(len(scored))
     ]
+
+
+def _unscaled(sizes: FloatArray, scales: FloatArray) -> FloatArray:
+    """The sizes of the losses' own gradients, ``[2, batch, levels, columns]``.
+
+    Args:
+        sizes: Those of the scaled ones, of the same shape.
+        scales: The scales, ``[batch]``; 0 for a loss that is constant, and so has no gradient.
+    """
+    scale = scales[:, None, None]
+    return np.where(scale > 0, known(sizes), sizes) * np.stack([scale, scale**2])
 
 
 def _groups_of_like_length(decoded: Decoded, scored: list[range]) -> list[list[int]]:
@@ -111,7 +119,7 @@ def _part(decoded: Decoded, rows: list[int], steps: int) -> Decoded:
 def _state_gradients(
     anatomy: Anatomy, decoded: Decoded, columns: IntArray, pulls: dict[bool, Tensor], first_block: int
 ) -> dict[bool, FloatArray]:
-    """Mean absolute value and mean square of the gradient at each answer's columns, ``[2, blocks, batch, columns]``.
+    """Mean absolute value and mean square of the gradient at each answer's columns, ``[2, batch, blocks, columns]``.
 
     Args:
         anatomy: The model.
@@ -128,24 +136,25 @@ def _state_gradients(
     mask = torch.cat([decoded.prompt_mask, torch.ones_like(fed)], 1)
     prefix = _prefix_cache(anatomy, decoded, start)
     rows, at = torch.arange(len(columns))[:, None], torch.as_tensor(columns) - start
-    sizes = {w: np.zeros((2, anatomy.n_blocks - first_block, *columns.shape)) for w in pulls}
-    current: list[bool] = []
+    levels = anatomy.n_blocks - first_block
+    sizes = np.zeros((2, len(columns), levels, columns.shape[1]))
 
     def measure(level: int, gradient: Tensor) -> None:
         chosen = in_float64(gradient[rows, at])
-        sizes[current[-1]][:, level] = torch.stack([chosen.abs().mean(-1), chosen.square().mean(-1)]).cpu().numpy()
+        sizes[:, :, level] = torch.stack([chosen.abs().mean(-1), chosen.square().mean(-1)]).cpu().numpy()
 
-    with frozen(anatomy.model), torch.enable_grad():
+    with torch.enable_grad():
         leaf = decoded.middle_states.detach().requires_grad_(True)
         read = _run_upper_blocks(anatomy, leaf, ids[:, start:], mask, prefix, first_block, measure)
         read = read[:, prompt_length - 1 - start :]
-        for i, (weighted, pull) in enumerate(pulls.items()):
-            current.append(weighted)
-            (gradient,) = torch.autograd.grad(
-                read, leaf, pull.to(read.device, read.dtype), retain_graph=i + 1 < len(pulls)
-            )
-            measure(0, gradient)
-    return sizes
+
+    def backward(pull: Tensor, factor: float) -> FloatArray:
+        sizes[:] = 0
+        (gradient,) = torch.autograd.grad(read, leaf, pull.to(read.device, read.dtype) * factor, retain_graph=True)
+        measure(0, gradient)
+        return sizes.copy()
+
+    return {weighted: in_range(partial(backward, pull)) for weighted, pull in pulls.items()}
 
 
 def _prefix_cache(anatomy: Anatomy, decoded: Decoded, length: int) -> Any:
@@ -193,11 +202,14 @@ def _run_upper_blocks(
 
 @contextmanager
 def _passing_through(block: nn.Module, returns_tuple: bool) -> Iterator[None]:
-    """Makes a block hand its input on unchanged for a while."""
-    own = block.__dict__.get("forward")
+    """Makes a block hand its input on unchanged in this thread for a while."""
+    own, usual, owner = block.__dict__.get("forward"), block.forward, threading.get_ident()
 
-    def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return (hidden_states,) if returns_tuple else hidden_states
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != owner:
+            return usual(*args, **kwargs)
+        state = args[0] if args else kwargs["hidden_states"]
+        return (state,) if returns_tuple else state
 
     block.forward = forward
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uq_harness.engine.anatomy import Anatomy, frozen
+from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy
 from uq_harness.evidence import FloatArray
@@ -46,16 +46,15 @@ def at_the_head(
     heads: list[dict[bool, float]] = []
     pulls = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
     scales = {weighted: np.zeros(len(scored)) for weighted in request.states}
-    with frozen(anatomy.model):
-        for row, tokens in enumerate(scored):
-            part = slice(tokens.start, tokens.stop)
-            read = decoded.head_states[row, part].detach().requires_grad_(bool(request.states))
-            with torch.enable_grad():
-                linear = anatomy.head(read)
-            errors = _errors(anatomy, linear.detach(), decoded.token_ids[row, part])
-            heads.append({weighted: _mean_absolute(errors[weighted], read.detach()) for weighted in request.head})
-            for weighted in request.states:
-                pulls[weighted][row, part], scales[weighted][row] = _pull(linear, read, errors[weighted])
+    for row, tokens in enumerate(scored):
+        part = slice(tokens.start, tokens.stop)
+        read = decoded.head_states[row, part].detach().requires_grad_(bool(request.states))
+        with torch.set_grad_enabled(bool(request.states)):
+            linear = anatomy.head(read)
+        errors = _errors(anatomy, linear.detach(), decoded.token_ids[row, part])
+        heads.append({weighted: _mean_absolute(errors[weighted], read.detach()) for weighted in request.head})
+        for weighted in request.states:
+            pulls[weighted][row, part], scales[weighted][row] = _pull(linear, read, errors[weighted])
     return heads, pulls, scales
 
 
@@ -91,11 +90,17 @@ def _mean_absolute(error: Tensor, read: Tensor) -> float:
 def _pull(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
     """The loss's gradient with respect to the states that the head reads, scaled, and the scale.
 
-    Scaling the error to a largest entry of 1 keeps the tiny gradients of sure answers within the range of 16-bit
-    floats; what follows is linear, so multiplying its result by the scale afterwards gives the gradient itself.
+    Scaling first the error and then the gradient to a largest entry of 1 keeps the tiny gradients of sure answers
+    within the range of 16-bit floats; what follows is linear, so multiplying its result by the scale afterwards gives
+    the gradient itself.
     """
     scale = float(error.abs().max()) if len(error) else math.nan
     if not scale > 0:
         return torch.zeros_like(read), scale
     scaled = (error / scale).to(linear.device, linear.dtype)
-    return torch.autograd.grad(linear, read, scaled, retain_graph=True)[0], scale
+    pull = torch.autograd.grad(linear, read, scaled, retain_graph=True)[0]
+    largest = float(pull.abs().max())
+    if not 0 < largest < math.inf:
+        return pull, scale
+    precise = torch.promote_types(pull.dtype, torch.float32)
+    return (pull.to(precise) / largest).to(pull.dtype), scale * largest

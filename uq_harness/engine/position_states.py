@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from uq_harness.engine.anatomy import Anatomy, block_input
+from uq_harness.engine.anatomy import Anatomy, block_input, block_output
 from uq_harness.engine.forward import states
 
 
@@ -38,23 +38,15 @@ def visit_last_positions(
         visit(layer, state[:, -count:])
         return state
 
+    def show_output(output: Any) -> None:
+        show(anatomy.n_blocks, output[0] if isinstance(output, tuple) else output)
+
     with ExitStack() as stack:
         for layer in layers:
-            watch = partial(show, layer)
             within = layer < anatomy.n_blocks
             stack.enter_context(
-                block_input(anatomy.blocks[layer], watch) if within else _output(anatomy.blocks[-1], watch)
+                block_input(anatomy.blocks[layer], partial(show, layer))
+                if within
+                else block_output(anatomy.blocks[-1], show_output)
             )
         states(anatomy, ids, mask, use_cache=False)
-
-
-@contextmanager
-def _output(block: nn.Module, watch: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
-        watch(output[0] if isinstance(output, tuple) else output)
-
-    handle = block.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

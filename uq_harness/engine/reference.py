@@ -6,19 +6,20 @@ cannot be shared, checks the fast pass when a model is loaded, and is what bench
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from uq_harness.engine.anatomy import Anatomy, block_input, frozen
+from uq_harness.engine.anatomy import Anatomy, block_input, leaf_of
 from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy, logits, states
 from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.head import Request
+from uq_harness.engine.in_range import in_range, known
 from uq_harness.engine.lanes import IntArray
-from uq_harness.evidence import StateGradientNorms
+from uq_harness.evidence import FloatArray, StateGradientNorms
 
 
 def reference_gradients(
@@ -48,17 +49,22 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, columns: I
     entered: list[Tensor] = []
 
     def watch(state: Tensor) -> Tensor:
-        entered.append(state if entered else state.detach().requires_grad_(True))  # the graph begins here
+        entered.append(state if entered else leaf_of(state))  # the graph begins here
         return entered[-1]
 
-    with frozen(anatomy.model), torch.enable_grad(), ExitStack() as stack:
+    with torch.no_grad(), ExitStack() as stack:
         for block in anatomy.blocks[request.first_block :]:
             stack.enter_context(block_input(block, watch))
-        read = _full_states(anatomy, ids)[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
+        states_read = _full_states(anatomy, ids)
+    with torch.enable_grad():
+        read = states_read[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
         linear = anatomy.head(read)
-        losses = _losses(anatomy.bend(linear), ids[0, len(prompt) + tokens.start :])
-        head = {w: _head(losses[w], linear, read) for w in request.head}
-        norms = {w: _states(losses[w], entered, torch.as_tensor(columns - padding)) for w in request.states}
+        scores = in_float64(anatomy.bend(linear))
+        losses = _losses(scores, ids[0, len(prompt) + tokens.start :])
+        errors = {w: torch.autograd.grad(losses[w], scores, retain_graph=True)[0] for w in losses}
+        head = {w: _head(scores, errors[w], linear, read) for w in request.head}
+        at = torch.as_tensor(columns - padding)
+        norms = {w: _states(scores, errors[w], entered, at) for w in request.states}
     return Gradients(head, norms)
 
 
@@ -69,18 +75,30 @@ def _losses(scores: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
     return {False: -taken.mean(), True: -(entropy.detach() * taken).mean()}
 
 
-def _head(loss: Tensor, linear: Tensor, read: Tensor) -> float:
+def _head(scores: Tensor, error: Tensor, linear: Tensor, read: Tensor) -> float:
     """Mean absolute value over the whole matrix; its gradient is what flows into the head times what it read."""
-    (flow,) = torch.autograd.grad(loss, linear, retain_graph=True)
+    error, scale = _largest_one(error)
+    (flow,) = torch.autograd.grad(scores, linear, error, retain_graph=True)
     precise = torch.promote_types(read.dtype, torch.float32)
     gradient = flow.to(precise).T @ read.detach().to(flow.device, precise)
-    return float(in_float64(gradient).abs().mean())
+    return float(in_float64(gradient).abs().mean()) * scale
 
 
-def _states(loss: Tensor, entered: list[Tensor], positions: Tensor) -> StateGradientNorms:
-    gradients = torch.autograd.grad(loss, entered, retain_graph=True)
-    chosen = torch.stack([in_float64(g[0, positions]).cpu() for g in gradients])
-    return StateGradientNorms(
-        absolute=chosen.abs().mean(-1).numpy().astype(np.float64),
-        squared=chosen.square().mean(-1).numpy().astype(np.float64),
-    )
+def _states(scores: Tensor, error: Tensor, entered: list[Tensor], positions: Tensor) -> StateGradientNorms:
+    error, scale = _largest_one(error)
+
+    def backward(factor: float) -> FloatArray:
+        gradients = torch.autograd.grad(scores, entered, error * factor, retain_graph=True)
+        chosen = torch.stack([in_float64(g[0, positions]).cpu() for g in gradients])
+        return torch.stack([chosen.abs().mean(-1), chosen.square().mean(-1)]).numpy()[:, None]
+
+    absolute, squared = in_range(backward)[:, 0]
+    if scale > 0:  # else the loss is constant, and so has no gradient
+        absolute, squared = known(absolute), known(squared)
+    return StateGradientNorms(absolute * scale, squared * scale**2)
+
+
+def _largest_one(error: Tensor) -> tuple[Tensor, float]:
+    """The error divided by its largest entry, so that a 16-bit float can hold it, and that entry."""
+    scale = float(error.abs().max()) if len(error) else math.nan
+    return (error / scale if scale > 0 else error), scale

@@ -83,7 +83,7 @@ class Chooser:
         live = np.flatnonzero(lanes.live)
         owners = lanes.owners()
         entries = ENTRIES if head_states.device.type == "cpu" else ENTRIES_ON_GPU
-        for rows in _whole_prompts(owners, max(1, entries // anatomy.head.weight.shape[0])):
+        for rows in _whole_prompts(owners, max(1, entries // anatomy.vocabulary)):
             members = live[(rows.start <= lanes.row[live]) & (lanes.row[live] < rows.stop)]
             scores = logits(anatomy, head_states[rows.start : rows.stop])
             lanes.write(members, *self._choose(scores, members, lanes.row[members] - rows.start, lanes))

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
 from uq_harness.engine.decoded import Decoded
+from uq_harness.engine.gradient_flow import what_blocks_gradients
 from uq_harness.engine.gradients import Gradients
 from uq_harness.engine.layouts import Layout
 from uq_harness.engine.prompt import Prompt
@@ -52,10 +53,27 @@ class Trial:
             UQHarnessError: They differ; this version of transformers treats caches or masks in some new way.
         """
         if not self._is_right(self._decoded):
+            rounding = self._anatomy.rounding_layer
+            if rounding is not None:
+                raise UQHarnessError(
+                    f"{self._name} has quantised layers ({rounding}) that give other numbers for the same answer when "
+                    "other tokens share the pass, so no method has a score that is the answer's own: load it in "
+                    "float32, bfloat16 or float16, or with quantised weights alone"
+                )
             raise UQHarnessError(
                 f"{self._name} decodes otherwise with its cache than without: uq-hf does not fit the model or "
                 f"transformers {transformers.__version__}: please report it"
             )
+
+    def what_blocks_gradients(self, first_block: int) -> str | None:
+        """What keeps gradients from the inputs of the blocks from a given one on; ``None`` where nothing does."""
+        return what_blocks_gradients(self._anatomy, list(self._prompts[0].token_ids), self._pad_id, first_block)
+
+    def has_gradients(self, take: Take) -> bool:
+        """Whether any state gradient is known and not 0; true also where the model itself gives no numbers."""
+        if not torch.isfinite(self._decoded.logprobs).all() or not self._decoded.logprobs.any():
+            return True
+        return any(np.nansum(norms.absolute) > 0 for one in self._take(take) for norms in one.states.values())
 
     def layout(self) -> Layout:
         """Whether long prompts may share their keys and values: compares as `check_decoding` does."""
@@ -69,16 +87,17 @@ class Trial:
         if self._decoded.prompt_cache is None:
             log.warning("%s keeps a cache that cannot be shared: gradients take the exact slow path", self._name)
             return False
-        scored = [range(n) for n in self._decoded.lengths]
         found, expected = (
-            [norms.absolute for one in take(self._decoded, scored, self._prompts) for norms in one.states.values()]
-            for take in (fast, plain)
+            [norms.absolute for one in self._take(take) for norms in one.states.values()] for take in (fast, plain)
         )
         tolerance = {torch.float64: 1e-6, torch.float32: 1e-2}.get(self._decoded.head_states.dtype, 0.3)
         if np.allclose(found, expected, rtol=tolerance, atol=1e-12, equal_nan=True):
             return True
         log.warning("the fast gradient pass does not fit %s: gradients take the exact slow path", self._name)
         return False
+
+    def _take(self, take: Take) -> list[Gradients]:
+        return take(self._decoded, [range(n) for n in self._decoded.lengths], self._prompts)
 
     def _answers(self, samplers: Sequence[SampleSet] = (), layout: Layout = "copied") -> Decoded:
         return decode(
@@ -94,7 +113,8 @@ class Trial:
         )
 
     def _is_right(self, decoded: Decoded) -> bool:
-        tolerance = 1e-2 if decoded.head_states.dtype in (torch.float32, torch.float64) else 1.0
+        exact = decoded.head_states.dtype in (torch.float32, torch.float64) and self._anatomy.rounding_layer is None
+        tolerance = 1e-2 if exact else 1.0
         for row, prompt in enumerate(self._prompts):
             answer = decoded.token_ids[row, : decoded.lengths[row]]
             plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)

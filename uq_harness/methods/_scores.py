@@ -15,7 +15,8 @@ def scores(methods: Iterable[Method], evidence: Evidence) -> dict[str, float]:
     """The uncertainty that each method finds, by its name; ``nan`` where it is undefined.
 
     A model that gives NaNs has no next token. Answers and samples with such a token all look alike, and a method that
-    compares nothing but their texts or states would call them certain: it is undefined, too.
+    compares nothing but their texts or states would call them certain: it is undefined, too. So is a method one of
+    whose needs could not be met.
 
     >>> from uq_harness.evidence import Answer
     >>> from uq_harness.methods import build_methods
@@ -30,7 +31,9 @@ def scores(methods: Iterable[Method], evidence: Evidence) -> dict[str, float]:
         for sampler, drawn in evidence.samples.items()
         if any(np.isnan(sample.logprobs).any() for sample in drawn)
     }
-    return {
-        method.name: math.nan if broken & {*sample_sets(method.needs())} else method.score(evidence)
-        for method in methods
-    }
+
+    def undefined(method: Method) -> bool:
+        needs = method.needs()
+        return not broken.isdisjoint(sample_sets(needs)) or not evidence.missing.isdisjoint(needs)
+
+    return {method.name: math.nan if undefined(method) else method.score(evidence) for method in methods}

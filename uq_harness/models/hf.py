@@ -115,6 +115,8 @@ class UQHFLM(HFLM):
             raise _explained(error, kwargs) from error
         if self.backend != "causal":
             raise UQHarnessError(f"uq-hf needs a decoder-only model, and {self.pretrained} is of type {self.backend}")
+        if isinstance(pretrained, str):  # nobody else has the model: graphs need not keep what weights' gradients take
+            self.model.requires_grad_(False)
         self._take_rank_from_launcher()
         if self.batch_size != "auto" and int(self.batch_size) < 1:
             raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")

@@ -11,6 +11,7 @@ import numpy as np
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import FloatArray
+from uq_harness.locks import lock_of
 from uq_harness.memory import is_out_of_memory, release
 from uq_harness.similarity._services import Pair
 from uq_harness.similarity._settings import Settings
@@ -69,6 +70,10 @@ class NeuralPairModel:
             UQHarnessError: The network cannot be had, or memory does not hold a single pair.
         """
         network = self._load(self._settings)
+        with lock_of(network):  # its tokenizer is set up anew for every call
+            return self._score(network, pairs)
+
+    def _score(self, network: Network, pairs: Sequence[Pair]) -> FloatArray:
         whole = _lengths(network, pairs)
         self._count_cuts(sum(length > network.max_length for length in whole), len(pairs), network.max_length)
         lengths = [min(length, network.max_length) for length in whole]
