@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from uq_harness.memory import in_shrinking_batches, in_shrinking_streams
+from uq_harness.memory import Room, in_shrinking_batches, in_shrinking_streams
 
 
 def test_halves_until_it_fits_remembers_it_and_yields_each_batch_at_once() -> None:
@@ -61,3 +61,32 @@ def test_a_stream_that_runs_out_of_memory_begins_again_with_what_is_not_done() -
     found = list(in_shrinking_streams(work, "abcdefg", 4))
     assert begun == [("abcdefg", 4), ("cdefg", 2), ("efg", 1)]
     assert found == [(["b", "a"], "ba"), (["d", "c"], "dc"), (["f", "e"], "fe"), (["g"], "g")]
+
+
+def test_an_item_that_does_not_fit_alone_has_a_result_of_its_own_and_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def work(batch: list[int]) -> list[int]:
+        if sum(batch) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch
+
+    room = Room(4, "it is -1")
+    found = [one for _, done in in_shrinking_batches(work, [1, 9, 2, 8], room, lambda _: [-1]) for one in done]
+    assert found == [1, -1, 2, -1]
+    assert caplog.text.count("it is -1") == 1
+    assert room.size == 1
+
+
+def test_what_fits_is_remembered_for_the_next_call() -> None:
+    sizes = []
+
+    def work(batch: list[int]) -> None:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    room = Room(4)
+    for _ in range(2):
+        list(in_shrinking_batches(work, [1, 2, 3, 4], room))
+    assert sizes == [4, 2, 2, 2, 2]

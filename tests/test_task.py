@@ -10,6 +10,7 @@ import lm_eval
 import pytest
 from lm_eval.tasks import TaskManager
 
+from uq_harness import quality
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
 from uq_harness.methods import all_methods
@@ -451,3 +452,9 @@ def test_two_questions_with_the_same_text_are_both_answered(tmp_path: Path, capl
     found = evaluate(metadata=write_questions(tmp_path, [row, row]), limit=None)
     first, second = (sample["doc"]["uq"]["uncertainty"] for sample in found["samples"]["uq_demo"])
     assert first == pytest.approx(second, rel=1e-5)
+
+
+def test_a_score_that_is_the_same_for_all_answers_is_named() -> None:
+    rows = [{"degree": 0.9, "g_nll": 0.1 * i, "ln_pe": None if i else 0.5} for i in range(5)]
+    assert quality.constant_methods(rows) == ["degree"]
+    assert quality.constant_methods(rows[:4]) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,21 +35,40 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
+@dataclass
+class Room:
+    """How many items go through a model at a time; it shrinks for good where memory runs out.
+
+    Attributes:
+        size: The largest batch.
+        otherwise: What becomes of an item that is too large even alone, for the warning.
+        gave_up: Whether there has been one.
+    """
+
+    size: int
+    otherwise: str = "what does not fit is undefined"
+    gave_up: bool = False
+
+
 def in_shrinking_batches(
-    work: Callable[[Sequence[T]], R], items: Sequence[T], size: int
+    work: Callable[[Sequence[T]], R],
+    items: Sequence[T],
+    size: int | Room,
+    impossible: Callable[[T], R] | None = None,
 ) -> Iterator[tuple[Sequence[T], R]]:
     """Does the work batch by batch; where memory runs out, halves the size for this batch and all later ones.
 
     Args:
         work: What to do with a batch.
         items: All items, in order.
-        size: The largest batch.
+        size: The largest batch; a `Room` keeps what has been learnt for the next call.
+        impossible: Gives the result of an item that memory does not hold alone.
 
     Yields:
         Each batch and its result, as soon as it is there.
 
     Raises:
-        BaseException: Whatever ``work`` raises, an out-of-memory error only for a batch of one.
+        BaseException: Whatever ``work`` raises, an out-of-memory error only for a batch of one without ``impossible``.
     """
 
     def batches(waiting: Sequence[T], size: int) -> Iterator[tuple[list[int], R]]:
@@ -56,38 +76,52 @@ def in_shrinking_batches(
             batch = waiting[start : start + size]
             yield list(range(start, start + len(batch))), work(batch)
 
-    return in_shrinking_streams(batches, items, size)
+    return in_shrinking_streams(batches, items, size, impossible)
 
 
 def in_shrinking_streams(
-    work: Callable[[Sequence[T], int], Iterable[tuple[list[int], R]]], items: Sequence[T], size: int
+    work: Callable[[Sequence[T], int], Iterable[tuple[list[int], R]]],
+    items: Sequence[T],
+    size: int | Room,
+    impossible: Callable[[T], R] | None = None,
 ) -> Iterator[tuple[Sequence[T], R]]:
     """Does work that makes its own batches; where memory runs out, goes on with what is not done, by halves.
 
     Args:
-        work: Takes items and the size of the largest batch; gives positions of finished items, and their result.
+        work: Takes items and the size of the largest batch; gives positions of finished items, and their result. With
+            a size of 1 it takes them in their order.
         items: All items, in order.
-        size: The largest batch.
+        size: The largest batch; a `Room` keeps what has been learnt for the next call.
+        impossible: Gives the result of an item that memory does not hold alone.
 
     Yields:
         Finished items and their result, as soon as it is there.
 
     Raises:
-        BaseException: Whatever ``work`` raises, an out-of-memory error only with batches of one.
+        BaseException: Whatever ``work`` raises, an out-of-memory error only with batches of one without ``impossible``.
     """
+    room = size if isinstance(size, Room) else Room(size)
     waiting = list(items)
     while waiting:
-        size, done = min(size, len(waiting)), set[int]()
+        size, done, failed = min(room.size, len(waiting)), set[int](), False
         try:
             for positions, result in work(waiting, size):
                 done.update(positions)
                 yield [waiting[position] for position in positions], result
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or size == 1:
+            if not is_out_of_memory(error) or (size == 1 and impossible is None):
                 raise
+            failed = True
         waiting = [item for position, item in enumerate(waiting) if position not in done]
-        if waiting:
+        if failed and waiting:
             # outside the except clause, whose traceback would keep the failed batch's tensors alive
-            log.warning("out of memory with a batch of %d: going on with batches of %d", size, size // 2)
-            size //= 2
             release()
+            if size == 1 and impossible is not None:
+                if not room.gave_up:
+                    log.warning("out of memory with a batch of one: %s", room.otherwise)
+                room.gave_up = True
+                item = waiting.pop(0)
+                yield [item], impossible(item)
+            else:
+                log.warning("out of memory with a batch of %d: going on with batches of %d", size, size // 2)
+                room.size = min(room.size, size // 2)

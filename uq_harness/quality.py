@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -27,6 +27,7 @@ WHY_NO_ERROR = (
     "far off the AUROC may be"
 )
 FEW_MEANS = f"{FEW_MARK} fewer than {FEW} right or wrong answers: the number and its error mean little"
+TELLING = 5  # as many answers with one and the same score are hardly so by chance
 
 # For the group file: plain means over the group's tasks, as in the paper.
 GROUP_METRICS = [
@@ -42,6 +43,23 @@ def metrics_of(method: str, uncertainty: float | None, correct: int | None) -> d
     """
     pair = (uncertainty, correct)
     return {f"{measure}_{method}{suffix}": pair for measure in MEASURES for suffix in ("", "_stderr")}
+
+
+def constant_methods(uncertainty: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """The methods that give all answers one and the same number, and so rank nothing.
+
+    Args:
+        uncertainty: The scores of each answer by method, ``None`` where they are undefined.
+
+    >>> constant_methods([{"degree": 0.9, "g_nll": float(i)} for i in range(5)])
+    ['degree']
+    """
+    scores: dict[str, list[float]] = {}
+    for one in uncertainty:
+        for method, score in one.items():
+            if score is not None:
+                scores.setdefault(method, []).append(score)
+    return [method for method, found in scores.items() if len(found) >= TELLING and len(set(found)) == 1]
 
 
 def higher_is_better(metric: str) -> bool:

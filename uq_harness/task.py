@@ -176,10 +176,22 @@ class UQTask(ConfigurableTask):
                 f"{self.config.task}: {scored.count(False)} of {len(scored)} answers carry no uncertainty, since "
                 "another model type wrote them into the --use_cache file: choose another one"
             )
+        self._warn_of_constant_scores()
         super().apply_filters()
         for instance in self._instances:
             for name, text in instance.filtered_resps.items():
                 instance.filtered_resps[name] = UQText(text, {**record_of(instance.resps[0]), **record_of(text)})
+
+    def _warn_of_constant_scores(self) -> None:
+        constant = quality.constant_methods(
+            [record_of(instance.resps[0]).get("uncertainty", {}) for instance in self._instances]
+        )
+        if constant:
+            log.warning(
+                "%s: %s: one and the same score for all %d answers, which ranks nothing. Methods that compare samples "
+                "do that where all samples agree, or all differ as for a lexical comparison; others should not",
+                *(self.config.task, ", ".join(constant), len(self._instances)),
+            )
 
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """Metrics of one answer; its record becomes the logged document's field ``uq``."""

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from tests.engine.architectures import ARCHITECTURES, FLOAT32_ONLY, RECURRENT, VOCABULARY, tiny_model
+from tests.support import SHARED, requires_shared
 from uq_harness.engine import decode as decoding
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
+from uq_harness.engine.in_range import in_range, known
 from uq_harness.engine.reference import reference_gradients
 
 BOTH = frozenset({True, False})
@@ -151,6 +154,41 @@ def test_float16_does_not_underflow_on_sure_answers() -> None:
     half = Anatomy.of(model.to(torch.float16))
     found = score(gradients, half, decode(half, prompts(2), 3), Request(BOTH, BOTH, 3))
     assert all(g.states[True].absolute.min() > 0 for g in found)
+
+
+@requires_shared
+@pytest.mark.parametrize("way", [gradients, reference_gradients])
+def test_float16_keeps_gradients_that_a_large_state_makes_tiny(way) -> None:
+    """One matrix 30,000 times as large: the norms behind it divide gradients below float16's smallest number."""
+    found = {}
+    for dtype in (torch.float32, torch.float16):
+        model = AutoModelForCausalLM.from_pretrained(SHARED / "models/qa-small", dtype=dtype)
+        with torch.no_grad():
+            model.model.layers[2].mlp.down_proj.weight.mul_(30_000)
+        anatomy = Anatomy.of(model)
+        decoded = decode(anatomy, prompts(3), 3)
+        found[dtype] = decoded.token_ids.tolist(), score(way, anatomy, decoded, Request(BOTH, BOTH, 3))
+    (tokens, exact), (same_tokens, half) = found.values()
+    assert tokens == same_tokens
+    assert max(one.states[False].absolute.max() for one in exact) < 2**-24  # float16's smallest number
+    assert_close(half, exact, 0.05)
+
+
+def test_a_gradient_that_got_lost_is_nan_and_one_that_is_none_is_zero() -> None:
+    """Levels from the lowest up. A sliding window keeps the upper ones from a position."""
+    levels = np.array([[0.5, 0.0, 0.0, 0.0, np.inf], [0.25, 0.5, 0.25, 0.0, 0.5], [0.0, 0.5, 0.0, 0.0, 0.5]])
+    expected = [[0.5, np.nan, np.nan, np.nan, np.nan], [0.25, 0.5, 0.25, np.nan, 0.5], [0.0, 0.5, 0.0, np.nan, 0.5]]
+    np.testing.assert_array_equal(known(levels), expected)
+
+
+def test_a_row_that_overflows_is_taken_again_with_a_smaller_factor() -> None:
+    sizes = np.array([[3.0, 2.0e5, np.nan], [9.0, 4.0e10, np.nan]])[:, :, None, None]
+
+    def backward(factor: float) -> np.ndarray:
+        scaled = sizes * np.array([factor, factor**2])[:, None, None, None]
+        return np.where(scaled[0] * 1.0 > 65504, np.inf, scaled)
+
+    np.testing.assert_allclose(in_range(backward), sizes)
 
 
 def test_weights_keep_their_flags_and_get_no_gradients() -> None:

@@ -86,8 +86,8 @@ class Anatomy:
 
     @cached_property
     def rounding_layer(self) -> str | None:
-        """The type of the decoder's quantised layers, which may round by what shares a pass; ``None`` if it has none."""
-        return next((type(layer).__name__ for layer in self.decoder.modules() if not is_dense(layer)), None)
+        """The type of the decoder's quantised layers, which may round by what shares a pass, if it has any."""
+        return next((layer._get_name() for layer in self.decoder.modules() if not is_dense(layer)), None)
 
     @property
     def attention(self) -> str:
@@ -169,6 +169,12 @@ def block_input(block: nn.Module, replace: Callable[[Tensor], Tensor]) -> Iterat
         yield
     finally:
         handle.remove()
+
+
+def leaf_of(state: Tensor) -> Tensor:
+    """The state as the beginning of a graph; what has led to it needs none, and may know nothing of gradients."""
+    torch.set_grad_enabled(True)
+    return state.detach().requires_grad_(True)
 
 
 @contextmanager

@@ -67,19 +67,26 @@ class Answers:
             counted=[counted for _, counted in read],
             # every drawn answer is read once, however many sets share it
             samples=[plan.sets.divide(_read_samples(one, stop)) for one in decoded.samples],
-            states={need: [_stacked(one[need.samples]) for one in drawn] for need in plan.of_kind(SampleStates)},
+            states={
+                need: [_stacked(one[need.samples]) if need.samples in one else None for one in drawn]
+                for need in plan.of_kind(SampleStates)
+            },
         )
+
+    def have(self, one: SampleSet) -> bool:
+        """Whether memory held the samples of a set."""
+        return all(one in drawn for drawn in self.samples)
 
     def columns(self, plan: Plan) -> Columns:
         """The samples and their states, for each need that they serve."""
-        sets: Columns = {one: [drawn[one] for drawn in self.samples] for one in plan.sets.wanted}
+        sets: Columns = {one: [drawn.get(one) for drawn in self.samples] for one in plan.sets.wanted}
         return sets | self.states
 
 
-def gradient_columns(found: Sequence[Gradients], plan: Plan) -> Columns:
-    """The gradients that each need asks for."""
-    heads: Columns = {need: [one.head[need.reweighted] for one in found] for need in plan.of_kind(HeadGradient)}
-    states: Columns = {need: [_norms(one, need, plan) for one in found] for need in plan.spans}
+def gradient_columns(found: Sequence[Gradients | None], plan: Plan) -> Columns:
+    """The gradients that each need asks for; ``None`` for an answer whose gradients memory did not hold."""
+    heads: Columns = {need: [one and one.head[need.reweighted] for one in found] for need in plan.of_kind(HeadGradient)}
+    states: Columns = {need: [one and _norms(one, need, plan) for one in found] for need in plan.spans}
     return heads | states
 
 

@@ -5,7 +5,7 @@ What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,36 +13,41 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.assemble import Answers, Columns, evidence_of, gradient_columns
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import decode_stream
-from uq_harness.engine.decoded import Decoded, DecodedPrompt
+from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.lanes import IntArray
 from uq_harness.engine.layouts import Layout
 from uq_harness.engine.plan import KINDS, Plan
 from uq_harness.engine.reference import reference_gradients
+from uq_harness.engine.rescore import ROWS
 from uq_harness.engine.texts import conditionals, mean_logprobs
 from uq_harness.engine.trial import Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
+    Answer,
     AnswersGivenAnswers,
     ContinuationLogProb,
     Evidence,
     HeadGradient,
     Need,
     RescoredLogProb,
+    Sample,
+    SampleSet,
     StateGradient,
     StateGradientMap,
 )
 from uq_harness.evidence.cost import Stopwatch
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.locks import lock_of
-from uq_harness.memory import in_shrinking_streams
+from uq_harness.memory import Room, in_shrinking_batches, in_shrinking_streams, is_out_of_memory, release
 
 GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
 # The way out where a model gives no gradients.
@@ -95,6 +100,7 @@ class TransformersBackend:
         self._plan = Plan((), self._anatomy.n_blocks)
         self._scorers: dict[ContinuationLogProb, ContinuationScorer] = {}
         self._layout: Layout = "copied"
+        self._room, self._alone = Room(ROWS), Room(1)
         self._gradients: GradientPass = gradients
         self._blocked: dict[int, str | None] = {}
 
@@ -103,7 +109,7 @@ class TransformersBackend:
         if not isinstance(need, KINDS):
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
         if isinstance(need, HeadGradient) and not self._anatomy.has_dense_head:
-            head = type(self._anatomy.head).__name__
+            head = self._anatomy.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
         if isinstance(need, StateGradient | StateGradientMap):
             plan = Plan((need,), self._anatomy.n_blocks)
@@ -123,7 +129,7 @@ class TransformersBackend:
         """
         self._plan = plan = Plan(tuple(dict.fromkeys(needs)), self._anatomy.n_blocks)
         self._scorers = {
-            need: ContinuationScorer(self._anatomy, self._tokenizer, need, self._max_length, self._pad_id)
+            need: ContinuationScorer(self._anatomy, self._tokenizer, need, self._max_length, self._pad_id, self._room)
             for need in plan.of_kind(ContinuationLogProb)
         }
         with self._working():
@@ -139,13 +145,15 @@ class TransformersBackend:
     ) -> Iterator[tuple[list[int], list[Evidence]]]:
         """See `Backend.gather`; a batch halves where memory runs out.
 
+        Of a question that memory does not hold alone, what does not fit is undefined, in the end the answer itself.
+
         Raises:
             UQHarnessError: A prompt lacks a position whose gradients are needed, or the model has been put into
                 training mode.
         """
         self._check(prompts)
 
-        def work(rows: Sequence[int], size: int) -> Iterator[tuple[list[int], list[Evidence]]]:
+        def work(rows: Sequence[int], size: int) -> Iterator[tuple[list[int], list[Evidence] | None]]:
             stream = self._stream([prompts[row] for row in rows], stop, size)
             while True:
                 with self._working():
@@ -154,9 +162,17 @@ class TransformersBackend:
                     return
                 yield found
 
-        rows = range(len(prompts))
-        for some, evidence in in_shrinking_streams(work, rows, 1 if self._batch_invariant else size):
-            yield list(some), evidence
+        room = Room(1 if self._batch_invariant else size, "its samples are drawn one set at a time")
+        too_large: list[int] = []
+        for rows, evidence in in_shrinking_streams(work, range(len(prompts)), room, lambda _: None):
+            if evidence is None:
+                too_large += rows
+            else:
+                yield list(rows), evidence
+        answered = len(too_large) < len(prompts)
+        for row in too_large:
+            yield [row], [self._gather_apart(prompts[row], stop, essential=not answered)]
+            answered = True
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer's tokens, special ones left out."""
@@ -208,12 +224,53 @@ class TransformersBackend:
         if finished:
             yield self._evidence(prompts, finished, size, stop)
 
-    def _decode(self, prompts: Sequence[Prompt], stop: StopCriteria, size: int) -> Iterator[list[DecodedPrompt]]:
+    def _gather_apart(self, prompt: Prompt, stop: StopCriteria, essential: bool) -> Evidence:
+        """The evidence about a question that memory does not hold with all its samples at once.
+
+        Samples do not depend on what shares a pass, so each set is drawn apart. One that does not fit even so is
+        undefined, and so is what reads it.
+
+        Args:
+            prompt: The question's prompt.
+            stop: How answers end.
+            essential: Whether it is an error if there is no room for an answer at all: where no question has been
+                answered, going on would be of no use.
+        """
+        try:
+            with self._working():
+                ((decoded,),) = self._decode([prompt], stop, 1, samplers=())
+                draw = partial(self._draw, prompt, stop)
+                samplers = self._plan.sets.samplers
+                for _, samples in in_shrinking_batches(draw, samplers, self._alone, lambda _: {}):
+                    decoded.samples.update(samples)
+                return self._evidence([prompt], [decoded], 1, stop)[1][0]
+        except (RuntimeError, MemoryError) as error:
+            if essential or not is_out_of_memory(error):
+                raise
+        release()
+        answer = Answer("", (), np.empty(0), np.empty(0), complete=False)
+        return Evidence(
+            prompt.question, answer, undefined=frozenset(self._plan.needs), semantic_token=prompt.semantic_token
+        )
+
+    def _draw(
+        self, prompt: Prompt, stop: StopCriteria, samplers: Sequence[SampleSet]
+    ) -> dict[SampleSet, list[DecodedAnswer]]:
+        ((decoded,),) = self._decode([prompt], stop, 1, samplers=samplers)
+        return decoded.samples
+
+    def _decode(
+        self,
+        prompts: Sequence[Prompt],
+        stop: StopCriteria,
+        size: int,
+        samplers: Sequence[SampleSet] | None = None,
+    ) -> Iterator[list[DecodedPrompt]]:
         return decode_stream(
             self._anatomy,
             [prompt.token_ids for prompt in prompts],
             size=size,
-            samplers=self._plan.sets.samplers,
+            samplers=self._plan.sets.samplers if samplers is None else samplers,
             end_ids=stop.end_ids,
             pad_id=self._pad_id,
             max_new_tokens=stop.max_new_tokens,
@@ -262,8 +319,11 @@ class TransformersBackend:
         wanted = self._plan.gradients
         if not wanted.head and not wanted.states:
             return {}
-        found = _take(self._anatomy, self._plan, self._gradients, wanted, decoded, answers.counted, prompts)
-        return gradient_columns(found, self._plan)
+        take = partial(_take, self._anatomy, self._plan, self._gradients, wanted, decoded, answers.counted)
+        if len(prompts) > 1:  # a smaller batch may do, and is begun anew
+            return gradient_columns(take(prompts), self._plan)
+        ((_, found),) = in_shrinking_batches(take, prompts, self._alone, lambda _: [])
+        return gradient_columns(found or [None], self._plan)
 
     def _rescored(self, decoded: Decoded, answers: Answers) -> Columns:
         return {
@@ -274,8 +334,10 @@ class TransformersBackend:
                 self._tokenise,
                 temperature=need.temperature,
                 pad_id=self._pad_id,
+                room=self._room,
             )
             for need in self._plan.of_kind(RescoredLogProb)
+            if answers.have(need.samples)
         }
 
     def _conditional(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
@@ -287,8 +349,10 @@ class TransformersBackend:
                 self._tokenise,
                 threshold=need.threshold,
                 pad_id=self._pad_id,
+                room=self._room,
             )
             for need in self._plan.of_kind(AnswersGivenAnswers)
+            if answers.have(need.samples)
         }
 
     def _continuations(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
@@ -333,8 +397,14 @@ def check_evaluation_mode(model: PreTrainedModel) -> None:
     Raises:
         UQHarnessError: It is, or a part of it.
     """
-    if any(module.training for module in model.modules()):
+    if any(_drops(module) for module in model.modules()):
         raise UQHarnessError("the model is in training mode, where dropout changes answers: call model.eval() first")
+
+
+def _drops(module: torch.nn.Module) -> bool:
+    """Whether a module is in training mode, and one to which that matters: layers of quantised weights are neither."""
+    matters = isinstance(module, PreTrainedModel | _DropoutNd) or getattr(module, "attention_dropout", False)
+    return module.training and bool(matters)
 
 
 def _take(
@@ -356,5 +426,6 @@ def _take_states(anatomy: Anatomy, plan: Plan, way: GradientPass, *batch: Any) -
     return _take(anatomy, plan, way, replace(plan.gradients, head=frozenset()), *batch)
 
 
-def _distinct_texts(plan: Plan, drawn: Any) -> int:
-    return sum(len({sample.text for sample in drawn[need.samples]}) for need in plan.of_kind(RescoredLogProb))
+def _distinct_texts(plan: Plan, drawn: Mapping[SampleSet, Sequence[Sample]]) -> int:
+    needs = [need for need in plan.of_kind(RescoredLogProb) if need.samples in drawn]
+    return sum(len({sample.text for sample in drawn[need.samples]}) for need in needs)

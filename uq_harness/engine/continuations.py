@@ -13,14 +13,24 @@ from transformers.cache_utils import DynamicCache
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.cache import cut, is_plain, repeat
 from uq_harness.engine.forward import log_softmax_and_entropy, logits, right_pad, states
+from uq_harness.engine.rescore import ROWS
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb
+from uq_harness.memory import Room, in_shrinking_batches
 
 log = logging.getLogger(__name__)
 
 
 class ContinuationScorer:
     """Scores one kind of continuation; the shared prefix goes through the model once.
+
+    Args:
+        anatomy: The model.
+        tokenizer: Its tokenizer.
+        need: What is scored.
+        max_length: The model's context in tokens.
+        pad_id: Token that fills the padding.
+        room: How many prompts go through the model at a time.
 
     Raises:
         UQHarnessError: The prefix alone fills the model's context.
@@ -33,7 +43,9 @@ class ContinuationScorer:
         need: ContinuationLogProb,
         max_length: int,
         pad_id: int,
+        room: Room | None = None,
     ) -> None:
+        self._room = room or Room(ROWS)
         self._anatomy, self._tokenizer, self._need = anatomy, tokenizer, need
         self._max_length, self._pad_id = max_length, pad_id
         self._prefix: list[int] = self._encode(need.prefix)
@@ -47,7 +59,7 @@ class ContinuationScorer:
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Log-probability of the continuation for each (question, answer), in nats.
 
-        ``nan`` where prompt and continuation do not fit into the model's context.
+        ``nan`` where prompt and continuation do not fit into the model's context, or into memory.
         """
         prompts = [self._need.prefix + self._need.prompt(question, answer) for question, answer in pairs]
         starts = [len(self._encode(prompt)) for prompt in prompts]
@@ -56,10 +68,13 @@ class ContinuationScorer:
         if len(fitting) < len(pairs):
             log.warning("%d prompts of P(True) do not fit into the context and get no score", len(pairs) - len(fitting))
         scores = [float("nan")] * len(pairs)
-        if fitting:
-            found = self._score([wholes[i] for i in fitting], [starts[i] for i in fitting])
-            for i, score in zip(fitting, found, strict=True):
-                scores[i] = score
+
+        def score(part: Sequence[int]) -> list[float]:
+            return self._score([wholes[i] for i in part], [starts[i] for i in part])
+
+        for part, found in in_shrinking_batches(score, fitting, self._room, lambda i: [float("nan")]):
+            for i, one in zip(part, found, strict=True):
+                scores[i] = one
         return scores
 
     def _score(self, wholes: list[list[int]], starts: list[int]) -> list[float]:

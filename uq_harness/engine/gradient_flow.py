@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uq_harness.engine.anatomy import Anatomy, block_input, of_this_thread
+from uq_harness.engine.anatomy import Anatomy, block_input, leaf_of, of_this_thread
 from uq_harness.engine.forward import left_pad, states
 from uq_harness.memory import is_out_of_memory
 
@@ -55,22 +55,21 @@ def what_blocks_gradients(anatomy: Anatomy, prompt: list[int], pad_id: int, firs
     running: list[str] = []
     ids, mask = left_pad([prompt], pad_id, anatomy.input_device)
     try:
-        with torch.enable_grad(), ExitStack() as stack:
-            stack.enter_context(
-                block_input(anatomy.blocks[first_block], lambda state: state.detach().requires_grad_(True))
-            )
+        with torch.no_grad(), ExitStack() as stack:  # until the graph begins
+            stack.enter_context(block_input(anatomy.blocks[first_block], leaf_of))
             for name, module in modules.items():
                 _record(stack, name, module, calls, running)
-            anatomy.head(states(anatomy, ids, mask, use_cache=False)[0][:, -1:].detach().requires_grad_(True))
+            read = states(anatomy, ids, mask, use_cache=False)[0]
+            anatomy.head(leaf_of(read[:, -1:]))
     except Exception as error:
         if is_out_of_memory(error):
             raise
         name = running[-1] if running else "LM head"
-        return _blocked(type(modules[name]).__name__, name, f"cannot run with gradients ({_brief(error)})")
+        return _blocked(modules[name]._get_name(), name, f"cannot run with gradients ({_brief(error)})")
     for call in calls:
         why = _flaw(call)
         if why is not None and _depends(call):
-            return _blocked(type(call.module).__name__, call.name, why)
+            return _blocked(call.module._get_name(), call.name, why)
     return None
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from uq_harness.engine.anatomy import Anatomy, block_input
+from uq_harness.engine.anatomy import Anatomy, block_input, leaf_of
 from uq_harness.engine.decoded import Decoded
 from uq_harness.engine.forward import in_float64, log_softmax_and_entropy, logits, states
 from uq_harness.engine.gradients import Gradients
@@ -50,13 +50,15 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, columns: I
     entered: list[Tensor] = []
 
     def watch(state: Tensor) -> Tensor:
-        entered.append(state if entered else state.detach().requires_grad_(True))  # the graph begins here
+        entered.append(state if entered else leaf_of(state))  # the graph begins here
         return entered[-1]
 
-    with torch.enable_grad(), ExitStack() as stack:
+    with torch.no_grad(), ExitStack() as stack:
         for block in anatomy.blocks[request.first_block :]:
             stack.enter_context(block_input(block, watch))
-        read = _full_states(anatomy, ids)[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
+        states_read = _full_states(anatomy, ids)
+    with torch.enable_grad():
+        read = states_read[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
         linear = anatomy.head(read)
         scores = in_float64(anatomy.bend(linear))
         losses = _losses(scores, ids[0, len(prompt) + tokens.start :])

@@ -13,6 +13,7 @@ from uq_harness.engine.cache import select
 from uq_harness.engine.forward import in_float64, logits, right_pad, states
 from uq_harness.engine.prefill import Prefill
 from uq_harness.functional import FloatArray
+from uq_harness.memory import Room, in_shrinking_batches
 
 ROWS = 256  # continuations that go through the model at a time
 # Logits in memory at a time; on a CPU few, so that they stay in its cache.
@@ -29,6 +30,7 @@ def rescore(
     *,
     pad_id: int,
     temperature: float = 1.0,
+    room: Room | None = None,
 ) -> list[FloatArray]:
     """Log-probability of every token of each continuation, in nats.
 
@@ -39,19 +41,26 @@ def rescore(
         continuations: Token ids; an empty one gets an empty array.
         pad_id: Token that fills the padding.
         temperature: Divides the logits before the softmax.
+        room: How many continuations go through the model at a time; one that memory does not hold alone gets ``nan``.
     """
-    found: list[FloatArray] = [np.empty(0)] * len(continuations)
-    longest_first = sorted((i for i, c in enumerate(continuations) if c), key=lambda i: -len(continuations[i]))
-    for start in range(0, len(longest_first), ROWS):
-        part = longest_first[start : start + ROWS]
+
+    def score(part: Sequence[int]) -> list[FloatArray]:
         tokens = [continuations[i] for i in part]
         read = _read(anatomy, prefill, [rows[i] for i in part], tokens, pad_id)
         lengths = [len(one) for one in tokens]
         counted = torch.arange(read.shape[1]) < torch.tensor(lengths)[:, None]
         chosen = torch.tensor([token for one in tokens for token in one])
         scores = _logprobs(anatomy, read[counted.to(read.device)], chosen, temperature)
-        for i, score in zip(part, np.split(scores, np.cumsum(lengths[:-1])), strict=True):
-            found[i] = score
+        return np.split(scores, np.cumsum(lengths[:-1]))
+
+    def undefined(i: int) -> list[FloatArray]:
+        return [np.full(len(continuations[i]), np.nan)]
+
+    found: list[FloatArray] = [np.empty(0)] * len(continuations)
+    longest_first = sorted((i for i, c in enumerate(continuations) if c), key=lambda i: -len(continuations[i]))
+    for part, scores in in_shrinking_batches(score, longest_first, room or Room(ROWS), undefined):
+        for i, one in zip(part, scores, strict=True):
+            found[i] = one
     return found
 
 

@@ -12,6 +12,7 @@ from uq_harness.engine.prefill import Prefill
 from uq_harness.engine.rescore import ROWS, rescore
 from uq_harness.evidence import ConditionalLogProbs, Sample
 from uq_harness.functional import FloatArray
+from uq_harness.memory import Room, in_shrinking_streams
 
 Tokenise = Callable[[str], list[int]]
 
@@ -24,8 +25,11 @@ def mean_logprobs(
     *,
     temperature: float,
     pad_id: int,
+    room: Room | None = None,
 ) -> list[FloatArray]:
-    """Mean log-probability per token of each prompt's texts, in nats; ``-inf`` for a text without tokens.
+    """Mean log-probability per token of each prompt's texts, in nats.
+
+    It is ``-inf`` for a text without tokens, and ``nan`` for one that memory does not hold.
 
     Args:
         anatomy: The model.
@@ -34,10 +38,12 @@ def mean_logprobs(
         tokenise: Token ids of a text, without special tokens.
         temperature: Divides the logits before the softmax.
         pad_id: Token that fills the padding.
+        room: How many texts go through the model at a time.
     """
     distinct = list(dict.fromkeys((row, text) for row, given in enumerate(texts) for text in given))
     tokens = [tokenise(text) for _, text in distinct]
-    scores = rescore(anatomy, prefill, [row for row, _ in distinct], tokens, pad_id=pad_id, temperature=temperature)
+    rows = [row for row, _ in distinct]
+    scores = rescore(anatomy, prefill, rows, tokens, pad_id=pad_id, temperature=temperature, room=room)
     means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
     return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
 
@@ -50,8 +56,11 @@ def conditionals(
     *,
     threshold: float,
     pad_id: int,
+    room: Room | None = None,
 ) -> list[ConditionalLogProbs]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
+
+    A likelihood is ``nan`` where memory does not hold prompt and answer.
 
     Args:
         anatomy: The model.
@@ -60,6 +69,7 @@ def conditionals(
         tokenise: Token ids of a text, without special tokens.
         threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
+        room: How many prompts, and how many answers to them, go through the model at a time.
     """
     merged = [
         functional.merge_by_f1([s.text for s in drawn], [s.log_likelihood for s in drawn], threshold)
@@ -74,7 +84,7 @@ def conditionals(
                 rows += [len(stated)] * len(answers)
                 continuations += [tokenise(other) for other in answers]
                 stated.append(state(answer))
-    scores = iter(_sums(anatomy, stated, rows, continuations, pad_id))
+    scores = iter(_sums(anatomy, stated, rows, continuations, pad_id, room or Room(ROWS)))
     return [
         ConditionalLogProbs(
             answers=tuple(answers),
@@ -88,30 +98,51 @@ def conditionals(
 
 
 def _sums(
-    anatomy: Anatomy, prompts: list[list[int]], rows: list[int], continuations: list[list[int]], pad_id: int
+    anatomy: Anatomy,
+    prompts: list[list[int]],
+    rows: list[int],
+    continuations: list[list[int]],
+    pad_id: int,
+    room: Room,
 ) -> list[float]:
     """Log-likelihood of each continuation of the prompt at ``rows``."""
     following: list[list[int]] = [[] for _ in prompts]
     for i, row in enumerate(rows):
         following[row].append(i)
-    sums = [0.0] * len(continuations)
-    for part in _parts(prompts, following):
-        prefill = Prefill.read(anatomy, [prompts[row] for row in part], pad_id)
-        numbers = [i for row in part for i in following[row]]
-        places = [place for place, row in enumerate(part) for _ in following[row]]
-        scores = rescore(anatomy, prefill, places, [continuations[i] for i in numbers], pad_id=pad_id)
-        for i, score in zip(numbers, scores, strict=True):
-            sums[i] = float(score.sum())
-    return sums
+
+    def score(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], dict[int, float]]]:
+        for positions in _parts([len(following[row]) for row in waiting], size, room):
+            part = [waiting[position] for position in positions]
+            prefill = Prefill.read(anatomy, [prompts[row] for row in part], pad_id)
+            numbers = [i for row in part for i in following[row]]
+            places = [place for place, row in enumerate(part) for _ in following[row]]
+            tokens = [continuations[i] for i in numbers]
+            scores = rescore(anatomy, prefill, places, tokens, pad_id=pad_id, room=room)
+            yield positions, {i: float(one.sum()) for i, one in zip(numbers, scores, strict=True)}
+
+    def undefined(row: int) -> dict[int, float]:
+        return dict.fromkeys(following[row], np.nan)
+
+    sums: dict[int, float] = {}
+    longest_first = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
+    for _, some in in_shrinking_streams(score, longest_first, room, undefined):
+        sums |= some
+    return [sums[i] for i in range(len(continuations))]
 
 
-def _parts(prompts: list[list[int]], following: list[list[int]]) -> Iterator[list[int]]:
-    """Prompts of like length, so many that what follows them goes through the model at once."""
+def _parts(following: list[int], most: int, room: Room) -> Iterator[list[int]]:
+    """Prompts in their order by their places, so many that they and what follows them go through the model at once.
+
+    Args:
+        following: How many texts follow each prompt.
+        most: The largest number of prompts.
+        room: The largest number of texts, unless one prompt has more.
+    """
     part: list[int] = []
-    for row in sorted(range(len(prompts)), key=lambda row: -len(prompts[row])):
-        if part and sum(len(following[one]) for one in (*part, row)) > ROWS:
+    for place, count in enumerate(following):
+        if part and (len(part) == most or sum(following[one] for one in part) + count > room.size):
             yield part
             part = []
-        part.append(row)
+        part.append(place)
     if part:
         yield part

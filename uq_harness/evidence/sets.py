@@ -41,9 +41,9 @@ class SampleSets:
         return cls(wanted, tuple(largest.values()), stateful)
 
     def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
-        """The wanted sets from what the samplers drew."""
-        serving = {_kind(sampler): sampler for sampler in self.samplers}
-        return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted}
+        """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""
+        serving = {_kind(sampler): sampler for sampler in drawn}
+        return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted if _kind(one) in serving}
 
 
 def _kind(one: SampleSet) -> SampleSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from uq_harness.evidence import (
     AnswerEntailment,
@@ -24,6 +24,8 @@ from uq_harness.similarity._requests import (
     similarities,
 )
 from uq_harness.similarity._services import NLI, Similarity
+
+N = TypeVar("N", bound=Need[Any])
 
 
 class Comparer:
@@ -109,11 +111,13 @@ class Comparer:
         self, evidence: Evidence
     ) -> dict[PairwiseEntailment | AnswerEntailment, AllPairs | AgainstAnswer]:
         """What the NLI model is asked about one question."""
-        return {need: self._entailment_request(need, evidence) for need in self._entailment}
+        return {need: self._entailment_request(need, evidence) for need in _met(self._entailment, evidence)}
 
     def similarity_requests(self, evidence: Evidence) -> dict[PairwiseSimilarity, AllPairs]:
         """Which answers to one question the similarity model is to compare."""
-        return {need: AllPairs(evidence.question, _texts(evidence, need.samples)) for need in self._pairwise}
+        return {
+            need: AllPairs(evidence.question, _texts(evidence, need.samples)) for need in _met(self._pairwise, evidence)
+        }
 
     def relevance_requests(self, evidence: Evidence) -> dict[TokenRelevance, TokenRemovals]:
         """Of which answers to one question the tokens are to be left out in turn."""
@@ -124,7 +128,7 @@ class Comparer:
                 self._decode,
                 self._special_ids,
             )
-            for need in self._relevance
+            for need in _met(self._relevance, evidence)
         }
 
     def _entailment_request(
@@ -134,6 +138,11 @@ class Comparer:
         if isinstance(need, PairwiseEntailment):
             return AllPairs(evidence.question, texts)
         return AgainstAnswer(evidence.question, evidence.answer.text, texts)
+
+
+def _met(needs: Iterable[N], evidence: Evidence) -> list[N]:
+    """The needs whose samples could be drawn."""
+    return [need for need in needs if need.sample_set in evidence.values]
 
 
 def _texts(evidence: Evidence, samples: SampleSet) -> tuple[str, ...]:
