@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
+
+
+class _NotAvailable(str):
+    """lm_eval's text for a number that is undefined, which stays what it is in lm_eval's arithmetic of groups."""
+
+    __slots__ = ()
+
+    def __add__(self, _: object) -> Self:
+        return self
+
+    __radd__ = __mul__ = __rmul__ = __truediv__ = __add__
+
+
+# What a results file holds where a metric is undefined: JSON has no NaN, and lm_eval's tables take no null.
+NOT_AVAILABLE = _NotAvailable("N/A")
+
+
+def or_not_available(value: float) -> float | str:
+    """The value, or lm_eval's ``N/A`` where it is not finite.
+
+    >>> or_not_available(0.75), or_not_available(float("nan"))
+    (0.75, 'N/A')
+    """
+    return value if math.isfinite(value) else NOT_AVAILABLE
 
 
 def plain(value: Any) -> Any:
