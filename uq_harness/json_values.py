@@ -31,7 +31,9 @@ def or_not_available(value: float) -> float | str:
 
 
 def plain(value: Any) -> Any:
-    """The value with lists for tuples, and ``None`` for every number that is not finite, for which JSON has no sign.
+    """The value with lists for tuples, and ``None`` for every number that is undefined or not finite.
+
+    JSON has no sign for these.
 
     >>> plain({"auroc": float("nan"), "interval": (0.1, float("inf"))})
     {'auroc': None, 'interval': [0.1, None]}
@@ -40,4 +42,5 @@ def plain(value: Any) -> Any:
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple | list):
         return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    undefined = isinstance(value, _NotAvailable) or (isinstance(value, float) and not math.isfinite(value))
+    return None if undefined else value
