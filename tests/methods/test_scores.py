@@ -1,5 +1,6 @@
 """Scores of several methods at once: none where the model's own numbers are NaN."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from tests.methods.sampled import ANSWER, nli, samples
 from uq_harness.evidence import AnswerEntailment, Evidence, PairwiseEntailment, Samples
 from uq_harness.methods import build_methods, scores
+from uq_harness.methods.p_true import VERDICT
 
 TEN, COOL = Samples(10, 1.0), Samples(10, 0.7)
 METHODS = build_methods("g_nll+degree+self_consistency", {})
@@ -43,6 +45,16 @@ def test_an_answer_with_nan_has_no_uncertainty() -> None:
     broken = replace(ANSWER, logprobs=np.array([-0.5, math.nan]))
     found = scores(METHODS, evidence([[-1.0]] * 2, [[-1.0]] * 2, answer=broken))
     assert found == pytest.approx(dict.fromkeys(found, math.nan), nan_ok=True)
+
+
+def test_a_verdict_of_probability_0_is_the_least_certain_and_a_number() -> None:
+    """JSON has no infinity, and an answer without a score would drop out of the ranking."""
+    impossible, unlikely = (
+        scores(build_methods("p_true", {}), Evidence("Which city?", ANSWER, continuations={VERDICT: logprob}))["p_true"]
+        for logprob in (-math.inf, -1e30)
+    )
+    assert json.loads(json.dumps(impossible, allow_nan=False)) == impossible
+    assert np.float32(impossible) > np.float32(unlikely)
 
 
 def test_an_impossible_token_is_a_number() -> None:

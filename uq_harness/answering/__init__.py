@@ -5,7 +5,14 @@ here; lm_eval's requests and caches stay in `uq_harness.models`.
 """
 
 from uq_harness.answering._answerer import Answerer
-from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
+from uq_harness.answering._arguments import (
+    LARGEST_SEED,
+    check_think_end,
+    read_context,
+    take_auxiliary_models,
+    take_options,
+    unknown_option,
+)
 from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import ending
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
@@ -16,6 +23,7 @@ from uq_harness.answering._recorder import Recorder
 from uq_harness.answering._template import rendered
 
 __all__ = [
+    "LARGEST_SEED",
     "Answerer",
     "Conversation",
     "PromptEncoder",
@@ -23,9 +31,11 @@ __all__ = [
     "Recorder",
     "ScoredAnswer",
     "UncertaintyModel",
+    "check_think_end",
     "ending",
     "number",
     "pieces",
+    "read_context",
     "record",
     "rendered",
     "take_auxiliary_models",
