@@ -7,9 +7,12 @@ imports next to nothing and does nothing until lm_eval is imported. Setting UQ_H
 import os
 import sys
 
+# Modules of lm_eval, and the function of `uq_harness.plugin` that runs once each has been executed.
 _WATCHED = {
     "lm_eval.models": "register_model",
     "lm_eval.tasks.manager": "register_tasks",
+    "lm_eval._cli.harness": "guard_command",
+    "lm_eval.loggers.evaluation_tracker": "guard_tracker",
 }
 
 
@@ -39,12 +42,21 @@ def _register_after_loading(spec, registration):
             from uq_harness import plugin
 
             getattr(plugin, registration)()
-        except Exception as error:  # a broken uq_harness must never break lm_eval
-            import warnings
-
-            warnings.warn(f"uq_harness could not register with lm_eval: {error!r}", stacklevel=2)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a broken uq_harness, even one that exits, must never break lm_eval
+            _warn(f"uq_harness could not register with lm_eval: {error!r}")
 
     spec.loader.exec_module = execute_and_register
+
+
+def _warn(message):
+    import warnings
+
+    try:
+        warnings.warn(message, stacklevel=3)
+    except Warning:  # the user has made errors of warnings, which would break lm_eval
+        print(message, file=sys.stderr)
 
 
 def install():

@@ -1,6 +1,7 @@
 """The start-up hook: stock lm_eval finds model and tasks, at no cost, and it can be switched off."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,55 @@ def test_a_probe_for_the_module_does_not_use_the_hook_up() -> None:
 def test_a_broken_package_never_breaks_lm_eval() -> None:
     broken = "import sys; sys.modules['uq_harness'] = None;"
     assert python(broken + "import lm_eval.models; print('fine')") == "fine"
+
+
+@pytest.mark.parametrize("broken", ["raise SystemExit(3)", "raise RuntimeError('half there')", "def f(:"])
+def test_a_package_that_cannot_be_imported_never_breaks_lm_eval(broken: str, tmp_path: Path) -> None:
+    """Not even where warnings are errors."""
+    (tmp_path / "uq_harness").mkdir()
+    (tmp_path / "uq_harness" / "__init__.py").write_text(broken)
+    code = (
+        f"import sys, warnings; sys.path.insert(0, {str(tmp_path)!r}); warnings.simplefilter('error', UserWarning);"
+        "import lm_eval._cli.harness; print('fine')"
+    )
+    assert python(code) == "fine"
+
+
+def test_an_interrupt_while_registering_interrupts(tmp_path: Path) -> None:
+    (tmp_path / "uq_harness").mkdir()
+    (tmp_path / "uq_harness" / "__init__.py").write_text("raise KeyboardInterrupt")
+    code = (
+        f"\nimport sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+        "try:\n  import lm_eval._cli.harness\nexcept KeyboardInterrupt:\n  print('interrupted')"
+    )
+    assert python(code) == "interrupted"
+
+
+def start(site: Path) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter with only this folder's start-up file, where warnings are errors."""
+    code = f"import site; site.addsitedir({str(site)!r}); import sys; print([str(f) for f in sys.meta_path][0])"
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", code], check=True, capture_output=True, text=True, cwd="/"
+    )
+
+
+@pytest.mark.parametrize("left", [None, "", "install = 3", "def install(:", "raise RuntimeError", "\0"])
+def test_a_half_removed_package_never_prints(left: str | None, tmp_path: Path) -> None:
+    """A deleted checkout, a broken uninstall, an empty or torn file after a full disk."""
+    shutil.copy(ROOT / "startup" / "uq_harness.pth", tmp_path)
+    if left is not None:
+        (tmp_path / "_uq_harness_autoload.py").write_text(left)
+    done = start(tmp_path)
+    assert "_uq_harness_autoload" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_start_up_file_installs_the_hook(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "startup" / "uq_harness.pth", tmp_path)
+    shutil.copy(ROOT / "_uq_harness_autoload.py", tmp_path)
+    done = start(tmp_path)
+    assert "_uq_harness_autoload._Finder" in done.stdout
+    assert done.stderr == ""
 
 
 def test_registering_twice_does_no_harm() -> None:

@@ -355,14 +355,14 @@ class TestFewShot:
 
 
 class TestBadInput:
-    def test_single_class_results_are_nan_with_a_warning(
+    def test_single_class_results_are_not_available_with_a_warning(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         rows = [{"question": row["question"], "answers": ["no such answer"]} for row in demo_questions()[:5]]
         results = evaluate(metadata=write_questions(tmp_path, rows), limit=None)["results"]["uq_demo"]
-        assert math.isnan(results["auroc_semgrad,exact_match"])
-        assert math.isnan(results["auroc_semgrad_stderr,exact_match"])
-        assert math.isnan(results["prr_semgrad,exact_match"])
+        assert results["auroc_semgrad,exact_match"] == "N/A"
+        assert results["auroc_semgrad_stderr,exact_match"] == "N/A"
+        assert results["prr_semgrad,exact_match"] == "N/A"
         assert caplog.text.count("uq_demo: the judge exact_match calls all 5 answers wrong") == 1
         assert "is undefined" not in caplog.text  # once, and not once a method
 
@@ -390,7 +390,7 @@ class TestBadInput:
 
     def test_a_single_question(self) -> None:
         results = evaluate(limit=1)["results"]["uq_demo"]
-        assert math.isnan(results["auroc_semgrad,exact_match"])
+        assert results["auroc_semgrad,exact_match"] == "N/A"
         assert results["accuracy,exact_match"] in (0.0, 1.0)
 
     def test_undefined_scores_are_counted_and_left_out(
@@ -406,6 +406,23 @@ class TestBadInput:
         assert found["results"]["uq_demo"]["undefined_scores,exact_match"] == nulls
         assert math.isfinite(found["results"]["uq_demo"]["auroc_g_nll,exact_match"])
         assert f"auroc_g_nll leaves out {nulls} of 60 answers without a score" in caplog.text
+
+    def test_a_score_that_a_cached_answer_lacks_is_counted(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        from sqlitedict import SqliteDict
+
+        arguments, cache = {**DEMO, "methods": "g_nll+semgrad"}, str(tmp_path / "cache")
+        evaluate(model_args=arguments, use_cache=cache)
+        with SqliteDict(f"{cache}_rank0.db", autocommit=True) as answers:
+            key = next(key for key, answer in answers.items() if isinstance(answer, str))
+            answer = answers[key]
+            del answer.record["uncertainty"]["semgrad"]
+            answers[key] = answer
+        found = evaluate(model_args=arguments, use_cache=cache)
+        assert found["results"]["uq_demo"]["undefined_scores,exact_match"] == 1
+        assert [s["doc"]["uq"]["uncertainty"]["semgrad"] for s in found["samples"]["uq_demo"]].count(None) == 1
+        assert "1 of 24 answers come without a score of semgrad" in caplog.text
 
     def test_fewer_questions_than_processes(self) -> None:
         task = manager({}).load(["uq_demo"])["tasks"]["uq_demo"]

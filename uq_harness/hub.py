@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
+
+from uq_harness.paths import user_path
 
 
 def local_folder(model: str) -> str | None:
@@ -11,8 +12,9 @@ def local_folder(model: str) -> str | None:
 
     Raises:
         FileNotFoundError: The name can only be a path, and no folder is there.
+        UQHarnessError: It is no path that there can be.
     """
-    path = Path(model).expanduser()
+    path = user_path(model, "model")
     if path.is_dir():
         return str(path)
     if path.is_absolute() or model.startswith((".", "~")) or path.is_file():

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
+
+
+class _NotAvailable(str):
+    """lm_eval's text for a number that is undefined, which stays what it is in lm_eval's arithmetic of groups."""
+
+    __slots__ = ()
+
+    def __add__(self, _: object) -> Self:
+        return self
+
+    __radd__ = __mul__ = __rmul__ = __truediv__ = __add__
+
+
+# What a results file holds where a metric is undefined: JSON has no NaN, and lm_eval's tables take no null.
+NOT_AVAILABLE = _NotAvailable("N/A")
+
+
+def or_not_available(value: float) -> float | str:
+    """The value, or lm_eval's ``N/A`` where it is not finite.
+
+    >>> or_not_available(0.75), or_not_available(float("nan"))
+    (0.75, 'N/A')
+    """
+    return value if math.isfinite(value) else NOT_AVAILABLE
 
 
 def plain(value: Any) -> Any:
-    """The value with lists for tuples, and ``None`` for every number that is not finite, for which JSON has no sign.
+    """The value with lists for tuples, and ``None`` for every number that is undefined or not finite.
+
+    JSON has no sign for these.
 
     >>> plain({"auroc": float("nan"), "interval": (0.1, float("inf"))})
     {'auroc': None, 'interval': [0.1, None]}
@@ -16,4 +42,5 @@ def plain(value: Any) -> Any:
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple | list):
         return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    undefined = isinstance(value, _NotAvailable) or (isinstance(value, float) and not math.isfinite(value))
+    return None if undefined else value

@@ -47,3 +47,17 @@ def register_tasks() -> None:
 
     initialise._includes_uq_harness = True  # type: ignore[attr-defined]
     manager.TaskManager.__init__ = initialise
+
+
+def guard_command() -> None:
+    """Lets lm_eval's command line end with a message where this package refuses or a run of it is interrupted."""
+    from uq_harness.command import guard_command as guard
+
+    guard(importlib.import_module("lm_eval._cli.harness").HarnessCLI)
+
+
+def guard_tracker() -> None:
+    """Has the files of a run of this package checked when lm_eval has written them."""
+    from uq_harness.command import guard_tracker as guard
+
+    guard(importlib.import_module("lm_eval.loggers.evaluation_tracker").EvaluationTracker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,13 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from uq_harness import quality
+from uq_harness.command import try_output
 from uq_harness.correctness import build_judge
 from uq_harness.correctness import filter as _registers_the_filter  # noqa: F401
 from uq_harness.documents import data_file, read_questions
 from uq_harness.errors import UQHarnessError
 from uq_harness.fewshot import ExampleSampler
+from uq_harness.json_values import or_not_available
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText, record_of
 
@@ -25,15 +27,43 @@ log = logging.getLogger(__name__)
 _MANY_TRUNCATED = 0.05  # the share of answers above which a hint is due
 
 
-class _Aggregations(dict[str, Callable[..., float]]):
+Aggregation = Callable[..., float | str]
+
+
+class _Aggregations(dict[str, Aggregation]):
     """Aggregation functions by metric; those of methods are made when lm_eval asks for them by name."""
 
-    def __init__(self, task: str, seed: int, fixed: dict[str, Callable[..., float]]) -> None:
+    def __init__(self, task: str, seed: int, fixed: dict[str, Aggregation]) -> None:
         super().__init__(fixed)
         self._task, self._seed = task, seed
 
-    def __missing__(self, metric: str) -> Callable[..., float]:
-        return quality.aggregation(metric, self._task, self._seed)
+    def __missing__(self, metric: str) -> Aggregation:
+        return _for_json(quality.aggregation(metric, self._task, self._seed))
+
+
+def _for_json(aggregate: Callable[..., float]) -> Aggregation:
+    """The same aggregation with lm_eval's ``N/A`` where its number is undefined."""
+    return lambda values: or_not_available(aggregate(values))
+
+
+class _Metrics(dict[str, Any]):
+    """The metrics of one answer, of which only a few enter the sample log.
+
+    lm_eval aggregates what `items` gives and logs the entries of the mapping. Every metric of every method would
+    repeat the score and the verdict that stand in the document's record.
+
+    Args:
+        logged: Metrics that the sample log shows.
+        aggregated: Metrics that are aggregated without being logged.
+    """
+
+    def __init__(self, logged: Mapping[str, Any], aggregated: Mapping[str, Any]) -> None:
+        super().__init__(logged)
+        self._aggregated = dict(aggregated)
+
+    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
+        """All metrics: those that are logged first, so that a standard error follows its metric."""
+        return {**self, **self._aggregated}.items()
 
 
 class UQTask(ConfigurableTask):
@@ -124,7 +154,7 @@ class UQTask(ConfigurableTask):
 
         Raises:
             UQHarnessError: Answers shall be sampled, there are fewer questions than processes, a question has no
-                reference answer, or a judge cannot be loaded.
+                reference answer, a judge cannot be loaded, or the output folder cannot be written.
         """
         decoding = self.config.generation_kwargs or {}
         if decoding.get("do_sample") or decoding.get("temperature"):
@@ -148,6 +178,8 @@ class UQTask(ConfigurableTask):
         if not self._only_predicts:
             for judge in self._judges.values():
                 judge.prepare()
+        if kwargs.get("rank", 0) == 0:
+            try_output(count * max(1, len(self._judges)))
         super().build_all_requests(limit=limit, world_size=world_size, **kwargs)
 
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> QuestionInstance:
@@ -176,11 +208,27 @@ class UQTask(ConfigurableTask):
                 f"{self.config.task}: {scored.count(False)} of {len(scored)} answers carry no uncertainty, since "
                 "another model type wrote them into the --use_cache file: choose another one"
             )
+        self._complete_records()
         self._warn_of_constant_scores()
         super().apply_filters()
         for instance in self._instances:
             for name, text in instance.filtered_resps.items():
                 instance.filtered_resps[name] = UQText(text, {**record_of(instance.resps[0]), **record_of(text)})
+
+    def _complete_records(self) -> None:
+        """A score that other answers have and one lacks, as an old cache may hold it, is undefined and counted."""
+        found = [record_of(instance.resps[0]).get("uncertainty", {}) for instance in self._instances]
+        methods = dict.fromkeys(method for uncertainty in found for method in uncertainty)
+        for method in methods:
+            missing = sum(method not in uncertainty for uncertainty in found)
+            if missing:
+                log.warning(
+                    "%s: %d of %d answers come without a score of %s, which counts as undefined there: choose another "
+                    "--use_cache to have them scored",
+                    *(self.config.task, missing, len(found), method),
+                )
+        for uncertainty in found:
+            uncertainty.update({method: None for method in methods if method not in uncertainty})
 
     def _warn_of_constant_scores(self) -> None:
         constant = quality.constant_methods(
@@ -201,32 +249,32 @@ class UQTask(ConfigurableTask):
             return {"bypass": None}
         uncertainty = record.get("uncertainty", {})
         correct: int | None = record["correct"]
-        metrics: dict[str, Any] = {"undefined_verdicts": int(correct is None)}
-        accuracy = None if correct is None else float(correct)
-        for metric, value in (("accuracy", accuracy), (record["judge"], record["correctness"])):
-            metrics |= {metric: value, f"{metric}_stderr": value}
+        means = {"accuracy": None if correct is None else float(correct), record["judge"]: record["correctness"]}
+        logged: dict[str, Any] = {"undefined_verdicts": int(correct is None), **means}
+        aggregated: dict[str, Any] = {f"{metric}_stderr": value for metric, value in means.items()}
         for method, score in uncertainty.items():
             for metric, pair in quality.metrics_of(method, score, correct).items():
-                metrics[metric] = pair
+                aggregated[metric] = pair
                 if not metric.endswith("_stderr"):
                     self._directions[metric] = quality.higher_is_better(metric)
         if uncertainty:
-            metrics["undefined_scores"] = sum(score is None for score in uncertainty.values())
+            logged["undefined_scores"] = sum(score is None for score in uncertainty.values())
         if isinstance(record.get("complete"), bool):
-            metrics["truncated_answers"] = int(not record["complete"])
-        return metrics
+            logged["truncated_answers"] = int(not record["complete"])
+        return _Metrics(logged, aggregated)
 
-    def aggregation(self) -> dict[str, Callable[..., float]]:
-        """Aggregation functions by metric."""
+    def aggregation(self) -> dict[str, Aggregation]:
+        """Aggregation functions by metric; what is undefined becomes lm_eval's ``N/A``."""
         if self._only_predicts:
-            aggregations: dict[str, Callable[..., float]] = self._aggregation_list
+            aggregations: dict[str, Aggregation] = self._aggregation_list
             return aggregations
-        fixed: dict[str, Callable[..., float]] = {"undefined_scores": sum, "undefined_verdicts": sum}
+        fixed: dict[str, Aggregation] = {"undefined_scores": sum, "undefined_verdicts": sum}
         fixed["truncated_answers"] = self._count_truncated
         for metric in ("accuracy", *self._judges):
-            fixed |= {metric: quality.mean_of_known, f"{metric}_stderr": quality.mean_of_known_stderr}
+            fixed[metric] = _for_json(quality.mean_of_known)
+            fixed[f"{metric}_stderr"] = _for_json(quality.mean_of_known_stderr)
         for name, judge in self._judges.items():
-            fixed[name] = partial(quality.mean_of_judge, judge=judge, task=self.config.task)
+            fixed[name] = _for_json(partial(quality.mean_of_judge, judge=judge, task=self.config.task))
         return _Aggregations(self.config.task, self._seed, fixed)
 
     def _count_truncated(self, truncated: list[int]) -> int:
@@ -241,6 +289,11 @@ class UQTask(ConfigurableTask):
                 *(self.config.task, count, len(truncated), (self.config.generation_kwargs or {}).get("max_gen_toks")),
             )
         return count
+
+    def dump_config(self) -> dict[str, Any]:
+        """The configuration for the results file, with the logged metrics that lm_eval's W&B logger looks for."""
+        config: dict[str, Any] = super().dump_config()
+        return config if self._only_predicts else {**config, "metric_list": [{"metric": "accuracy"}]}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Directions of all metrics met so far."""

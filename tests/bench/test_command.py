@@ -95,7 +95,7 @@ def test_tables_of_another_model_and_data() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "/nowhere"], "the model '/nowhere' cannot be loaded"),
+        (["--model", "/nowhere"], "model '/nowhere' could not be loaded"),
         (["--model-args", "pretrained=demo"], "pretrained is given twice"),
         (["--model-args", "methods=sar"], "methods is given twice: leave it out of --model-args, and give --methods"),
         (["--model-args", "batch_size=4"], "batch_size is given twice"),

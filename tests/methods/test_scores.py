@@ -1,5 +1,6 @@
 """Scores of several methods at once: none where something that a method needs is undefined."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from tests.methods.sampled import ANSWER, nli, samples
 from uq_harness.evidence import AnswerEntailment, AnswerLogProbs, Evidence, PairwiseEntailment, SampleLogProbs, Samples
 from uq_harness.methods import build_methods, scores
+from uq_harness.methods.p_true import VERDICT
 
 TEN, COOL = Samples(10, 1.0), Samples(10, 0.7)
 METHODS = build_methods("g_nll+degree+self_consistency", {})
@@ -63,6 +65,16 @@ def test_the_mappings_of_earlier_releases_go_on_with_a_warning() -> None:
         assert found.samples == {TEN: found[TEN], COOL: found[COOL]}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = found.nothing
+
+
+def test_a_verdict_of_probability_0_is_the_least_certain_and_a_number() -> None:
+    """JSON has no infinity, and an answer without a score would drop out of the ranking."""
+    impossible, unlikely = (
+        scores(build_methods("p_true", {}), Evidence("Which city?", ANSWER, continuations={VERDICT: logprob}))["p_true"]
+        for logprob in (-math.inf, -1e30)
+    )
+    assert json.loads(json.dumps(impossible, allow_nan=False)) == impossible
+    assert np.float32(impossible) > np.float32(unlikely)
 
 
 def test_an_impossible_token_is_a_number() -> None:

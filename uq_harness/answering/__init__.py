@@ -5,7 +5,14 @@ in `uq_harness.models`.
 """
 
 from uq_harness.answering._answerer import Answerer
-from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
+from uq_harness.answering._arguments import (
+    LARGEST_SEED,
+    check_think_end,
+    read_context,
+    take_auxiliary_models,
+    take_options,
+    unknown_option,
+)
 from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import stop_criteria
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
@@ -17,6 +24,7 @@ from uq_harness.answering._template import rendered
 from uq_harness.answering._thinking import ThinkingNotice
 
 __all__ = [
+    "LARGEST_SEED",
     "Answerer",
     "Conversation",
     "PromptEncoder",
@@ -25,8 +33,10 @@ __all__ = [
     "ScoredAnswer",
     "ThinkingNotice",
     "UncertaintyModel",
+    "check_think_end",
     "number",
     "pieces",
+    "read_context",
     "record",
     "rendered",
     "stop_criteria",

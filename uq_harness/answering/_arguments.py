@@ -1,4 +1,4 @@
-"""Arguments that come as one bag of names: options of methods, settings of the auxiliary models, and the rest."""
+"""Arguments of models: which belong to methods and auxiliary models, and whether the others fit the model."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from lm_eval.models.utils import resolve_max_length
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from uq_harness.arguments import read_whole
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.methods import all_options
 from uq_harness.similarity import NLI, Similarity, build_nli, build_similarity
 
+LARGEST_SEED = 2**63 - 1  # torch's
 _AUXILIARY = ("model", "batch_size", "device", "dtype", "max_length")
 
 
@@ -41,6 +46,39 @@ def unknown_option(name: str, known: Iterable[str]) -> UQHarnessError:
     close = difflib.get_close_matches(name, [*names, "nli_model", "similarity_model"], n=3)
     hint = f"did you mean {one_of(close)}?" if close else f"known are {', '.join(names)}"
     return UQHarnessError(f"unknown option {name!r}: {hint} (see `uq-harness methods`)")
+
+
+def read_context(max_length: Any, config: PretrainedConfig) -> int | None:
+    """The context that a user asks for; ``None`` for the model's own.
+
+    Args:
+        max_length: The context in tokens; ``None`` for the model's own.
+        config: The model's configuration.
+
+    Raises:
+        UQHarnessError: It is no number of tokens, or larger than the model's.
+    """
+    context: int = resolve_max_length(config, default=0)  # 0 where the configuration does not say
+    return None if max_length is None else read_whole("max_length", max_length, 1, context or 2**31 - 1)
+
+
+def check_think_end(token: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuses an end of the thinking that no answer can have.
+
+    Args:
+        token: A text, the number of a token, or ``None``.
+        tokenizer: The model's tokenizer.
+
+    Raises:
+        UQHarnessError: It is none of these, an empty text, or the tokenizer has no such token.
+    """
+    if token is None or (isinstance(token, str) and token):
+        return
+    if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < len(tokenizer):
+        raise UQHarnessError(
+            f"think_end_token={token!r} is not allowed: use a text such as </think>, or the number of a token from 0 "
+            f"to {len(tokenizer) - 1}"
+        )
 
 
 def _take(prefix: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -14,13 +14,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness import __version__
 from uq_harness.answering._answerer import Answerer
-from uq_harness.answering._arguments import take_auxiliary_models, take_options, unknown_option
+from uq_harness.answering._arguments import (
+    LARGEST_SEED,
+    check_think_end,
+    read_context,
+    take_auxiliary_models,
+    take_options,
+    unknown_option,
+)
 from uq_harness.answering._conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering._ending import stop_criteria
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder
 from uq_harness.answering._record import record
 from uq_harness.answering._thinking import ThinkingNotice
+from uq_harness.arguments import read_flag, read_whole
 from uq_harness.engine import SemanticToken, TransformersBackend
 from uq_harness.engine.backend import check_evaluation_mode
 from uq_harness.errors import UQHarnessError
@@ -124,6 +132,15 @@ class UncertaintyModel:
         _check_model(model, tokenizer)
         # its own: another thread that pads or cuts texts sets up the tokenizer anew
         tokenizer = copy.deepcopy(tokenizer)
+        seed = read_whole("seed", seed, 0, LARGEST_SEED)
+        batch_invariant = read_flag("batch_invariant", batch_invariant)
+        apply_chat_template = read_flag("apply_chat_template", apply_chat_template)
+        if add_bos_token is not None:
+            add_bos_token = read_flag("add_bos_token", add_bos_token)
+        stops = _stop_strings(stop)
+        _check_template_arguments(chat_template_args)
+        check_think_end(think_end_token, tokenizer)
+        max_length = read_context(max_length, model.config)
         self._methods = build_methods(methods, take_options(options))
         services = take_auxiliary_models(options)
         if options:
@@ -137,7 +154,7 @@ class UncertaintyModel:
         self._stop = stop_criteria(
             model,
             tokenizer,
-            stop_strings=[text for text in ([stop] if isinstance(stop, str) else stop) if text],
+            stop_strings=stops,
             max_new_tokens=max_new_tokens,
             think_end_token=think_end_token,
         )
@@ -242,6 +259,21 @@ def _check_count(name: str, value: Any, below: int | None = None) -> None:
         raise UQHarnessError(
             f"{name}={value} leaves no room for a prompt in the model's context of {below} tokens: use a number from 1 "
             f"to {below - 1}"
+        )
+
+
+def _stop_strings(stop: Any) -> list[str]:
+    """The texts before which an answer stops; empty ones stop nothing."""
+    texts = [stop] if isinstance(stop, str) else stop
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise UQHarnessError(f"stop={stop!r} is not allowed: use a text or a list of texts, [] for none")
+    return [text for text in texts if text]
+
+
+def _check_template_arguments(given: Any) -> None:
+    if given is not None and not isinstance(given, Mapping):
+        raise UQHarnessError(
+            f'chat_template_args={given!r} is not allowed: use a mapping such as {{"enable_thinking": False}}'
         )
 
 

@@ -65,6 +65,7 @@ class PromptEncoder:
         self._max_length, self._max_gen_toks = max_length, max_gen_toks
         self._chat_template_args = dict(chat_template_args or {})
         self._add_bos_token, self._truncation = add_bos_token, truncation
+        self._vocabulary: int | None = None
 
     def encode(self, prompts: Sequence[PromptText]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens.
@@ -80,6 +81,8 @@ class PromptEncoder:
         fast = bool(self._tokenizer.is_fast)
         encoded = self._tokenizer(texts, truncation=self._truncation, return_offsets_mapping=fast, **special)
         offsets = encoded["offset_mapping"] if fast else [None] * len(texts)
+        for ids in encoded["input_ids"]:
+            self._check_ids(ids)
         found = [
             Prompt(
                 prompt.question,
@@ -120,10 +123,22 @@ class PromptEncoder:
     def check_model(self, model: PreTrainedModel) -> None:
         """Refuses a semantic-preserving token that was recommended for another model or chat template.
 
+        From here on, prompts with tokens that the model does not have are refused, too.
+
         Raises:
             UQHarnessError: It was.
         """
+        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
         self._semantic_token.check(ModelIdentity.of(model, self._tokenizer, self._chat_template_args))
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        """Tokenizers may have more tokens than the model; what matters is those that are used."""
+        if self._vocabulary is not None and ids and max(ids) >= self._vocabulary:
+            token = self._tokenizer.convert_ids_to_tokens(max(ids))
+            raise UQHarnessError(
+                f"the tokenizer gives the token {token!r}, number {max(ids)}, and the model has {self._vocabulary} "
+                "tokens: take the model's own tokenizer, or call model.resize_token_embeddings"
+            )
 
     @property
     def chat_tail(self) -> ChatTail | None:
@@ -164,6 +179,7 @@ class PromptEncoder:
         """Token ids of a prompt with another message in the place of its own."""
         text = self._with_message(prompt, message)
         ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
+        self._check_ids(ids)
         room = max(1, self._max_length - self._max_gen_toks)
         if len(ids) > room:
             log.warning(

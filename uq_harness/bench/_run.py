@@ -18,7 +18,6 @@ from uq_harness.bench._memory import peak_megabytes
 from uq_harness.bench._report import DECODING, GENERATION, Bench, Spread, cost_of
 from uq_harness.bench._requests import requests_of
 from uq_harness.errors import UQHarnessError
-from uq_harness.hub import brief
 from uq_harness.models import UQHFLM
 from uq_harness.request import QuestionInstance
 from uq_harness.response import record_of
@@ -102,10 +101,7 @@ def _load(model: str, methods: str, batch_size: int, arguments: dict[str, Any]) 
             raise UQHarnessError(f"{name} is given twice: leave it out of --model-args, and give {what}")
     if not arguments.get("parallelize"):
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return UQHFLM(pretrained=model, methods=methods, batch_size=batch_size, **arguments)
-    except OSError as error:
-        raise UQHarnessError(f"the model {model!r} cannot be loaded: {brief(error)}") from error
+    return UQHFLM(pretrained=model, methods=methods, batch_size=batch_size, **arguments)
 
 
 def _longest_first(lm: UQHFLM, requests: list[QuestionInstance]) -> list[QuestionInstance]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from uq_harness import register
+from uq_harness import plugin, register
 
 
 def run_lm_eval(arguments: Sequence[str]) -> None:
     """Runs ``lm_eval run`` with the given arguments.
 
     Raises:
-        SystemExit: As lm_eval ends.
-        UQHarnessError: Wrong use of a model or task of this package.
+        SystemExit: As lm_eval ends; with status 2 and a message where this package refuses.
     """
     register()
+    plugin.guard_command()
+    plugin.guard_tracker()
     from lm_eval.__main__ import cli_evaluate
 
     before = sys.argv

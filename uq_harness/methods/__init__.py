@@ -16,7 +16,7 @@ from uq_harness.methods._base import (
     select_methods,
     settings,
 )
-from uq_harness.methods._options import choice, flag, mass, not_negative, option, positive, probability, truth, whole
+from uq_harness.methods._options import choice, flag, mass, not_negative, option, positive, probability, whole
 from uq_harness.methods._scores import scores
 
 __all__ = [
@@ -35,6 +35,5 @@ __all__ = [
     "scores",
     "select_methods",
     "settings",
-    "truth",
     "whole",
 ]

@@ -118,9 +118,11 @@ def select_methods(methods: str | Iterable[str]) -> list[type[Method]]:
     Raises:
         UQHarnessError: A name is unknown, or nothing is left.
     """
+    known = all_methods()
+    if not isinstance(methods, Iterable) or isinstance(methods, bytes):
+        raise UQHarnessError(f"methods={methods!r} is not allowed: use {one_of([*known, *_SETS])}, joined by +")
     parts = methods.strip("[] ").replace(",", "+").split("+") if isinstance(methods, str) else list(methods)
     names = [str(part).strip().strip("'\"") for part in parts if str(part).strip()]
-    known = all_methods()
     chosen: dict[str, type[Method]] = {}
     for name in names:
         if name in _SETS:

@@ -7,10 +7,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from uq_harness.errors import UQHarnessError, one_of
+from uq_harness import arguments
+from uq_harness.arguments import read_argument, truth
+from uq_harness.errors import one_of
 from uq_harness.evidence import LayerSpan
 
-_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+# More samples of a question than any experiment draws; what lies beyond is a slip that would fill the memory.
+MOST = 10_000
 
 
 def option(default: Any, read: Callable[[Any], Any], allowed: str, meaning: str) -> Any:
@@ -41,21 +44,6 @@ def flag(default: bool, meaning: str) -> Any:
     return option(default, truth, "true or false", meaning)
 
 
-def truth(value: Any) -> bool:
-    """Whether what was typed means true.
-
-    >>> truth("yes")
-    True
-
-    Raises:
-        ValueError: It means neither true nor false.
-    """
-    text = str(value).lower()
-    if text not in _TRUE + _FALSE:
-        raise ValueError(value)
-    return text in _TRUE
-
-
 def positive(default: float, meaning: str) -> Any:
     """An option that takes a number above zero."""
     return _number(default, lambda number: 0 < number < math.inf, "a number above 0", meaning)
@@ -76,16 +64,14 @@ def mass(default: float, meaning: str) -> Any:
     return _number(default, lambda number: 0 < number <= 1, "a number above 0, at most 1", meaning)
 
 
-def whole(default: int, meaning: str, at_least: int = 1) -> Any:
-    """An option that takes a whole number."""
-
-    def read(value: Any) -> int:
-        number = float(value)
-        if isinstance(value, bool) or not number.is_integer() or number < at_least:
-            raise ValueError(value)
-        return int(number)
-
-    return option(default, read, f"a whole number, {at_least} or more", meaning)
+def whole(default: int, meaning: str, at_least: int = 1, at_most: int = MOST) -> Any:
+    """An option that takes a whole number within limits."""
+    return option(
+        default,
+        lambda value: arguments.whole(value, at_least, at_most),
+        f"a whole number from {at_least} to {at_most}",
+        meaning,
+    )
 
 
 def _number(default: float, allows: Callable[[float], bool], allowed: str, meaning: str) -> Any:
@@ -113,9 +99,4 @@ def read_option(field: dataclasses.Field[Any], value: Any) -> Any:
     Raises:
         UQHarnessError: The value is not allowed.
     """
-    try:
-        return field.metadata["read"](value)
-    except UQHarnessError:
-        raise
-    except (ValueError, TypeError):
-        raise UQHarnessError(f"{field.name}={value!r} is not allowed: use {field.metadata['allowed']}") from None
+    return read_argument(field.name, value, field.metadata["read"], field.metadata["allowed"])

@@ -23,7 +23,9 @@ class EigenScore(Method):
     eigenscore_samples: int = whole(10, meaning="number of samples")
     eigenscore_temperature: float = positive(0.5, meaning="temperature of the samples")
     eigenscore_top_p: float = mass(0.99, meaning="mass of the likeliest tokens that are drawn from")
-    eigenscore_top_k: int = whole(5, at_least=0, meaning="number of the likeliest tokens drawn from, 0 for all")
+    eigenscore_top_k: int = whole(
+        5, at_least=0, at_most=2**31, meaning="number of the likeliest tokens drawn from, 0 for all"
+    )
     eigenscore_alpha: float = positive(1e-3, meaning="what is added to every eigenvalue")
 
     def needs(self) -> tuple[Need[Any], ...]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from uq_harness.evidence import ContinuationLogProb, Evidence, Need
 from uq_harness.methods._base import Method, register_method
 
@@ -37,6 +39,8 @@ def prompt_block(question: str, answer: str) -> str:
 
 FEW_SHOT = "".join(f"{prompt_block(question, answer)} {label}\n\n" for question, answer, label in _DEMONSTRATIONS)
 VERDICT = ContinuationLogProb(prefix=FEW_SHOT, prompt=prompt_block, continuation=" True")
+# The score of a verdict with probability 0: above all others, and still a number, which JSON needs.
+IMPOSSIBLE = float(np.finfo(np.float32).max)
 
 
 @register_method
@@ -55,5 +59,5 @@ class PTrue(Method):
         return (VERDICT,)
 
     def score(self, evidence: Evidence) -> float:
-        """Negative log-probability of the verdict, in nats."""
-        return -evidence[VERDICT]
+        """Negative log-probability of the verdict, in nats; `IMPOSSIBLE` where that is infinite."""
+        return min(-evidence[VERDICT], IMPOSSIBLE)

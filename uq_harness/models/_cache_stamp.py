@@ -7,12 +7,50 @@ model or with other methods would be taken for this run's.
 from __future__ import annotations
 
 import json
+import pickle
+import sqlite3
 from collections.abc import Mapping, MutableMapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
 
 STAMP = "uq_harness_configuration"
+
+
+def check_cache(file: str | None) -> None:
+    """Reads a response cache from end to end, since lm_eval finds what is damaged only when it comes to it.
+
+    Args:
+        file: The file, which need not exist; ``None`` for none.
+
+    Raises:
+        UQHarnessError: It is no response cache, is damaged, or another program has locked it.
+    """
+    if file is None or not Path(file).exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{Path(file).resolve().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+            state = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if state != "ok":
+                raise UQHarnessError(_damaged(file, state))
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for (value,) in database.execute("SELECT value FROM unnamed") if "unnamed" in tables else ():
+                if pickle.loads(value) is None:
+                    raise UQHarnessError(_damaged(file, "an answer is empty"))
+    except sqlite3.OperationalError as error:  # locked, a folder, no right to read
+        raise UQHarnessError(
+            f"--use_cache {file} cannot be read ({error}): end the program that uses it, or choose another path"
+        ) from error
+    except UQHarnessError:
+        raise
+    except Exception as error:  # pickles raise whatever they like
+        raise UQHarnessError(_damaged(file, error)) from error
+
+
+def _damaged(file: str, why: object) -> str:
+    return f"--use_cache {file} is damaged ({why}): delete it, or choose another path"
 
 
 def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Mapping[str, Any]) -> None:
@@ -36,6 +74,8 @@ def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Ma
         database[STAMP] = now
         return
     then = database[STAMP]
+    if not isinstance(then, dict):
+        raise UQHarnessError(_damaged(file, f"its stamp is {then!r}"))
     different = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
     if different:
         changes = "; ".join(f"{key} was {then.get(key)!r} and is now {now.get(key)!r}" for key in different)

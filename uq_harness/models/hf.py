@@ -15,29 +15,36 @@ from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
+from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
 from uq_harness import __version__
 from uq_harness.answering import (
+    LARGEST_SEED,
     Answerer,
     PromptEncoder,
     PromptText,
     Recorder,
     ThinkingNotice,
+    check_think_end,
+    read_context,
     rendered,
     stop_criteria,
     take_auxiliary_models,
     take_options,
-    unknown_option,
 )
+from uq_harness.arguments import read_flag, read_whole
+from uq_harness.command import begin, keep_cache
 from uq_harness.demo import MODEL_DIR
 from uq_harness.engine import SemanticToken, TransformersBackend
 from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.identity import ModelIdentity
-from uq_harness.methods import Method, build_methods, settings, truth
-from uq_harness.models._cache_stamp import check_stamp
+from uq_harness.methods import Method, build_methods, settings
+from uq_harness.models._arguments import explained, read_model_arguments, read_pretrained
+from uq_harness.models._cache_stamp import check_cache, check_stamp
+from uq_harness.models._processes import let_accelerate_see_processes, refuse_unshared_work
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
 
@@ -94,11 +101,16 @@ class UQHFLM(HFLM):
     ) -> None:
         if pretrained is None:
             raise UQHarnessError(_no_model(kwargs))
+        pretrained = read_pretrained(pretrained)
+        check_cache(begin())
+        kwargs = read_model_arguments(kwargs)
         options = take_options(kwargs)
         self._methods = build_methods(methods, options)
         self._sp_token = SemanticToken.parse(sp_token)
-        self._seed = torch.initial_seed() % 2**63 if seed is None else int(seed)  # lm_eval's --seed has set torch's
-        self._batch_invariant = _flag("batch_invariant", batch_invariant)
+        if seed is None:
+            seed = torch.initial_seed() % 2**63  # lm_eval's --seed has set torch's
+        self._seed = read_whole("seed", seed, 0, LARGEST_SEED)
+        self._batch_invariant = read_flag("batch_invariant", batch_invariant)
         nli, similarity = take_auxiliary_models(kwargs)
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
@@ -111,17 +123,20 @@ class UQHFLM(HFLM):
         }
         if pretrained == "demo":
             pretrained = str(MODEL_DIR)
-        try:
+        by_name = isinstance(pretrained, str)
+        if by_name and kwargs.get("tp_plan") is None:
+            let_accelerate_see_processes()
+        with explained(pretrained, kwargs):
             super().__init__(pretrained, **kwargs)
-        except TypeError as error:
-            raise _explained(error, kwargs) from error
         if self.backend != "causal":
             raise UQHarnessError(f"uq-hf needs a decoder-only model, and {self.pretrained} is of type {self.backend}")
         if isinstance(pretrained, str):  # nobody else has the model: graphs need not keep what weights' gradients take
             self.model.requires_grad_(False)
         self._take_rank_from_launcher()
-        if self.batch_size != "auto" and int(self.batch_size) < 1:
-            raise UQHarnessError(f"batch_size={self.batch_size} is not allowed: use a number from 1 on, or auto")
+        if by_name and kwargs.get("tp_plan") is None:
+            refuse_unshared_work(self.world_size)
+        read_context(kwargs.get("max_length"), self.config)
+        check_think_end(self.think_end_token, self.tokenizer)
         self._identity = ModelIdentity.of(self.model, self.tokenizer, self.chat_template_args)
         self._configuration |= {"dtype": self._identity.dtype, "weights": self._identity.weights}
         self._encoder = PromptEncoder(
@@ -194,11 +209,34 @@ class UQHFLM(HFLM):
 
     # ------------------------------------------------------------------ what lm_eval asks for
 
+    @classmethod
+    def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> UQHFLM:
+        """The model from ``--model_args`` and from what lm_eval has options of its own for.
+
+        Raises:
+            UQHarnessError: An argument is given both ways.
+        """
+        own = {name: value for name, value in (additional_config or {}).items() if value is not None}
+        twice = next((name for name in arg_dict if name in own), None)
+        if twice is not None:
+            raise UQHarnessError(
+                f"{twice}={arg_dict[twice]!r} stands among the model arguments, and lm_eval has an option for it: "
+                f"use --{twice}"
+            )
+        return cls(**arg_dict, **own)
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> UQHFLM:
+        """The same from the text of ``--model_args``."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         """Accepts lm_eval's response cache, unless it was written under another configuration."""
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is not None:
+            check_cache(cache_hook.dbdict.filename)
             check_stamp(cache_hook.dbdict, cache_hook.dbdict.filename, self._configuration)
+            keep_cache(cache_hook.dbdict)
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm_eval knows of the model, and the methods with all their options."""
@@ -315,22 +353,7 @@ class UQHFLM(HFLM):
         )
 
 
-def _flag(name: str, value: bool | str) -> bool:
-    try:
-        return truth(value)
-    except ValueError:
-        raise UQHarnessError(f"{name}={value!r} is not allowed: use true or false") from None
-
-
 def _no_model(kwargs: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches("pretrained", kwargs, n=1)
     hint = f"did you mean pretrained instead of {close[0]}?" if close else "give pretrained=MODEL, or pretrained=demo"
     return f"--model_args names no model: {hint}"
-
-
-def _explained(error: TypeError, kwargs: Mapping[str, Any]) -> Exception:
-    """A better message where the model's constructor does not know an argument."""
-    unknown = [name for name in kwargs if f"'{name}'" in str(error)]
-    if not unknown:
-        return error
-    return unknown_option(unknown[0], ["methods", "sp_token", "seed", "batch_invariant"])

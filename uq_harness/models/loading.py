@@ -8,7 +8,6 @@ from typing import Any
 from lm_eval.utils import simple_parse_args_string
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.hub import brief
 from uq_harness.models.hf import UQHFLM
 
 # lm_eval's own choice, which becomes the CPU where there is no GPU; HFLM's, plain cuda, fails there.
@@ -30,10 +29,7 @@ def load_model(model: str, model_args: str | None = None, **fixed: Any) -> UQHFL
     clash = [name for name in given if name == "pretrained" or name in fixed]
     if clash:
         raise UQHarnessError(f"--model-args sets {clash[0]}, which this command decides on itself: leave it out")
-    try:
-        return UQHFLM(pretrained=model, **{"device": DEVICE, **given, **fixed})
-    except OSError as error:  # no such folder, no such name on the hub, no network
-        raise UQHarnessError(f"model {model!r} could not be loaded: {brief(error)}") from error
+    return UQHFLM(pretrained=model, **{"device": DEVICE, **given, **fixed})
 
 
 def parse_model_args(model_args: str | None) -> dict[str, Any]:
