@@ -120,6 +120,10 @@ class PromptEncoder:
         )
         return replace(prompt, token_ids=prompt.token_ids[-room:])
 
+    def describe(self) -> dict[str, Any]:
+        """The semantic-preserving token, for the results' configuration."""
+        return self._semantic_token.describe()
+
     def check_model(self, model: PreTrainedModel) -> None:
         """Refuses a semantic-preserving token that was recommended for another model or chat template.
 
