@@ -119,7 +119,8 @@ class UncertainLM(LM):
             **self._encoder.describe(),
             **self._answerer.describe(),
         }
-        return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
+        inherited = getattr(super(), "get_model_info", dict)()  # API models of lm_eval have none
+        return {**inherited, "uncertainty": {**uncertainty, **settings(self._methods)}}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers requests; the answers to questions of uncertainty tasks carry their records.
