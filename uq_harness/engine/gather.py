@@ -24,6 +24,7 @@ from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray
+from uq_harness.engine.last_states import last_states, mean_cosine
 from uq_harness.engine.layouts import Layout
 from uq_harness.engine.prompt import Ending, Prompt
 from uq_harness.engine.reference import reference_gradients
@@ -166,6 +167,28 @@ class Gatherer:
                 f"{shortest.question!r} has {len(shortest.token_ids)}: ask for that many at most"
             )
 
+    def cosine_at_semantic_token(self, prompts: Sequence[Prompt], size: int) -> tuple[float, range] | None:
+        """How alike the states are whose gradients are taken, from prompt to prompt.
+
+        Args:
+            prompts: Prompts of different questions, at least two.
+            size: Number of prompts that go through the model together.
+
+        Returns:
+            The mean cosine between prompts, averaged over the layers, and these layers; ``None`` where no gradients at
+            the semantic-preserving token are needed.
+        """
+        spans = [span for need, span in self._spans.items() if isinstance(need, StateGradient)]
+        reach = max(-prompt.semantic_token for prompt in prompts)
+        long_enough = [prompt for prompt in prompts if len(prompt.token_ids) >= reach]
+        if not spans or len(long_enough) < 2:
+            return None
+        layers = range(min(span.start for span in spans), max(span.stop for span in spans))
+        ids = [prompt.token_ids for prompt in long_enough]
+        states = last_states(self._anatomy, ids, layers, reach, self._pad_id, size)
+        own = [state[:, reach + prompt.semantic_token] for state, prompt in zip(states, long_enough, strict=True)]
+        return mean_cosine(torch.stack(own)), layers
+
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
         """Answers a batch of prompts and gathers the evidence about each answer.
 
@@ -287,6 +310,7 @@ class Gatherer:
             question=prompt.question,
             answer=Answer("", (), np.empty(0), np.empty(0), complete=False),
             semantic_token=prompt.semantic_token,
+            semantic_text=prompt.semantic_text,
             **self._gradient_evidence(self._unknown_gradients()),
             missing=self._needs,
         )
