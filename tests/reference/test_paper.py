@@ -92,7 +92,8 @@ def test_the_codes_runs_differ_from_the_texts_in_what_is_listed_alone(model: str
     tied = {"head_gradient": "tied"} if model == "qwen3_4b" else {}  # the only one with tied embeddings
     assert code.model_args == text.model_args | cut_offs | tied
     differing = {name for name, value in asdict(text).items() if asdict(code)[name] != value}
-    assert differing == {"model_args", "output_path", "use_cache"}
+    assert differing == {"model_args", "output_path", "use_cache", "metadata"}  # lm_eval adds the arguments to metadata
+    assert code.metadata["correctness"] == text.metadata["correctness"]
 
 
 @pytest.mark.parametrize("family", ["paper", "paper_code"])
