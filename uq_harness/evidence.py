@@ -60,9 +60,12 @@ class HeadGradient:
 
     Attributes:
         reweighted: Whether each token's term is multiplied by the entropy of its distribution.
+        tied: Whether the matrix is meant in both of its places, as head and as embedding of prompt and answer; only
+            models with tied embeddings have such a gradient.
     """
 
     reweighted: bool
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,17 @@ SampleSet = Samples | DiverseBeams
 
 
 @dataclass(frozen=True)
+class SampledLogProbs:
+    """Need: log-probabilities of a set's tokens under the law that they were drawn from.
+
+    That law is the model's own, divided by the set's temperature and cut off at its top-k and top-p; see
+    `Sample.sampled_logprobs`.
+    """
+
+    samples: Samples
+
+
+@dataclass(frozen=True)
 class SampleStates:
     """Need: the model's hidden state at the end of each of a set's answers.
 
@@ -206,11 +220,13 @@ class AnswersGivenAnswers:
         samples: The set.
         threshold: Token F1 above which two answers count as one.
         prompt: Makes the user's message from the bare question, the stated answer and the task's own message.
+        sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
     """
 
     samples: Samples
     threshold: float
     prompt: Callable[[str, str, str], str]
+    sampled: bool = False
 
 
 Need = (
@@ -220,6 +236,7 @@ Need = (
     | ContinuationLogProb
     | Samples
     | DiverseBeams
+    | SampledLogProbs
     | SampleStates
     | PairwiseEntailment
     | AnswerEntailment
@@ -288,12 +305,15 @@ class Sample:
         logprobs: Log-probability of each token under the model itself (temperature 1, nothing cut off), in nats,
             shape ``[tokens]``.
         complete: Whether it ended by itself; false when the token limit cut it.
+        sampled_logprobs: Log-probability of each token under the law that it was drawn from (see `SampledLogProbs`),
+            shape ``[tokens]``; ``None`` where nothing needs it.
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: FloatArray
     complete: bool
+    sampled_logprobs: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -326,6 +346,7 @@ class Evidence:
         answer: The greedy answer.
         head_gradients: Mean absolute value of the head's gradient over its entries.
         semantic_token: Position of the prompt's semantic-preserving token from its end, ``-1`` for the last token.
+        semantic_text: That token's text.
         state_gradients: Sizes of the gradients at the semantic-preserving token.
         state_gradient_maps: Sizes of the gradients at chosen positions.
         continuations: Summed log-probabilities of fixed continuations.
@@ -347,6 +368,7 @@ class Evidence:
     answer: Answer
     head_gradients: Mapping[HeadGradient, float] = field(default_factory=dict)
     semantic_token: int = -1
+    semantic_text: str = ""
     state_gradients: Mapping[StateGradient, StateGradientNorms] = field(default_factory=dict)
     state_gradient_maps: Mapping[StateGradientMap, StateGradientNorms] = field(default_factory=dict)
     continuations: Mapping[ContinuationLogProb, float] = field(default_factory=dict)

@@ -1,9 +1,12 @@
 """Sampling-based methods: their names, their options, and the needs these make."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.methods.sampled import samples, score
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     AnswerEntailment,
@@ -12,6 +15,7 @@ from uq_harness.evidence import (
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampledLogProbs,
     Samples,
     SampleStates,
     TokenRelevance,
@@ -21,6 +25,7 @@ from uq_harness.methods.mutual_information import stating_prompt
 
 TEN, FIVE = Samples(10, 1.0), Samples(5, 1.0)
 COOL = Samples(10, 0.5, top_p=0.99, top_k=5)
+CUT = Samples(10, 1.0, top_p=0.9, top_k=50)
 BEAMS = DiverseBeams(10, 1.0)
 DEFAULT_NEEDS = {
     "degree": {TEN, PairwiseEntailment(TEN)},
@@ -38,9 +43,16 @@ DEFAULT_NEEDS = {
 DEFAULTS = {
     "entropy_samples": 10,
     "entropy_temperature": 1.0,
+    "entropy_top_p": 1.0,
+    "entropy_top_k": 0,
+    "degree_top_p": 1.0,
+    "degree_top_k": 0,
+    "sample_logprobs": "model",
     "entailment": "relaxed",
     "consistency_samples": 10,
     "consistency_temperature": 0.7,
+    "consistency_top_p": 1.0,
+    "consistency_top_k": 0,
     "consistency_threshold": 0.5,
     "eigenscore_samples": 10,
     "eigenscore_temperature": 0.5,
@@ -52,10 +64,14 @@ DEFAULTS = {
     "density_temperature": 0.1,
     "mi_samples": 10,
     "mi_temperature": 0.9,
+    "mi_top_p": 1.0,
+    "mi_top_k": 0,
     "mi_threshold": 0.25,
     "mi_gamma1": 0.0,
     "mi_gamma2": 0.0,
     "sar_samples": 5,
+    "sar_top_p": 1.0,
+    "sar_top_k": 0,
     "sar_shift_temperature": 1e-3,
 }
 
@@ -122,6 +138,29 @@ def test_defaults_are_printed_with_the_results() -> None:
             {"mi_samples": 4, "mi_temperature": 1, "mi_threshold": 0.5},
             {Samples(4, 1.0), AnswersGivenAnswers(Samples(4, 1.0), 0.5, stating_prompt)},
         ),
+        ("ln_pe", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT}),
+        (
+            "ln_pe",
+            {"entropy_top_k": 50, "entropy_top_p": 0.9, "sample_logprobs": "sampled"},
+            {CUT, SampledLogProbs(CUT)},
+        ),
+        ("discrete_semantic_entropy", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT, PairwiseEntailment(CUT)}),
+        ("degree", {"degree_top_p": 0.9, "degree_top_k": 50}, {CUT, PairwiseEntailment(CUT)}),
+        (
+            "sentence_sar",
+            {"sar_samples": 10, "sar_top_p": 0.9, "sar_top_k": 50, "sample_logprobs": "sampled"},
+            {CUT, SampledLogProbs(CUT), PairwiseSimilarity(CUT)},
+        ),
+        (
+            "self_consistency",
+            {"consistency_temperature": 1, "consistency_top_p": 0.9, "consistency_top_k": 50},
+            {CUT, AnswerEntailment(CUT)},
+        ),
+        (
+            "mutual_information",
+            {"mi_temperature": 1, "mi_top_p": 0.9, "mi_top_k": 50, "sample_logprobs": "sampled"},
+            {CUT, SampledLogProbs(CUT), AnswersGivenAnswers(CUT, 0.25, stating_prompt, sampled=True)},
+        ),
     ],
 )
 def test_needs_follow_the_options(name: str, options: dict[str, Any], needs: set[Any]) -> None:
@@ -165,6 +204,9 @@ def test_needs_of_two_builds_are_equal() -> None:
         ("self_consistency", "consistency_threshold", False, "a number from 0 to 1"),
         ("semantic_entropy", "entailment", "both", "relaxed or strict"),
         ("mutual_information", "mi_gamma1", -1, "a number, 0 or more"),
+        ("ln_pe", "entropy_top_p", 0, "a number above 0, at most 1"),
+        ("degree", "degree_top_k", -1, "a whole number, 0 or more"),
+        ("sar", "sample_logprobs", "cut", "model or sampled"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(name: str, option: str, value: Any, allowed: str) -> None:
@@ -195,3 +237,22 @@ def test_the_prompt_that_states_an_answer() -> None:
     assert stating_prompt("Who?", "me", "Please answer:\nWho?") == (
         "Consider the following question: Q: Who?\nOne answer to question Q is me.\nPlease answer:\nWho?"
     )
+
+
+@pytest.mark.parametrize("name", ["ln_pe", "token_sar", "sentence_sar", "semantic_entropy"])
+def test_likelihoods_are_the_models_or_those_of_the_draw(name: str) -> None:
+    """A score under the law of the draw is what the plain score is of samples that have these log-probabilities."""
+    under_model, under_law = [[-1.0, -2.0], [-0.5], [-3.0]], [[-0.25, -1.0], [-0.125], [-2.0]]
+    both = tuple(
+        replace(sample, sampled_logprobs=np.array(law))
+        for sample, law in zip(samples(under_model), under_law, strict=True)
+    )
+    options = {"sar_samples": 3} if "sar" in name else {"entropy_samples": 3}
+    others = {
+        "relevance": tuple(np.full(len(law), 0.5) for law in under_law),
+        "similarity": np.full((3, 3), 0.25),
+        "entailment": np.tile([0.0, 0.0, 1.0], (3, 3, 1)),
+    }
+    found = score(name, options | {"sample_logprobs": "sampled"}, samples=both, **others)
+    assert found == pytest.approx(score(name, options, samples=samples(under_law), **others))
+    assert found != pytest.approx(score(name, options, samples=both, **others))

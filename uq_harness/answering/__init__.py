@@ -15,6 +15,7 @@ from uq_harness.answering._arguments import (
 )
 from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import ending
+from uq_harness.answering._measured_token import MESSAGE, measure_token
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
@@ -24,6 +25,7 @@ from uq_harness.answering._template import rendered
 
 __all__ = [
     "LARGEST_SEED",
+    "MESSAGE",
     "Answerer",
     "Conversation",
     "PromptEncoder",
@@ -33,6 +35,7 @@ __all__ = [
     "UncertaintyModel",
     "check_think_end",
     "ending",
+    "measure_token",
     "number",
     "pieces",
     "read_context",

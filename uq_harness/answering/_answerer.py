@@ -11,6 +11,7 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.answering._attention_sink import AttentionSinkCheck
 from uq_harness.answering._ending import special_ids
 from uq_harness.answering._prompts import PromptEncoder, PromptText
 from uq_harness.answering._record import record
@@ -91,6 +92,7 @@ class Answerer:
                 )
         except GradientsUnavailable as error:
             raise _without_gradients(self._methods, error) from error
+        self._sink_check = AttentionSinkCheck(self._gatherer, tokenizer)
         self._comparer = Comparer(
             needs,
             nli,
@@ -123,6 +125,8 @@ class Answerer:
         fitted = [self._encoder.fit(prompt, ending.max_new_tokens) for prompt in prompts]
         longest_first = sorted(range(len(fitted)), key=lambda row: -len(fitted[row].token_ids))
         room = Room(1 if self._batch_invariant else batch_size, "its samples are drawn one set at a time")
+        with self._working():
+            self._sink_check.look([fitted[row] for row in longest_first], room.size)
         too_large: list[int] = []
         stream = in_shrinking_streams(partial(self._gather, fitted, ending), longest_first, room, lambda _: None)
         for rows, evidence in stream:

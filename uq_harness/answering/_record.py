@@ -22,6 +22,7 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
         "answer": answer.text,
         "answer_tokens": len(answer.token_ids),
         "complete": answer.complete,
+        "semantic_token": {"position": evidence.semantic_token, "text": evidence.semantic_text},
         "token_ids": list(answer.token_ids),
         "token_logprobs": [number(value) for value in answer.logprobs.tolist()],
         "token_entropies": [number(value) for value in answer.entropies.tolist()],

@@ -24,12 +24,14 @@ from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.keep import Keep
 from uq_harness.engine.lanes import IntArray
+from uq_harness.engine.last_states import last_states, mean_cosine
 from uq_harness.engine.layouts import Layout
 from uq_harness.engine.prompt import Ending, Prompt
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.engine.rescore import ROWS
 from uq_harness.engine.sample_sets import SampleSets
 from uq_harness.engine.texts import conditionals, mean_logprobs
+from uq_harness.engine.tied import check_tied, tied_gradients
 from uq_harness.engine.trial import Take, Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
@@ -106,15 +108,18 @@ class Gatherer:
             if isinstance(need, ContinuationLogProb)
         }
         self._request = Request(
-            head=frozenset(need.reweighted for need in self._heads),
+            head=frozenset(need.reweighted for need in self._heads if not need.tied),
             states=frozenset(need.reweighted for need in self._spans),
             first_block=min((span.start for span in self._spans.values()), default=0),
         )
+        self._tied = frozenset(need.reweighted for need in self._heads if need.tied)
         trial = Trial(self._anatomy, tokenizer, pad_id, reach=self._reach, tap=self._tap)
         trial.check_decoding()
         self._layout: Layout = trial.layout() if self._sets.samplers else "copied"
         self._gradients: GradientPass = gradients
         self._check_gradients(trial)
+        if self._tied:
+            check_tied(self._anatomy)
         if self._spans:
             self._gradients = self._way_that_fits(trial)
 
@@ -128,12 +133,14 @@ class Gatherer:
         head = self._anatomy.head
         if self._heads and not self._anatomy.has_dense_head:
             problems[f"its LM head ({head._get_name()}) is quantised, and not a matrix of floats"] = (HeadGradient,)
+        if self._tied and (blocked := trial.what_blocks_gradients(0)) is not None:
+            problems[blocked] = (HeadGradient,)
         if self._spans:
             blocked = trial.what_blocks_gradients(self._request.first_block)
             if blocked is None and not trial.has_gradients(self._state_gradients(reference_gradients)):
                 blocked = "all gradients of a short answer are 0"
             if blocked is not None:
-                problems[blocked] = (StateGradient, StateGradientMap)
+                problems[blocked] = (*problems.get(blocked, ()), StateGradient, StateGradientMap)
         if problems:
             kinds = tuple(kind for some in problems.values() for kind in some)
             raise GradientsUnavailable(kinds, ", and ".join(problems))
@@ -159,6 +166,28 @@ class Gatherer:
                 f"gradients at the prompts' last {self._reach} tokens are asked for, but the prompt of "
                 f"{shortest.question!r} has {len(shortest.token_ids)}: ask for that many at most"
             )
+
+    def cosine_at_semantic_token(self, prompts: Sequence[Prompt], size: int) -> tuple[float, range] | None:
+        """How alike the states are whose gradients are taken, from prompt to prompt.
+
+        Args:
+            prompts: Prompts of different questions, at least two.
+            size: Number of prompts that go through the model together.
+
+        Returns:
+            The mean cosine between prompts, averaged over the layers, and these layers; ``None`` where no gradients at
+            the semantic-preserving token are needed.
+        """
+        spans = [span for need, span in self._spans.items() if isinstance(need, StateGradient)]
+        reach = max(-prompt.semantic_token for prompt in prompts)
+        long_enough = [prompt for prompt in prompts if len(prompt.token_ids) >= reach]
+        if not spans or len(long_enough) < 2:
+            return None
+        layers = range(min(span.start for span in spans), max(span.stop for span in spans))
+        ids = [prompt.token_ids for prompt in long_enough]
+        states = last_states(self._anatomy, ids, layers, reach, self._pad_id, size)
+        own = [state[:, reach + prompt.semantic_token] for state, prompt in zip(states, long_enough, strict=True)]
+        return mean_cosine(torch.stack(own)), layers
 
     def gather(self, prompts: Sequence[Prompt], ending: Ending) -> list[Evidence]:
         """Answers a batch of prompts and gathers the evidence about each answer.
@@ -234,6 +263,7 @@ class Gatherer:
                 question=prompt.question,
                 answer=answers[row],
                 semantic_token=prompt.semantic_token,
+                semantic_text=prompt.semantic_text,
                 **(self._gradient_evidence(found[row]) if found else {}),
                 continuations={need: scores[row] for need, scores in continuations.items()},
                 samples=sets[row],
@@ -280,27 +310,42 @@ class Gatherer:
             question=prompt.question,
             answer=Answer("", (), np.empty(0), np.empty(0), complete=False),
             semantic_token=prompt.semantic_token,
+            semantic_text=prompt.semantic_text,
             **self._gradient_evidence(self._unknown_gradients()),
             missing=self._needs,
         )
 
     def _found_gradients(self, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]) -> list[Gradients]:
         """The gradients of some answers; those of a single one are ``nan`` where memory does not hold them."""
-        work = partial(self._take, self._gradients, decoded, scored)
+        work = partial(self._all_gradients, decoded, scored)
         if len(prompts) > 1:  # a smaller batch may do, and is begun anew
             return work(prompts)
         ((_, found),) = in_shrinking_batches(work, prompts, self._alone, lambda _: [self._unknown_gradients()])
         return found
 
+    def _all_gradients(self, decoded: Decoded, scored: list[range], prompts: Sequence[Prompt]) -> list[Gradients]:
+        found = self._take(self._gradients, decoded, scored, prompts)
+        if not self._tied:
+            return found
+        tied = tied_gradients(self._anatomy, decoded, scored, self._tied)
+        return [replace(one, tied=of_matrix) for one, of_matrix in zip(found, tied, strict=True)]
+
     def _unknown_gradients(self) -> Gradients:
         shape = (self._anatomy.n_blocks - self._request.first_block, 1 + len(self._positions))
         unknown = StateGradientNorms(np.full(shape, np.nan), np.full(shape, np.nan))
-        return Gradients(dict.fromkeys(self._request.head, float("nan")), dict.fromkeys(self._request.states, unknown))
+        nan = float("nan")
+        return Gradients(
+            head=dict.fromkeys(self._request.head, nan),
+            states=dict.fromkeys(self._request.states, unknown),
+            tied=dict.fromkeys(self._tied, nan),
+        )
 
     def _gradient_evidence(self, found: Gradients) -> dict[str, Any]:
         """The fields of the evidence about an answer that hold its gradients."""
         return {
-            "head_gradients": {need: found.head[need.reweighted] for need in self._heads},
+            "head_gradients": {
+                need: (found.tied if need.tied else found.head)[need.reweighted] for need in self._heads
+            },
             "state_gradients": {
                 need: self._part(found, need, 0) for need in self._spans if isinstance(need, StateGradient)
             },
@@ -339,6 +384,7 @@ class Gatherer:
             token_ids=tuple(one.token_ids[counted.start : counted.stop]),
             logprobs=np.asarray(one.logprobs[counted.start : counted.stop], dtype=np.float64),
             complete=one.ended,
+            sampled_logprobs=None if one.laws is None else one.laws[counted.start : counted.stop],
         )
 
     def _stacked(self, drawn: Mapping[SampleSet, Sequence[DecodedAnswer]]) -> dict[SampleStates, FloatArray]:
@@ -377,6 +423,7 @@ class Gatherer:
             threshold=need.threshold,
             pad_id=self._pad_id,
             room=self._room,
+            sampled=need.sampled,
         )
 
     def _decode(

@@ -56,6 +56,7 @@ def conditionals(
     threshold: float,
     pad_id: int,
     room: Room | None = None,
+    sampled: bool = False,
 ) -> list[Conditionals]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
@@ -69,9 +70,10 @@ def conditionals(
         threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
         room: How many prompts, and how many answers to them, go through the model at a time.
+        sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
     """
     merged = [
-        functional.merge_by_f1([s.text for s in drawn], [float(s.logprobs.sum()) for s in drawn], threshold)
+        functional.merge_by_f1([s.text for s in drawn], [_log_likelihood(s, sampled) for s in drawn], threshold)
         for drawn in samples
     ]
     stated: list[list[int]] = []
@@ -94,6 +96,12 @@ def conditionals(
         )
         for answers, probabilities in merged
     ]
+
+
+def _log_likelihood(sample: Sample, sampled: bool) -> float:
+    found = sample.sampled_logprobs if sampled else sample.logprobs
+    assert found is not None
+    return float(found.sum())
 
 
 def _sums(

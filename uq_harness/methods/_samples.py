@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
 from dataclasses import dataclass
 
-from uq_harness.evidence import FloatArray, Sample, Samples
+from uq_harness.evidence import Evidence, FloatArray, Need, Sample, SampledLogProbs, Samples
 from uq_harness.methods._base import Method
-from uq_harness.methods._options import positive, whole
+from uq_harness.methods._options import choice, mass, positive, whole
 
 
 @dataclass(frozen=True)
@@ -18,27 +18,85 @@ class _SharedTemperature(Method):
 
 
 @dataclass(frozen=True)
-class EntropySamplesMethod(_SharedTemperature):
-    """A method on the samples at temperature 1, drawn once for all of them."""
+class SharedSamplesMethod(_SharedTemperature):
+    """A method on the samples at temperature 1, drawn once for all whose laws are the same."""
 
     entropy_samples: int = whole(10, meaning="number of samples of ln_pe, both semantic entropies and degree")
 
+
+@dataclass(frozen=True)
+class EntropySamplesMethod(SharedSamplesMethod):
+    """LN-PE or a semantic entropy, which are always on the same samples."""
+
+    entropy_top_p: float = mass(
+        1.0, meaning="mass of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from"
+    )
+    entropy_top_k: int = whole(
+        0,
+        at_least=0,
+        meaning="number of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from, 0 "
+        "for all",
+    )
+
     @property
     def samples(self) -> Samples:
         """The set."""
-        return Samples(self.entropy_samples, self.entropy_temperature)
+        return Samples(self.entropy_samples, self.entropy_temperature, self.entropy_top_p, self.entropy_top_k)
 
 
 @dataclass(frozen=True)
-class SARSamplesMethod(_SharedTemperature):
+class LikelihoodMethod(Method):
+    """A method that reads the likelihood of samples: under the model, or under the law that they were drawn from."""
+
+    sample_logprobs: str = choice(
+        "model",
+        "model",
+        "sampled",
+        meaning="log-probabilities of samples: the model's own (model), or those of the law they were drawn from, "
+        "tempered and cut off at top-k and top-p (sampled)",
+    )
+
+    @property
+    @abstractmethod
+    def samples(self) -> Samples:
+        """The set."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the law of the draw is meant."""
+        return self.sample_logprobs == "sampled"
+
+    def likelihoods(self) -> tuple[Need, ...]:
+        """The samples with the log-probabilities that are meant."""
+        return (self.samples, SampledLogProbs(self.samples)) if self.sampled else (self.samples,)
+
+    def token_logprobs(self, evidence: Evidence) -> list[FloatArray]:
+        """The log-probabilities of each sample's tokens, in nats."""
+        if not self.sampled:
+            return [sample.logprobs for sample in evidence.samples[self.samples]]
+        return [_of_the_draw(sample) for sample in evidence.samples[self.samples]]
+
+
+def _of_the_draw(sample: Sample) -> FloatArray:
+    if sample.sampled_logprobs is None:
+        raise ValueError("a method reads log-probabilities of the draw that it has not named among its needs")
+    return sample.sampled_logprobs
+
+
+@dataclass(frozen=True)
+class SARSamplesMethod(LikelihoodMethod, _SharedTemperature):
     """One of the SAR family; its samples are the first few of those at temperature 1."""
 
     sar_samples: int = whole(5, meaning="number of samples of sar, token_sar and sentence_sar")
+    sar_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that samples of the SAR family are drawn from")
+    sar_top_k: int = whole(
+        0, at_least=0, meaning="number of the likeliest tokens that samples of the SAR family are drawn from, 0 for all"
+    )
 
     @property
     def samples(self) -> Samples:
         """The set."""
-        return Samples(self.sar_samples, self.entropy_temperature)
+        return Samples(self.sar_samples, self.entropy_temperature, self.sar_top_p, self.sar_top_k)
 
 
 @dataclass(frozen=True)
@@ -48,8 +106,3 @@ class ShiftedSARMethod(SARSamplesMethod):
     sar_shift_temperature: float = positive(
         1e-3, meaning="the smaller, the more samples that resemble one count beside it in sar and sentence_sar"
     )
-
-
-def token_logprobs(samples: Sequence[Sample]) -> list[FloatArray]:
-    """The log-probabilities of each sample's tokens under the model itself, in nats."""
-    return [sample.logprobs for sample in samples]

@@ -6,12 +6,12 @@ from typing import ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import EntropySamplesMethod, token_logprobs
+from uq_harness.methods._samples import EntropySamplesMethod, LikelihoodMethod
 
 
 @register_method
 @dataclass(frozen=True)
-class LNPE(EntropySamplesMethod):
+class LNPE(EntropySamplesMethod, LikelihoodMethod):
     """``-(1/N) Σ_i l_i`` with ``l_i`` the mean token log-probability of sample ``i``."""
 
     name: ClassVar[str] = "ln_pe"
@@ -22,8 +22,8 @@ class LNPE(EntropySamplesMethod):
 
     def needs(self) -> tuple[Need, ...]:
         """The samples."""
-        return (self.samples,)
+        return self.likelihoods()
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.ln_pe(token_logprobs(evidence.samples[self.samples]))
+        return functional.ln_pe(self.token_logprobs(evidence))

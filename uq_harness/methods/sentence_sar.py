@@ -6,7 +6,7 @@ from typing import ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseSimilarity
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import ShiftedSARMethod, token_logprobs
+from uq_harness.methods._samples import ShiftedSARMethod
 
 
 @register_method
@@ -22,12 +22,12 @@ class SentenceSAR(ShiftedSARMethod):
 
     def needs(self) -> tuple[Need, ...]:
         """The samples and their similarities."""
-        return (self.samples, PairwiseSimilarity(self.samples))
+        return (*self.likelihoods(), PairwiseSimilarity(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
         return functional.sentence_sar(
-            token_logprobs(evidence.samples[self.samples]),
+            self.token_logprobs(evidence),
             evidence.similarity[PairwiseSimilarity(self.samples)],
             self.sar_shift_temperature,
         )

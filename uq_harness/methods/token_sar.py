@@ -6,7 +6,7 @@ from typing import ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, TokenRelevance
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import SARSamplesMethod, token_logprobs
+from uq_harness.methods._samples import SARSamplesMethod
 
 
 @register_method
@@ -22,10 +22,8 @@ class TokenSAR(SARSamplesMethod):
 
     def needs(self) -> tuple[Need, ...]:
         """The samples and the relevance of their tokens."""
-        return (self.samples, TokenRelevance(self.samples))
+        return (*self.likelihoods(), TokenRelevance(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.token_sar(
-            token_logprobs(evidence.samples[self.samples]), evidence.relevance[TokenRelevance(self.samples)]
-        )
+        return functional.token_sar(self.token_logprobs(evidence), evidence.relevance[TokenRelevance(self.samples)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,12 +22,14 @@ from tqdm import tqdm
 from uq_harness import __version__
 from uq_harness.answering import (
     LARGEST_SEED,
+    MESSAGE,
     Answerer,
     PromptEncoder,
     PromptText,
     Recorder,
     check_think_end,
     ending,
+    measure_token,
     read_context,
     rendered,
     take_auxiliary_models,
@@ -46,6 +49,8 @@ from uq_harness.models._processes import let_accelerate_see_processes, refuse_un
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
 
+# Below lm_eval's own logger, whose notes lm_eval shows.
+eval_logger = logging.getLogger("lm_eval.uq_harness")
 # Arguments of `hf` that change neither answers nor scores; all others belong to a response cache's configuration.
 _PLACEMENT = frozenset(
     {
@@ -74,8 +79,9 @@ class UQHFLM(HFLM):
     Args:
         pretrained: The model; ``demo`` means the small model that comes with the package.
         methods: Method names joined by ``+``, or ``default``, ``sampling_free``, ``sampling``, ``all``.
-        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, a position from the
-            prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
+        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, ``measured`` (the
+            token behind the question with the best Semantic Preservation Score, found when the model is loaded), a
+            position from the prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
         seed: Seed of the sampled answers; by default the one that lm_eval's ``--seed`` gives torch. A question's
             samples depend on it and on the prompt, not on what shares the batch.
         batch_invariant: Whether questions go through the model one at a time, whatever ``--batch_size`` and the number
@@ -146,6 +152,8 @@ class UQHFLM(HFLM):
             add_bos_token=self.add_bos_token,
             truncation=self.truncation,
         )
+        if self._sp_token.to_measure:
+            self._measure_token()
         self._comparing = nli, similarity
         self._answerer = self._build_answerer(self._methods)
         self._configuration |= {
@@ -238,7 +246,7 @@ class UQHFLM(HFLM):
         """What lm_eval knows of the model, and the methods with all their options."""
         uncertainty = {
             "methods": [method.name for method in self._methods],
-            **self._sp_token.describe(),
+            **self._encoder.describe(),
             "batch_invariant": self._batch_invariant,
             **self._answerer.describe(),
         }
@@ -300,9 +308,45 @@ class UQHFLM(HFLM):
 
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens."""
-        return self._answerer.encode(
+        told = self._encoder.used
+        prompts = self._answerer.encode(
             [PromptText(request.args[0], request.question, request.message) for request in requests]
         )
+        if told is None and self.rank == 0 and self._encoder.used is not None:
+            position, text = self._encoder.used
+            eval_logger.info("semantic-preserving token: position %d from the prompt's end, %r", position, text)
+        return prompts
+
+    def _measure_token(self) -> None:
+        """Chooses the semantic-preserving token by its score on this model, and shows the scores of all candidates."""
+        measured = measure_token(
+            self.model, self.tokenizer, self._encoder, self._as_asked, self.tokenizer.pad_token_id, self._autocast()
+        )
+        self._sp_token = SemanticToken(measured.position, measured=measured)
+        self._encoder.choose(self._sp_token)
+        self._configuration["sp_token"] = str(self._sp_token)
+        if self.rank == 0:
+            eval_logger.info(
+                "sp_token=measured, mean Semantic Preservation Score in layers %d to %d over %d questions: %s",
+                *measured.layers,
+                measured.questions,
+                measured.table(),
+            )
+
+    def _as_asked(self, question: str) -> PromptText:
+        """A question as the package's tasks put it, through the chat template where there is one."""
+        message = MESSAGE.format(question=question)
+        if self.tokenizer.chat_template is None:
+            return PromptText(message, question, message)
+        return PromptText(self.apply_chat_template([{"role": "user", "content": message}]), question, message)
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.mixed_precision_dtype
+        return torch.autocast(self.device.type, precision, enabled=precision is not None)
+
+    def suffix_length(self, prompt: str) -> int:
+        """Number of tokens that the chat template puts behind the user's text in a prompt."""
+        return self._encoder.suffix_length(prompt)
 
     @property
     def chat_tail(self) -> ChatTail | None:

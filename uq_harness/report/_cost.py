@@ -18,6 +18,7 @@ from uq_harness.evidence import (
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampledLogProbs,
     Samples,
     SampleStates,
     StateGradient,
@@ -36,6 +37,7 @@ _STAGES: dict[type, str] = {
     PairwiseSimilarity: "similarity",
     TokenRelevance: "similarity",
     Samples: "samples",
+    SampledLogProbs: "samples",
     SampleStates: "samples",
     DiverseBeams: "samples",
 }
