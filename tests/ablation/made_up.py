@@ -66,6 +66,7 @@ def sps(scores: np.ndarray | None = None, task: str = "uq_demo", checked: bool =
         positions=positions(scores.shape[1]),
         data_sets=[one],
         template_choice=-2,
+        candidates=3,
         max_paraphrases=5,
         example="",
     )

@@ -16,7 +16,7 @@ MODEL = ModelIdentity("a/model", "torch.float32", "w1", "t1")
 
 def write(folder: Path, **changes: object) -> str:
     content = {
-        "uq_harness_sps": 1,
+        "uq_harness_sps": 2,
         "model": {"name": "a/model", "dtype": "torch.float32", "weights": "w1", "template": "t1", "blocks": 6},
         "recommended": {"position": -4, "text": "assistant", "sps": 0.4},
         "no_recommendation": None,
@@ -82,13 +82,21 @@ def test_prompts_that_go_through_no_template_or_another_way_are_refused(tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"uq_harness_sps": 2}, "is no result file of this version"),
+        ({"uq_harness_sps": 1}, "is no result file of this version"),  # it recommends positions inside the question
+        ({"uq_harness_sps": True}, "is no result file of this version"),
+        ({"uq_harness_sps": 2.0}, "is no result file of this version"),
         (
             {"recommended": None, "no_recommendation": "SemGrad's layers were left out"},
             "recommends no token .*left out",
         ),
         ({"model": {}}, "is damaged"),
         ({"recommended": {"position": "last", "text": "?"}}, "is damaged"),
+        ({"recommended": {"position": -2.7, "text": "?"}}, "is damaged .*position is -2.7"),
+        ({"recommended": {"position": True, "text": "?"}}, "is damaged .*position is True"),
+        ({"recommended": {"position": -4, "text": ["?"]}}, "is damaged .*text is"),
+        ({"recommended": [-4]}, "is damaged"),
+        ({"model": "a/model"}, "is damaged"),
+        ({"model": {"name": 1, "dtype": "d", "weights": "w", "template": None}}, "is damaged .*name is 1"),
         ({"recommended": {"position": 3, "text": "?"}}, "is damaged .*from the prompt's end"),
     ],
 )
@@ -105,6 +113,29 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(UQHarnessError, match="is not valid JSON"):
         SemanticToken.parse(str(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, '{"uq_harness_sps": 2, "recommended": {"position": Infinity}}', "9" * 5000], ids=range(3)
+)
+def test_texts_that_are_no_json_of_ours(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sps.json").write_text(text)
+    with pytest.raises(UQHarnessError, match="is not valid JSON"):
+        SemanticToken.parse(str(tmp_path / "sps.json"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("~no-such-user/sps.json", "no such user's home folder"),
+        ("a" * 400, "has 400 characters, too many for a path"),
+        ("a" * 5000 + ".json", "has 5005 characters, too many for a path"),
+        ("sps\0.json", "holds a NUL character"),
+    ],
+)
+def test_paths_that_cannot_exist(value: str, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=f"^sp_token .*{message}"):
+        SemanticToken.parse(value)
 
 
 def test_a_template_s_fingerprint_depends_on_text_and_arguments_not_on_the_day() -> None:

@@ -1,6 +1,7 @@
 """Whole sampled answers follow the law of their sampler exactly."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,8 @@ from transformers.generation.logits_process import (
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.decode import decode
 from uq_harness.engine.draw import candidates, draw, sample_keys
-from uq_harness.evidence import Samples
+from uq_harness.engine.keep import Keep
+from uq_harness.evidence import DiverseBeams, Samples
 
 WARPERS = [
     Samples(20_000, 1.0),
@@ -146,3 +148,23 @@ def test_candidates_are_those_of_transformers_warpers_also_among_ties(top_k: int
     if top_p < 1:  # which of several equals a nucleus takes is nobody's rule
         found, expected = found.sort().values, expected.sort().values
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("sampler", [replace(sampler, count=50) for sampler in WARPERS], ids=str)
+def test_likelihoods_under_the_law_of_the_draw_are_those_of_transformers_warpers(
+    tiny: AutoModelForCausalLM, sampler: Samples
+) -> None:
+    prompt, others = [5, 7, 1, 9], [Samples(5, 0.3, top_k=2), DiverseBeams(3, 1.0)]
+    found = decode(
+        Anatomy.of(tiny),
+        [[3, 3], prompt],
+        samplers=[*others, sampler],
+        end_ids=frozenset({END}),
+        pad_id=0,
+        max_new_tokens=STEPS,
+        keep=Keep(laws=frozenset({sampler})),
+    )
+    expected = law(tiny, prompt, sampler)
+    for answer in found.samples[1][sampler]:
+        assert answer.laws.sum() == pytest.approx(np.log(expected[answer.token_ids]), abs=1e-5)
+    assert all(answer.laws is None for other in others for answer in found.samples[1][other])

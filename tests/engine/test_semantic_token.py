@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import Environment
 
-from uq_harness.engine.semantic_token import Anchor, ChatTail, SemanticToken, anchor_of
+from uq_harness.engine.semantic_token import Anchor, ChatTail, SemanticToken, anchor_of, user_end
 from uq_harness.errors import UQHarnessError
 
 CHATML = (
@@ -47,6 +47,15 @@ def test_begins_at_the_header_or_at_the_users_last_character(template: str, extr
     text = prompt(template, "Why is the sky blue?", **extra)
     anchor = anchor_of(text, tail(template, **extra))
     assert (text[anchor.character :] if anchor else text[-1:]) == rest
+
+
+@pytest.mark.parametrize(
+    ("template", "behind"), [(CHATML, "<|im_end|>\n<|im_start|>assistant\n"), (MISTRAL, "[/INST]"), (BARE, "")]
+)
+def test_the_users_text_ends_before_what_the_template_puts_behind_it(template: str, behind: str) -> None:
+    text = prompt(template, "Why is the sky blue?")
+    end = user_end(text, tail(template))
+    assert (text[end.character :] if end else "?") == "?" + behind
 
 
 def test_without_a_template_it_is_the_last_token() -> None:

@@ -81,6 +81,7 @@ def test_options_change_the_scores_as_the_paper_defines() -> None:
         "semgrad_layers": "top_half",
         "hybrid_beta": 2.0,
         "hybrid_gamma": 3.0,
+        "head_gradient": "head",
     }
 
 
@@ -159,3 +160,16 @@ def test_hybridgrad_is_the_functions_value() -> None:
     (hybrid,) = build_methods("hybridgrad", {})
     expected = functional.hybridgrad(semgrad=0.2, paragrad=0.02, mean_entropy=0.75)
     assert hybrid.score(evidence()) == pytest.approx(expected)
+
+
+def test_the_tied_matrix_is_another_need_of_all_three() -> None:
+    tied = build_methods("exgrad+paragrad+hybridgrad", {"head_gradient": "tied"})
+    assert [{need for need in method.needs() if isinstance(need, HeadGradient)} for method in tied] == [
+        {HeadGradient(False, tied=True)},
+        {HeadGradient(True, tied=True)},
+        {HeadGradient(True, tied=True)},
+    ]
+    with pytest.raises(UQHarnessError, match="head_gradient='both' is not allowed: use head or tied"):
+        build_methods("exgrad", {"head_gradient": "both"})
+    with pytest.raises(UQHarnessError, match="head_gradient would do nothing"):
+        build_methods("semgrad", {"head_gradient": "tied"})

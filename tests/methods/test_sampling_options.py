@@ -1,18 +1,21 @@
 """Sampling-based methods: their names, their options, and the needs these make."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.methods.sampled import samples, score
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     AnswerEntailment,
     AnswersGivenAnswers,
     DiverseBeams,
+    DrawLogProbs,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
-    SampleLogProbs,
     Samples,
     SampleStates,
     TokenRelevance,
@@ -22,26 +25,34 @@ from uq_harness.methods.mutual_information import stating_prompt
 
 TEN, FIVE = Samples(10, 1.0), Samples(5, 1.0)
 COOL = Samples(10, 0.5, top_p=0.99, top_k=5)
+CUT = Samples(10, 1.0, top_p=0.9, top_k=50)
 BEAMS = DiverseBeams(10, 1.0)
 DEFAULT_NEEDS = {
     "degree": {TEN, PairwiseEntailment(TEN)},
     "discrete_semantic_entropy": {TEN, PairwiseEntailment(TEN)},
     "eigenscore": {COOL, SampleStates(COOL)},
-    "ln_pe": {TEN, SampleLogProbs(TEN)},
+    "ln_pe": {TEN},
     "mutual_information": {Samples(10, 0.9), AnswersGivenAnswers(Samples(10, 0.9), 0.25, stating_prompt)},
-    "sar": {FIVE, SampleLogProbs(FIVE), PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
+    "sar": {FIVE, PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
     "self_consistency": {Samples(10, 0.7), AnswerEntailment(Samples(10, 0.7))},
     "semantic_density": {BEAMS, AnswerEntailment(BEAMS), RescoredLogProb(BEAMS, 0.1)},
-    "semantic_entropy": {TEN, SampleLogProbs(TEN), PairwiseEntailment(TEN)},
-    "sentence_sar": {FIVE, SampleLogProbs(FIVE), PairwiseSimilarity(FIVE)},
-    "token_sar": {FIVE, SampleLogProbs(FIVE), TokenRelevance(FIVE)},
+    "semantic_entropy": {TEN, PairwiseEntailment(TEN)},
+    "sentence_sar": {FIVE, PairwiseSimilarity(FIVE)},
+    "token_sar": {FIVE, TokenRelevance(FIVE)},
 }
 DEFAULTS = {
     "entropy_samples": 10,
     "entropy_temperature": 1.0,
+    "entropy_top_p": 1.0,
+    "entropy_top_k": 0,
+    "degree_top_p": 1.0,
+    "degree_top_k": 0,
+    "sample_logprobs": "model",
     "entailment": "relaxed",
     "consistency_samples": 10,
     "consistency_temperature": 0.7,
+    "consistency_top_p": 1.0,
+    "consistency_top_k": 0,
     "consistency_threshold": 0.5,
     "eigenscore_samples": 10,
     "eigenscore_temperature": 0.5,
@@ -53,10 +64,14 @@ DEFAULTS = {
     "density_temperature": 0.1,
     "mi_samples": 10,
     "mi_temperature": 0.9,
+    "mi_top_p": 1.0,
+    "mi_top_k": 0,
     "mi_threshold": 0.25,
     "mi_gamma1": 0.0,
     "mi_gamma2": 0.0,
     "sar_samples": 5,
+    "sar_top_p": 1.0,
+    "sar_top_k": 0,
     "sar_shift_temperature": 1e-3,
 }
 
@@ -96,17 +111,9 @@ def test_defaults_are_printed_with_the_results() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "needs"),
     [
-        (
-            "ln_pe",
-            {"entropy_samples": "3", "entropy_temperature": 2},
-            {Samples(3, 2.0), SampleLogProbs(Samples(3, 2.0))},
-        ),
+        ("ln_pe", {"entropy_samples": "3", "entropy_temperature": 2}, {Samples(3, 2.0)}),
         ("degree", {"entropy_samples": 3}, {Samples(3, 1.0), PairwiseEntailment(Samples(3, 1.0))}),
-        (
-            "token_sar",
-            {"sar_samples": 2},
-            {*(need(Samples(2, 1.0)) for need in (TokenRelevance, SampleLogProbs)), Samples(2, 1.0)},
-        ),
+        ("token_sar", {"sar_samples": 2}, {Samples(2, 1.0), TokenRelevance(Samples(2, 1.0))}),
         (
             "self_consistency",
             {"consistency_samples": 4, "consistency_temperature": 0.3},
@@ -130,6 +137,29 @@ def test_defaults_are_printed_with_the_results() -> None:
             "mutual_information",
             {"mi_samples": 4, "mi_temperature": 1, "mi_threshold": 0.5},
             {Samples(4, 1.0), AnswersGivenAnswers(Samples(4, 1.0), 0.5, stating_prompt)},
+        ),
+        ("ln_pe", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT}),
+        (
+            "ln_pe",
+            {"entropy_top_k": 50, "entropy_top_p": 0.9, "sample_logprobs": "sampled"},
+            {CUT, DrawLogProbs(CUT)},
+        ),
+        ("discrete_semantic_entropy", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT, PairwiseEntailment(CUT)}),
+        ("degree", {"degree_top_p": 0.9, "degree_top_k": 50}, {CUT, PairwiseEntailment(CUT)}),
+        (
+            "sentence_sar",
+            {"sar_samples": 10, "sar_top_p": 0.9, "sar_top_k": 50, "sample_logprobs": "sampled"},
+            {CUT, DrawLogProbs(CUT), PairwiseSimilarity(CUT)},
+        ),
+        (
+            "self_consistency",
+            {"consistency_temperature": 1, "consistency_top_p": 0.9, "consistency_top_k": 50},
+            {CUT, AnswerEntailment(CUT)},
+        ),
+        (
+            "mutual_information",
+            {"mi_temperature": 1, "mi_top_p": 0.9, "mi_top_k": 50, "sample_logprobs": "sampled"},
+            {CUT, DrawLogProbs(CUT), AnswersGivenAnswers(CUT, 0.25, stating_prompt, sampled=True)},
         ),
     ],
 )
@@ -174,6 +204,9 @@ def test_needs_of_two_builds_are_equal() -> None:
         ("self_consistency", "consistency_threshold", False, "a number from 0 to 1"),
         ("semantic_entropy", "entailment", "both", "relaxed or strict"),
         ("mutual_information", "mi_gamma1", -1, "a number, 0 or more"),
+        ("ln_pe", "entropy_top_p", 0, "a number above 0, at most 1"),
+        ("degree", "degree_top_k", -1, "a whole number, 0 or more"),
+        ("sar", "sample_logprobs", "cut", "model or sampled"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(name: str, option: str, value: Any, allowed: str) -> None:
@@ -184,7 +217,7 @@ def test_a_value_that_is_not_allowed_is_named(name: str, option: str, value: Any
 def test_whole_numbers_may_come_as_text_or_as_floats() -> None:
     for value in (7, "7", 7.0, "7.0"):
         (method,) = build("ln_pe", entropy_samples=value)
-        assert method.needs()[0] == Samples(7, 1.0)
+        assert method.needs() == (Samples(7, 1.0),)
         assert isinstance(method.entropy_samples, int)
 
 
@@ -204,3 +237,22 @@ def test_the_prompt_that_states_an_answer() -> None:
     assert stating_prompt("Who?", "me", "Please answer:\nWho?") == (
         "Consider the following question: Q: Who?\nOne answer to question Q is me.\nPlease answer:\nWho?"
     )
+
+
+@pytest.mark.parametrize("name", ["ln_pe", "token_sar", "sentence_sar", "semantic_entropy"])
+def test_likelihoods_are_the_models_or_those_of_the_draw(name: str) -> None:
+    """A score under the law of the draw is what the plain score is of samples that have these log-probabilities."""
+    under_model, under_law = [[-1.0, -2.0], [-0.5], [-3.0]], [[-0.25, -1.0], [-0.125], [-2.0]]
+    both = tuple(
+        replace(sample, sampled_logprobs=np.array(law))
+        for sample, law in zip(samples(under_model), under_law, strict=True)
+    )
+    options = {"sar_samples": 3} if "sar" in name else {"entropy_samples": 3}
+    others = {
+        "relevance": tuple(np.full(len(law), 0.5) for law in under_law),
+        "similarity": np.full((3, 3), 0.25),
+        "entailment": np.tile([0.0, 0.0, 1.0], (3, 3, 1)),
+    }
+    found = score(name, options | {"sample_logprobs": "sampled"}, samples=both, **others)
+    assert found == pytest.approx(score(name, options, samples=samples(under_law), **others))
+    assert found != pytest.approx(score(name, options, samples=both, **others))

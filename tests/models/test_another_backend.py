@@ -63,6 +63,8 @@ class DictionaryBackend:
 class PlainPrompts:
     """Prompts without tokens."""
 
+    used = None
+
     def encode(self, prompts: Sequence[Any]) -> list[Prompt]:
         return [Prompt(prompt.question, prompt.message, (), -1) for prompt in prompts]
 

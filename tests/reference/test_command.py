@@ -20,7 +20,7 @@ def test_tables_and_configurations_as_json(capsys: pytest.CaptureFixture[str]) -
     show_reference(None, None, as_json=True)
     described = json.loads(capsys.readouterr().out)
     assert [table["table"] for table in described["tables"]] == [1, 2, 3, 4, 5]
-    assert len(described["configurations"]) == 3
+    assert len(described["configurations"]) == 6
 
 
 def test_configurations_are_copied_and_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

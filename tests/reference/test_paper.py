@@ -1,6 +1,7 @@
 """The paper's numbers and run configurations."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from tests.support import SHARED, requires_shared
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.correctness import build_judge
 from uq_harness.errors import UQHarnessError
-from uq_harness.methods import all_methods, select_methods
+from uq_harness.methods import all_methods, all_options, build_methods, select_methods
 from uq_harness.reference import PAPER_TABLES, configuration_files, paper_table
 
+FILES = {file.stem: file for file in configuration_files()}
 NAMES = {
     1: "table_1_auroc",
     2: "table_2_ablation_auroc",
@@ -72,16 +74,35 @@ def test_lm_evals_own_loader_reads_every_configuration(file: Path) -> None:
     chosen = {method.name for method in select_methods(loaded.model_args["methods"])}
     assert chosen == {row.method for row in paper_table(1).rows}
     assert loaded.model_args["pretrained"] in {column.model for column in paper_table(1).columns}
+    options = {name: value for name, value in loaded.model_args.items() if name in all_options()}
+    assert {*loaded.model_args} - {*options} == {"pretrained", "dtype", "methods", "nli_model", "similarity_model"}
+    build_methods(loaded.model_args["methods"], options)
     judge = build_judge(loaded.metadata["correctness"])
     assert (judge.name, judge.threshold) == ("bem", 0.7)
 
 
+@pytest.mark.parametrize("model", ["qwen3_4b", "llama3.1_8b", "mistral_nemo_12b"])
+def test_the_codes_runs_differ_from_the_texts_in_what_is_listed_alone(model: str) -> None:
+    text, code = (EvaluatorConfig.from_config(FILES[f"{family}_{model}"]) for family in ("paper", "paper_code"))
+    cut_offs = {
+        "entropy_top_p": 0.9,
+        **{f"{sampled}_top_k": 50 for sampled in ("entropy", "degree", "sar", "consistency", "mi")},
+        "sample_logprobs": "sampled",
+    }
+    tied = {"head_gradient": "tied"} if model == "qwen3_4b" else {}  # the only one with tied embeddings
+    assert code.model_args == text.model_args | cut_offs | tied
+    differing = {name for name, value in asdict(text).items() if asdict(code)[name] != value}
+    assert differing == {"model_args", "output_path", "use_cache", "metadata"}  # lm_eval adds the arguments to metadata
+    assert code.metadata["correctness"] == text.metadata["correctness"]
+
+
+@pytest.mark.parametrize("family", ["paper", "paper_code"])
 def test_a_configuration_runs_with_arguments_that_make_it_small(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small = ["--model_args", "pretrained=demo,methods=g_nll+semgrad", "--tasks", "uq_demo", "--device", "cpu"]
     judge = ["--metadata", '{"correctness": "exact_match"}']
-    run_lm_eval(["--config", str(configuration_files()[0]), *small, *judge, "--limit", "4"])
-    (samples,) = (tmp_path / "results" / "paper" / "demo").glob("samples_uq_demo_*.jsonl")
+    run_lm_eval(["--config", str(FILES[f"{family}_qwen3_4b"]), *small, *judge, "--limit", "4"])
+    (samples,) = (tmp_path / "results" / family / "demo").glob("samples_uq_demo_*.jsonl")
     assert len(samples.read_text(encoding="utf-8").splitlines()) == 4

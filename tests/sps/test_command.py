@@ -45,6 +45,9 @@ def test_writes_results_and_pictures_and_shows_a_table(
     content = json.loads((tmp_path / "out" / "sps.json").read_text(encoding="utf-8"))
     assert f"Recommended: position {content['recommended']['position']}" in shown
     assert "<|im_start|>" in shown
+    assert "the last 6 positions, the user's last token and what the chat template puts behind it" in shown
+    assert "compare the AUROC of both tokens with `uq-harness ablate`" in shown
+    assert "lexical" in shown
     assert content["data_sets"]["facts"]["questions"] == 4
     assert content["model"]["name"] == "demo"
 

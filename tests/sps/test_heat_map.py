@@ -1,13 +1,14 @@
 """The heat maps: one a data set in both formats, with the tokens on their axis."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from uq_harness.sps import SpsResult
-from uq_harness.sps.heat_map import draw_heat_maps, heat_map, token_label
+from uq_harness.sps.heat_map import colour_range, draw_heat_maps, heat_map, token_label
 
 pytest.importorskip("matplotlib")
 
@@ -30,6 +31,18 @@ def test_shows_the_scores_with_the_first_layer_below_and_the_last_token_right(re
     assert labels[0].startswith("·")
     bottom, top = axes.get_ylim()
     assert bottom < top
+
+
+def test_colours_follow_the_candidates_and_not_the_words_inside_the_question(result: SpsResult) -> None:
+    one = result.data_sets[0]
+    inside = np.zeros_like(one.within)
+    inside[:, : -result.candidates] = 5
+    one = replace(one, within=one.within + inside)
+    scores = one.sps[:, -result.candidates :]
+    assert heat_map(result, one).axes[0].images[0].get_clim() == (scores.min(), scores.max())
+    assert one.sps.max() > scores.max()
+    nothing = replace(one, within=np.full_like(one.within, np.nan))
+    assert colour_range(result, nothing) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,12 @@ def test_columns_bear_the_tokens_of_the_template_and_some_of_the_users(result: S
     assert result.positions[0].share < 1
 
 
+def test_candidates_are_the_users_last_token_and_what_the_template_puts_behind_it(result: SpsResult) -> None:
+    texts = [position.text for position in result.positions]
+    assert texts[-result.candidates :] == ["?", "<|im_end|>", "\n", "<|im_start|>", "assistant", "\n"]
+    assert result.recommended.position >= -result.candidates
+
+
 def test_the_template_s_tokens_have_equal_embeddings_whatever_the_question(result: SpsResult) -> None:
     np.testing.assert_allclose(result.data_sets[0].sps[0, -4:], 0, atol=1e-12)
 
@@ -114,6 +120,8 @@ def test_without_a_chat_template_the_last_token_is_the_models_choice(
     assert base.model.template is None
     assert base.example.startswith("Please directly answer")
     assert len(base.positions) == 8
+    assert base.candidates == 1
+    assert base.recommended.position == -1
 
 
 def test_a_chat_model_can_be_read_without_its_template(lm: UQHFLM, paraphrase_files: list[str]) -> None:

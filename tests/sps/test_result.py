@@ -24,7 +24,14 @@ def data_set(name: str, scores: list[list[float]]) -> DataSetSps:
 
 
 def build(*data_sets: DataSetSps, layers: tuple[int, ...] = (0, 1, 2, 3, 4), **kwargs: object) -> SpsResult:
-    settings = {"through_template": True, "template_choice": -2, "max_paraphrases": 5, "example": "Why?", **kwargs}
+    settings = {
+        "through_template": True,
+        "template_choice": -2,
+        "candidates": 3,
+        "max_paraphrases": 5,
+        "example": "Why?",
+        **kwargs,
+    }
     return SpsResult.of(MODEL, blocks=4, layers=layers, positions=POSITIONS, data_sets=data_sets, **settings)
 
 
@@ -49,6 +56,24 @@ def test_undefined_positions_are_never_recommended() -> None:
     nothing = build(replace(SECOND, within=np.full((5, 3), np.nan)))
     assert nothing.recommended is None
     assert "undefined at every position" in nothing.no_recommendation
+
+
+def test_a_position_inside_the_question_is_never_recommended() -> None:
+    """It has not seen the question's end; that wordings agree there is a matter of shared words."""
+    inside = data_set("first", [[9, 0, 0], [9, 0, 0], [0.9, 0.6, 0.2], [0.9, 0.4, 0.6], [9, 0, 0]])
+    assert build(inside).recommended.position == -3
+    assert build(inside, candidates=2).recommended.position == -2
+    assert build(inside, candidates=1).recommended.position == -1
+    only = np.array(inside.within)
+    only[2, 1:] = np.nan
+    nothing = build(replace(inside, within=only), candidates=2)
+    assert nothing.recommended is None
+    assert "has seen the whole question" in nothing.no_recommendation
+
+
+def test_the_embeddings_score_stands_beside() -> None:
+    assert build(FIRST).embedding_scores.tolist() == [9, 0, 0]
+    assert build(data_set("first", [[1, 2, 3], [1, 2, 3]]), layers=(2, 3)).embedding_scores is None
 
 
 def test_no_recommendation_without_all_of_semgrads_layers() -> None:
@@ -87,7 +112,22 @@ def test_the_result_file_has_scores_by_data_set_layer_and_position(tmp_path: Pat
     assert content["semgrad_layers"] == [2, 3]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"results": {}}', '{"uq_harness_sps": 99}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"results": {}}',
+        '{"uq_harness_sps": 99}',
+        '{"uq_harness_sps": true}',
+        '{"uq_harness_sps": 2.0}',
+        "[" * 200_000,
+        '{"uq_harness_sps": NaN}',
+        '{"uq_harness_sps": ' + "9" * 5000 + "}",
+    ],
+    ids=range(10),
+)
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "sps.json").write_text(text)
     with pytest.raises(UQHarnessError, match=r"SPS file .*sps\.json' (cannot be read|is none that)"):
@@ -103,6 +143,23 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
         lambda content: content["positions"].pop(),
         lambda content: content["data_sets"]["first"]["within"].pop(),
         lambda content: content["data_sets"].clear(),
+        lambda content: content["model"].update(blocks=None),
+        lambda content: content["model"].update(blocks=True),
+        lambda content: content["model"].update(weights=7),
+        lambda content: content["data_sets"]["first"].update(within=None),
+        lambda content: content["data_sets"]["first"]["within"][0].__setitem__(0, True),
+        lambda content: content["data_sets"]["first"]["within"][0].__setitem__(0, "0.5"),
+        lambda content: content["data_sets"]["first"].update(questions=-1),
+        lambda content: content["data_sets"]["first"].update(checked="yes"),
+        lambda content: content["data_sets"]["first"]["dropped"].update(blank=None),
+        lambda content: content["recommended"].update(position=-2.7),
+        lambda content: content["recommended"].update(position=3),
+        lambda content: content["positions"][0].update(position=-2.7),
+        lambda content: content["positions"][0].update(text=None),
+        lambda content: content["layers"].__setitem__(0, 7),
+        lambda content: content.update(candidates=0),
+        lambda content: content.update(example=None),
+        lambda content: content.update(version=["0"]),
     ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[dict[str, Any]], object]) -> None:
@@ -111,4 +168,12 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[dict[str, A
     damage(content)
     file.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(UQHarnessError, match=r"SPS file .*sps\.json' is damaged .*run `uq-harness sps` again"):
+        SpsResult.read(file)
+
+
+@pytest.mark.parametrize(("old", "new"), [('"text": "?"', '"text": NaN'), ('"seconds": 0.5', '"seconds": 1e999')])
+def test_numbers_that_json_has_not_are_refused(tmp_path: Path, old: str, new: str) -> None:
+    file = build(FIRST).write(tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(UQHarnessError, match=r"SPS file .*sps\.json' (cannot be read|is damaged)"):
         SpsResult.read(file)

@@ -1,7 +1,7 @@
 """From prompt texts to answers with their evidence: the way that ``uq-hf`` and `UncertaintyModel` share.
 
-Making prompts, finding the semantic-preserving token and ending answers live here; lm_eval's requests and caches stay
-in `uq_harness.models`.
+Making prompts, finding the semantic-preserving token, ending answers and going on after running out of memory live
+here; lm_eval's requests and caches stay in `uq_harness.models`.
 """
 
 from uq_harness.answering._answerer import Answerer
@@ -15,6 +15,7 @@ from uq_harness.answering._arguments import (
 )
 from uq_harness.answering._conversation import Conversation
 from uq_harness.answering._ending import stop_criteria
+from uq_harness.answering._measured_token import MESSAGE, measure_token
 from uq_harness.answering._model import ScoredAnswer, UncertaintyModel
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder, PromptText
@@ -25,6 +26,7 @@ from uq_harness.answering._thinking import ThinkingNotice
 
 __all__ = [
     "LARGEST_SEED",
+    "MESSAGE",
     "Answerer",
     "Conversation",
     "PromptEncoder",
@@ -34,6 +36,7 @@ __all__ = [
     "ThinkingNotice",
     "UncertaintyModel",
     "check_think_end",
+    "measure_token",
     "number",
     "pieces",
     "read_context",

@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from uq_harness.answering._arguments import (
 )
 from uq_harness.answering._conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering._ending import stop_criteria
+from uq_harness.answering._measured_token import measure_token
 from uq_harness.answering._pieces import pieces
 from uq_harness.answering._prompts import PromptEncoder
 from uq_harness.answering._record import record
@@ -88,7 +90,7 @@ class UncertaintyModel:
         chat_template_args: Further arguments of the chat template, such as ``{"enable_thinking": False}``.
         think_end_token: What ends the model's thinking, as text or token; what stands before it is neither answer nor
             scored.
-        sp_token: The semantic-preserving token, as for ``uq-hf``.
+        sp_token: The semantic-preserving token, as for ``uq-hf``; ``measured`` puts its questions as this object does.
         add_bos_token: Whether prompts begin with the beginning-of-sequence token; ``None`` leaves it to the tokenizer.
         max_length: The model's context in tokens; ``None`` takes it from the model's configuration.
         batch_invariant: Whether questions go through the model one at a time, so that no answer depends on the batch
@@ -166,6 +168,10 @@ class UncertaintyModel:
             chat_template_args=chat_template_args,
             add_bos_token=add_bos_token,
         )
+        if semantic_token.to_measure:
+            as_asked = partial(self._style.prompt, place="the question")
+            measured = measure_token(model, tokenizer, self._encoder, as_asked, _padding(tokenizer))
+            self._encoder.choose(SemanticToken(measured.position, measured=measured))
         self._encoder.check_model(model)
         backend = TransformersBackend(
             model,
@@ -182,7 +188,6 @@ class UncertaintyModel:
             "dtype": str(model.dtype),
             "uq_harness": __version__,
             "methods": [method.name for method in self._methods],
-            **semantic_token.describe(),
             "seed": seed,
             "prompt": prompt,
             "max_new_tokens": max_new_tokens,
@@ -214,7 +219,7 @@ class UncertaintyModel:
 
     def describe(self) -> dict[str, Any]:
         """Model, methods with all their options, auxiliary models and versions, for an application's own log."""
-        return dict(self._settings)
+        return {**self._settings, **self._encoder.describe()}
 
     def _scored(self, evidence: Evidence) -> ScoredAnswer:
         answer = evidence.answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering._template import holds, rendered
 from uq_harness.engine import SemanticToken
-from uq_harness.engine.semantic_token import ChatTail, anchor_of
+from uq_harness.engine.semantic_token import ChatTail, anchor_of, user_end
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence.prompt import Prompt
 from uq_harness.identity import ModelIdentity
@@ -66,6 +67,7 @@ class PromptEncoder:
         self._chat_template_args = dict(chat_template_args or {})
         self._add_bos_token, self._truncation = add_bos_token, truncation
         self._vocabulary: int | None = None
+        self._used: Counter[tuple[int, str]] = Counter()
 
     def encode(self, prompts: Sequence[PromptText]) -> list[Prompt]:
         """Tokenised prompts with their semantic-preserving tokens.
@@ -84,19 +86,53 @@ class PromptEncoder:
         for ids in encoded["input_ids"]:
             self._check_ids(ids)
         found = [
-            Prompt(
-                prompt.question,
-                prompt.message,
-                ids,
-                self._locate(prompt.text, ids, spans),
-                partial(self._restate, prompt),
-            )
+            self._prompt(prompt, ids, self._locate(prompt.text, ids, spans))
             for prompt, ids, spans in zip(prompts, encoded["input_ids"], offsets, strict=True)
         ]
-        first = found[0]
-        token = self._tokenizer.decode([first.token_ids[first.semantic_token]])
-        log.info("semantic-preserving token: %r, position %d from the prompt's end", token, first.semantic_token)
+        self._used.update((prompt.semantic_token, prompt.semantic_text) for prompt in found)
         return found
+
+    def token_ids(self, prompts: Sequence[PromptText]) -> list[list[int]]:
+        """Token ids of prompts whose semantic-preserving tokens nobody asks for."""
+        texts = [prompt.text for prompt in prompts]
+        found: list[list[int]] = self._tokenizer(texts, **self._special_tokens(texts[0]))["input_ids"]
+        for ids in found:
+            self._check_ids(ids)
+        return found
+
+    def suffix_length(self, text: str) -> int:
+        """Number of tokens behind the last one of the user's text: those that the chat template adds."""
+        anchor = user_end(text, self._tail)
+        if anchor is None:
+            return 0
+        if not self._tokenizer.is_fast:
+            return len(self._tokenizer(text[anchor.character + 1 :], add_special_tokens=False)["input_ids"])
+        encoded = self._tokenizer(text, return_offsets_mapping=True, **self._special_tokens(text))
+        spans = encoded["offset_mapping"]
+        holding = [i for i, (start, end) in enumerate(spans) if start <= anchor.character < end]
+        return len(spans) - 1 - holding[-1] if holding else 0
+
+    def goes_through_template(self, text: str) -> bool:
+        """Whether a prompt ends as the chat template ends it."""
+        return anchor_of(text, self._tail) is not None
+
+    def choose(self, semantic_token: SemanticToken) -> None:
+        """Takes another semantic-preserving token from now on."""
+        self._semantic_token = semantic_token
+
+    @property
+    def used(self) -> tuple[int, str] | None:
+        """Position and text of the semantic-preserving token of most prompts so far; ``None`` before the first."""
+        return self._used.most_common(1)[0][0] if self._used else None
+
+    def describe(self) -> dict[str, Any]:
+        """The semantic-preserving token, as it was chosen and as it was used, for results."""
+        used = {} if self.used is None else {"semantic_token": dict(zip(("position", "text"), self.used, strict=True))}
+        return {**self._semantic_token.describe(), **used}
+
+    def _prompt(self, prompt: PromptText, ids: list[int], position: int) -> Prompt:
+        text = self._tokenizer.decode([ids[position]])
+        return Prompt(prompt.question, prompt.message, ids, position, partial(self._restate, prompt), text)
 
     def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
         """The prompt without its beginning, where prompt and answer would not fit into the context.
@@ -119,10 +155,6 @@ class PromptEncoder:
             prompt.question,
         )
         return replace(prompt, token_ids=prompt.token_ids[-room:])
-
-    def describe(self) -> dict[str, Any]:
-        """The semantic-preserving token, for the results' configuration."""
-        return self._semantic_token.describe()
 
     def check_model(self, model: PreTrainedModel) -> None:
         """Refuses a semantic-preserving token that was recommended for another model or chat template.

@@ -21,6 +21,9 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
     known = {
         "answer_tokens": answer.n_tokens,
         "complete": answer.complete,
+        "semantic_token": None
+        if evidence.semantic_text is None
+        else {"position": evidence.semantic_token, "text": evidence.semantic_text},
         "token_ids": None if answer.token_ids is None else list(answer.token_ids),
         "token_logprobs": _numbers(answer.logprobs),
         "token_entropies": _numbers(answer.entropies),

@@ -84,6 +84,13 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
             f"Recommended: position {chosen.position}, {token}; sp_token=auto takes {result.template_choice.position}. "
             f"To use the recommended one: sp_token={files[0]}"
         ]
+    lines += [
+        f"Candidates are the last {result.candidates} positions, the user's last token and what the chat template puts "
+        "behind it: no token before them has seen the whole question. lexical: the embedding, which knows one token "
+        "and no context, scores higher, so it is words that agree there and not meaning.",
+        "The score says where a question's meaning is kept, not where uncertainty shows: compare the AUROC of both "
+        "tokens with `uq-harness ablate` before you rely on one.",
+    ]
     for line in [*lines, "Written: " + ", ".join(map(str, files))]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -104,7 +111,9 @@ def _table(result: SpsResult) -> Table:
     table.add_column("share", justify="right")
     for name in named:
         table.add_column(Text(name), justify="right")
+    table.add_column("embedding", justify="right")
     table.add_column("choice of", no_wrap=True)
+    embedding = [_beside(result, place) for place in range(len(result.positions))]
     for place, position in enumerate(result.positions):
         choosers = {"sps": result.recommended, "auto": result.template_choice}
         chosen_by = [name for name, choice in choosers.items() if choice and choice.position == position.position]
@@ -113,7 +122,18 @@ def _table(result: SpsResult) -> Table:
             Text(token_label(position.text)),
             f"{position.share:.0%}",
             *(f"{scores[place]:.4f}" for scores in means if scores is not None),
+            embedding[place],
             " and ".join(chosen_by),
-            style="bold" if chosen_by else None,
+            style="bold" if chosen_by else None if place >= len(result.positions) - result.candidates else "dim",
         )
     return table
+
+
+def _beside(result: SpsResult, place: int) -> str:
+    """The embedding's score at a position, and whether it is higher than that of the layers."""
+    scores = result.embedding_scores
+    if scores is None:
+        return ""
+    means = result.token_scores(result.average)
+    lexical = means is not None and scores[place] > means[place]
+    return f"{round(scores[place], 4) + 0.0:.4f}" + (" lexical" if lexical else "")

@@ -85,7 +85,10 @@ class Answers:
 
 def gradient_columns(found: Sequence[Gradients | None], plan: Plan) -> Columns:
     """The gradients that each need asks for; ``None`` for an answer whose gradients memory did not hold."""
-    heads: Columns = {need: [one and one.head[need.reweighted] for one in found] for need in plan.of_kind(HeadGradient)}
+    heads: Columns = {
+        need: [one and (one.tied if need.tied else one.head)[need.reweighted] for one in found]
+        for need in plan.of_kind(HeadGradient)
+    }
     states: Columns = {need: [one and _norms(one, need, plan) for one in found] for need in plan.spans}
     return heads | states
 
@@ -110,6 +113,7 @@ def evidence_of(
             undefined=undefined(answers.greedy[row], answers.samples[row], plan.needs)
             | {need for need, values in columns.items() if values[row] is None},
             semantic_token=prompt.semantic_token,
+            semantic_text=prompt.semantic_text,
             cost=costs[row],
         )
         for row, prompt in enumerate(prompts)
@@ -146,6 +150,7 @@ def _read_sample(one: DecodedAnswer, stop: StopCriteria) -> Sample:
         token_ids=tuple(one.token_ids[counted.start : counted.stop]),
         logprobs=np.asarray(one.logprobs[counted.start : counted.stop], dtype=np.float64),
         complete=one.ended,
+        sampled_logprobs=None if one.laws is None else one.laws[counted.start : counted.stop],
     )
 
 

@@ -18,17 +18,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.engine.anatomy import Anatomy
 from uq_harness.engine.assemble import Answers, Columns, evidence_of, gradient_columns
+from uq_harness.engine.attention_sink import AttentionSinkCheck
 from uq_harness.engine.continuations import ContinuationScorer
 from uq_harness.engine.decode import decode_stream
 from uq_harness.engine.decoded import Decoded, DecodedAnswer, DecodedPrompt
 from uq_harness.engine.gradients import Gradients, gradients
 from uq_harness.engine.head import Request
 from uq_harness.engine.lanes import IntArray
+from uq_harness.engine.last_states import last_states, mean_cosine
 from uq_harness.engine.layouts import Layout
 from uq_harness.engine.plan import KINDS, Plan
 from uq_harness.engine.reference import reference_gradients
 from uq_harness.engine.rescore import ROWS
 from uq_harness.engine.texts import conditionals, mean_logprobs
+from uq_harness.engine.tied import tied_gradients, what_is_not_tied
 from uq_harness.engine.trial import Trial
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
@@ -103,6 +106,7 @@ class TransformersBackend:
         self._room, self._alone = Room(ROWS), Room(1)
         self._gradients: GradientPass = gradients
         self._blocked: dict[int, str | None] = {}
+        self._sinks = AttentionSinkCheck(tokenizer.bos_token_id)
 
     def missing(self, need: Need[Any]) -> str | None:
         """What is missing for a need; a quantised head has no gradient, for instance. ``None`` for nothing."""
@@ -111,11 +115,13 @@ class TransformersBackend:
         if isinstance(need, HeadGradient) and not self._anatomy.has_dense_head:
             head = self._anatomy.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
-        if isinstance(need, StateGradient | StateGradientMap):
+        if isinstance(need, HeadGradient) and need.tied and (what := what_is_not_tied(self._anatomy)) is not None:
+            return what
+        if isinstance(need, StateGradient | StateGradientMap) or (isinstance(need, HeadGradient) and need.tied):
             plan = Plan((need,), self._anatomy.n_blocks)
-            lowest = plan.gradients.first_block
+            lowest = 0 if isinstance(need, HeadGradient) else plan.gradients.first_block
             if lowest not in self._blocked:
-                self._blocked[lowest] = self._what_blocks_gradients(plan)
+                self._blocked[lowest] = self._what_blocks_gradients(plan, lowest)
             blocked = self._blocked[lowest]
             return None if blocked is None else f"{blocked}: {WITHOUT_QUANTISATION}"
         return None
@@ -152,6 +158,8 @@ class TransformersBackend:
                 training mode.
         """
         self._check(prompts)
+        with self._working():
+            self._sinks.look(prompts, size, self._cosine_at_semantic_token)
 
         def work(rows: Sequence[int], size: int) -> Iterator[tuple[list[int], list[Evidence] | None]]:
             stream = self._stream([prompts[row] for row in rows], stop, size)
@@ -183,13 +191,15 @@ class TransformersBackend:
         """Whether answers depend on the batch."""
         return {"batch_invariant": self._batch_invariant}
 
-    def _what_blocks_gradients(self, plan: Plan) -> str | None:
-        """What keeps gradients from the blocks of a plan's spans; ``None`` where nothing does."""
+    def _what_blocks_gradients(self, plan: Plan, first_block: int) -> str | None:
+        """What keeps gradients from the blocks from a given one on; ``None`` where nothing does."""
         with self._working():
             trial = self._trial(plan)
-            blocked = trial.what_blocks_gradients(plan.gradients.first_block)
-            if blocked is None and not trial.has_gradients(
-                partial(_take_states, self._anatomy, plan, reference_gradients)
+            blocked = trial.what_blocks_gradients(first_block)
+            if (
+                blocked is None
+                and plan.spans
+                and not trial.has_gradients(partial(_take_states, self._anatomy, plan, reference_gradients))
             ):
                 return "all gradients of a short answer are 0"
             return blocked
@@ -250,7 +260,11 @@ class TransformersBackend:
         release()
         answer = Answer("", (), np.empty(0), np.empty(0), complete=False)
         return Evidence(
-            prompt.question, answer, undefined=frozenset(self._plan.needs), semantic_token=prompt.semantic_token
+            prompt.question,
+            answer,
+            undefined=frozenset(self._plan.needs),
+            semantic_token=prompt.semantic_token,
+            semantic_text=prompt.semantic_text,
         )
 
     def _draw(
@@ -317,13 +331,43 @@ class TransformersBackend:
 
     def _gradient_columns(self, decoded: Decoded, answers: Answers, prompts: Sequence[Prompt]) -> Columns:
         wanted = self._plan.gradients
-        if not wanted.head and not wanted.states:
+        if not wanted.head and not wanted.states and not self._plan.tied:
             return {}
-        take = partial(_take, self._anatomy, self._plan, self._gradients, wanted, decoded, answers.counted)
+        take = partial(self._take_all, decoded, answers.counted)
         if len(prompts) > 1:  # a smaller batch may do, and is begun anew
             return gradient_columns(take(prompts), self._plan)
         ((_, found),) = in_shrinking_batches(take, prompts, self._alone, lambda _: [])
         return gradient_columns(found or [None], self._plan)
+
+    def _take_all(self, decoded: Decoded, counted: list[range], prompts: Sequence[Prompt]) -> list[Gradients]:
+        wanted, tied = self._plan.gradients, self._plan.tied
+        found = _take(self._anatomy, self._plan, self._gradients, wanted, decoded, counted, prompts)
+        if not tied:
+            return found
+        of_matrix = tied_gradients(self._anatomy, decoded, counted, tied)
+        return [replace(one, tied=both) for one, both in zip(found, of_matrix, strict=True)]
+
+    def _cosine_at_semantic_token(self, prompts: Sequence[Prompt], size: int) -> tuple[float, range] | None:
+        """How alike the states are whose gradients are taken, from prompt to prompt.
+
+        Args:
+            prompts: Prompts of different questions, at least two.
+            size: Number of prompts that go through the model together.
+
+        Returns:
+            The mean cosine between prompts, averaged over the layers, and these layers; ``None`` where no gradients at
+            the semantic-preserving token are needed.
+        """
+        spans = [span for need, span in self._plan.spans.items() if isinstance(need, StateGradient)]
+        count = max(-prompt.semantic_token for prompt in prompts)
+        long_enough = [prompt for prompt in prompts if len(prompt.token_ids) >= count]
+        if not spans or len(long_enough) < 2:
+            return None
+        layers = range(min(span.start for span in spans), max(span.stop for span in spans))
+        ids = [prompt.token_ids for prompt in long_enough]
+        states = last_states(self._anatomy, ids, layers, count, self._pad_id, size)
+        own = [state[:, count + prompt.semantic_token] for state, prompt in zip(states, long_enough, strict=True)]
+        return mean_cosine(torch.stack(own)), layers
 
     def _rescored(self, decoded: Decoded, answers: Answers) -> Columns:
         return {
@@ -350,6 +394,7 @@ class TransformersBackend:
                 threshold=need.threshold,
                 pad_id=self._pad_id,
                 room=self._room,
+                sampled=need.sampled,
             )
             for need in self._plan.of_kind(AnswersGivenAnswers)
             if answers.have(need.samples)

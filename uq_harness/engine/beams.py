@@ -47,8 +47,10 @@ class Beams:
         """Which lanes, by their numbers within a slot, belong to the search."""
         return np.isin(places, self.place)
 
-    def __call__(self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray) -> Tensor:
-        """The next token of all live lanes of some slots; arguments as in `Draws`."""
+    def __call__(
+        self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray
+    ) -> tuple[Tensor, None]:
+        """The next token of all live lanes of some slots, which no law draws; arguments as in `Draws`."""
         rows, where = np.unique(row, return_inverse=True)
         on_rows = scores.index_select(0, torch.as_tensor(rows, device=scores.device)).float()
         # at most groups - 1 tokens are penalised, so the best few are among the best few and groups - 1 more
@@ -61,7 +63,7 @@ class Beams:
         stands = np.zeros(live.shape, dtype=np.int64)
         live[prompt, group], stands[prompt, group] = True, where
         tokens = self._step(slots, ids.cpu().numpy()[stands], best.cpu().numpy()[stands], live)
-        return torch.as_tensor(tokens[prompt, group], device=scores.device)
+        return torch.as_tensor(tokens[prompt, group], device=scores.device), None
 
     def _step(self, slots: IntArray, ids: IntArray, logprobs: Float32Array, live: BoolArray) -> IntArray:
         """One token a group from its candidates, ``[prompts, groups, candidates]``; group after group.

@@ -78,9 +78,10 @@ def decode_stream(
         Prompts whose answers have all ended, as they end.
     """
     samplers = tuple(dict.fromkeys(samplers))
-    chooser = Chooser(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id)
+    keep = keep or Keep()
+    chooser = Chooser(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id, laws=keep.laws)
     lanes = Lanes(2 * size, chooser.width, max_new_tokens)
-    table = _Table(anatomy, lanes, chooser, keep or Keep(), tap, tap_from, layout)
+    table = _Table(anatomy, lanes, chooser, keep, tap, tap_from, layout)
     waiting = deque(range(len(prompts)))
     while True:
         clock = time.perf_counter()
@@ -219,7 +220,11 @@ class _Table:
             greedy=DecodedAnswer(*self._lanes.answer(first + GREEDY)),
             samples={
                 sampler: [
-                    DecodedAnswer(*self._lanes.answer(first + place), one.last_states.get(place))
+                    DecodedAnswer(
+                        *self._lanes.answer(first + place),
+                        one.last_states.get(place),
+                        self._lanes.law(first + place) if sampler in self._keep.laws else None,
+                    )
                     for place in lanes.tolist()
                 ]
                 for sampler, lanes in places.items()

@@ -29,6 +29,7 @@ class DecodedAnswer:
         ended: Whether the answer ended by itself, not by the token limit.
         state: Of a sample, where wanted, the input of the middle block at the last token that was fed back to the
             model, or at the prompt's last token where none was, ``[width]``, on the CPU.
+        laws: Of a sample, where wanted, the log-probability of each token under the law that it was drawn from.
     """
 
     token_ids: tuple[int, ...]
@@ -36,6 +37,7 @@ class DecodedAnswer:
     entropies: FloatArray
     ended: bool
     state: Tensor | None = None
+    laws: FloatArray | None = None
 
 
 @dataclass(frozen=True)

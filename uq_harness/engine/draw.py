@@ -8,15 +8,16 @@ few draws. Inverting cumulative probabilities lacks that: there one token's chan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from uq_harness.engine.forward import in_float64
 from uq_harness.engine.lanes import BoolArray, IntArray
-from uq_harness.evidence import Samples
+from uq_harness.evidence import Samples, SampleSet
 from uq_harness.functional import FloatArray
 
 HEAD = 64  # likeliest tokens that race one by one, against all others as one
@@ -35,10 +36,19 @@ class Draws:
         slots: Number of slots.
         width: Number of a slot's lanes.
         seed: Seed of all samples.
+        laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
     """
 
-    def __init__(self, places: Mapping[Samples, IntArray], slots: int, width: int, seed: int) -> None:
+    def __init__(
+        self,
+        places: Mapping[Samples, IntArray],
+        slots: int,
+        width: int,
+        seed: int,
+        laws: Collection[SampleSet] = frozenset(),
+    ) -> None:
         self._places, self._seed = places, seed
+        self._lawful = any(sampler in laws for sampler in places)
         ((self._top_k, self._top_p),) = {(sampler.top_k, sampler.top_p) for sampler in places}
         self._keys = torch.zeros(slots, width, dtype=torch.long)
         self._temperature: FloatArray = np.zeros(width)
@@ -46,12 +56,19 @@ class Draws:
             self._temperature[place] = sampler.temperature
 
     @classmethod
-    def grouped(cls, places: Mapping[Samples, IntArray], slots: int, width: int, seed: int) -> list[Draws]:
+    def grouped(
+        cls,
+        places: Mapping[Samples, IntArray],
+        slots: int,
+        width: int,
+        seed: int,
+        laws: Collection[SampleSet] = frozenset(),
+    ) -> list[Draws]:
         """Samplers that differ in temperature alone together."""
         together: dict[tuple[int, float], dict[Samples, IntArray]] = {}
         for sampler, place in places.items():
             together.setdefault((sampler.top_k, sampler.top_p), {})[sampler] = place
-        return [cls(members, slots, width, seed) for members in together.values()]
+        return [cls(members, slots, width, seed, laws) for members in together.values()]
 
     def seat(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins a prompt's samples."""
@@ -62,8 +79,10 @@ class Draws:
         """Which lanes, by their numbers within a slot, these samplers serve."""
         return self._temperature[places] > 0
 
-    def __call__(self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray) -> Tensor:
-        """The next token of some lanes.
+    def __call__(
+        self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray
+    ) -> tuple[Tensor, Tensor | None]:
+        """The next token of some lanes, and where wanted its log-probability under the law that it was drawn from.
 
         Args:
             scores: Logits, ``[rows, vocabulary]``.
@@ -79,7 +98,11 @@ class Draws:
         warped = scores.index_select(0, torch.as_tensor(pairs // len(heats), device=device)).float()
         temperature = torch.as_tensor(heats[pairs % len(heats)], dtype=torch.float32, device=device)
         keys = mix(self._keys[torch.as_tensor(slot), torch.as_tensor(place)] ^ torch.as_tensor(step + 1)).to(device)
-        return draw(warped, temperature, self._top_k, self._top_p, torch.as_tensor(where, device=device), keys)
+        rows = torch.as_tensor(where, device=device)
+        tokens = draw(warped, temperature, self._top_k, self._top_p, rows, keys)
+        if not self._lawful:
+            return tokens, None
+        return tokens, law_logprobs(warped, temperature, self._top_k, self._top_p, rows, tokens)
 
 
 def sample_keys(seed: int, prompt: Sequence[int], sampler: Samples) -> Tensor:
@@ -145,6 +168,28 @@ def candidates(scores: Tensor, temperature: Tensor, top_k: int, top_p: float) ->
         width = max(HEAD, int((~dropped).sum(-1).max()))
         probabilities, ids = probabilities.masked_fill(dropped, 0)[:, :width], ids[:, :width]
     return probabilities, ids
+
+
+def law_logprobs(scores: Tensor, temperature: Tensor, top_k: int, top_p: float, rows: Tensor, tokens: Tensor) -> Tensor:
+    """Log-probability of one token per lane under its row's warped distribution, in nats and float64, ``[lanes]``.
+
+    The distribution is that of transformers' warpers: what is cut off has no probability, and the rest adds to 1.
+
+    Args:
+        scores: Logits, float32, ``[rows, vocabulary]``.
+        temperature: Temperature of each row.
+        top_k: Number of the likeliest tokens that are drawn from; 0 for all.
+        top_p: Smallest mass of the likeliest tokens that are drawn from; 1 for all.
+        rows: Each lane's row, ``[lanes]``.
+        tokens: A token that may be drawn for each lane.
+    """
+    probabilities, ids = candidates(scores, temperature, top_k, top_p)
+    kept = scores if ids is None else scores.gather(-1, ids)
+    heated = in_float64(kept) / in_float64(temperature)[:, None]
+    total = heated.masked_fill(in_float64(probabilities) == 0, -torch.inf).logsumexp(-1)
+    own = scores[rows, tokens]
+    at = rows.to(total.device)
+    return in_float64(own) / in_float64(temperature)[at] - total[at]
 
 
 def race(probabilities: Tensor, ids: Tensor | None, rows: Tensor, keys: Tensor) -> Tensor:

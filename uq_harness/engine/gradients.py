@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -42,10 +42,12 @@ class Gradients:
         head: Mean absolute value of the gradient with respect to the LM head's matrix.
         states: Sizes of the gradients with respect to the inputs of the blocks from the lowest one asked for to the
             last, at each of the answer's prompt columns, ``[layers, columns]``.
+        tied: Mean absolute value of the gradient with respect to the matrix that head and embedding share.
     """
 
     head: dict[bool, float]
     states: dict[bool, StateGradientNorms]
+    tied: dict[bool, float] = field(default_factory=dict)
 
 
 def gradients(

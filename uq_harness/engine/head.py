@@ -51,14 +51,14 @@ def at_the_head(
         read = decoded.head_states[row, part].detach().requires_grad_(bool(request.states))
         with torch.set_grad_enabled(bool(request.states)):
             linear = anatomy.head(read)
-        errors = _errors(anatomy, linear.detach(), decoded.token_ids[row, part])
-        heads.append({weighted: _mean_absolute(errors[weighted], read.detach()) for weighted in request.head})
+        errors = errors_at_the_head(anatomy, linear.detach(), decoded.token_ids[row, part])
+        heads.append({weighted: mean_absolute(errors[weighted], read.detach()) for weighted in request.head})
         for weighted in request.states:
-            pulls[weighted][row, part], scales[weighted][row] = _pull(linear, read, errors[weighted])
+            pulls[weighted][row, part], scales[weighted][row] = pull(linear, read, errors[weighted])
     return heads, pulls, scales
 
 
-def _errors(anatomy: Anatomy, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
+def errors_at_the_head(anatomy: Anatomy, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
     """The loss's gradient with respect to the head's linear output, ``[tokens, vocabulary]``, float64.
 
     It is ``c_t (p_t - e_t)`` with ``c_t = H_t/T`` or ``1/T``, times the slope of what the model does to logits.
@@ -72,7 +72,7 @@ def _errors(anatomy: Anatomy, linear: Tensor, chosen: Tensor) -> dict[bool, Tens
     return {False: error, True: error * entropy[:, None]}
 
 
-def _mean_absolute(error: Tensor, read: Tensor) -> float:
+def mean_absolute(error: Tensor, read: Tensor) -> float:
     """Mean of ``|Σ_t error_t readᵀ_t|`` over the head's matrix, a block of the vocabulary at a time."""
     precise = torch.promote_types(read.dtype, torch.float32)
     error, read = error.to(read.device, precise), read.to(precise)
@@ -87,7 +87,7 @@ def _mean_absolute(error: Tensor, read: Tensor) -> float:
     return float(total) / (vocabulary * width)
 
 
-def _pull(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
+def pull(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
     """The loss's gradient with respect to the states that the head reads, scaled, and the scale.
 
     Scaling first the error and then the gradient to a largest entry of 1 keeps the tiny gradients of sure answers

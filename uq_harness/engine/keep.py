@@ -19,11 +19,13 @@ class Keep:
             the first.
         prompt_cache: Whether the prompts' keys and values are kept.
         states: The samplers whose answers keep their hidden state; ``None`` for all.
+        laws: The samplers whose answers keep their log-probabilities under the law of the draw.
     """
 
     head_states: bool = True
     prompt_cache: bool = True
     states: frozenset[SampleSet] | None = None
+    laws: frozenset[SampleSet] = frozenset()
 
     @classmethod
     def of(cls, needs: Iterable[Need[Any]], sets: SampleSets) -> Keep:
@@ -31,11 +33,12 @@ class Keep:
 
         >>> from uq_harness.evidence import Samples
         >>> Keep.of([Samples(10, 1.0)], SampleSets.of([Samples(10, 1.0)]))
-        Keep(head_states=False, prompt_cache=False, states=frozenset())
+        Keep(head_states=False, prompt_cache=False, states=frozenset(), laws=frozenset())
         """
         needs = tuple(needs)
         return cls(
             head_states=any(isinstance(need, HeadGradient | StateGradient | StateGradientMap) for need in needs),
             prompt_cache=any(isinstance(need, StateGradient | StateGradientMap | RescoredLogProb) for need in needs),
             states=sets.stateful,
+            laws=sets.lawful,
         )

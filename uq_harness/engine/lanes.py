@@ -36,6 +36,8 @@ class Lanes:
         tokens: The answers, ``[lanes, limit]``.
         logprobs: Log-probability of each token, ``[lanes, limit]``.
         entropies: Entropy of each token's distribution, ``[lanes, limit]``.
+        laws: Log-probability of each token under the law that it was drawn from, ``[lanes, limit]``; ``nan`` where
+            nothing needs it.
     """
 
     def __init__(self, slots: int, width: int, limit: int) -> None:
@@ -44,7 +46,7 @@ class Lanes:
         self.row, self.lengths = (np.zeros(lanes, dtype=np.int64) for _ in range(2))
         self.live, self.ended = (np.zeros(lanes, dtype=np.bool_) for _ in range(2))
         self.tokens: IntArray = np.zeros((lanes, limit), dtype=np.int64)
-        self.logprobs, self.entropies = (np.zeros((lanes, limit)) for _ in range(2))
+        self.logprobs, self.entropies, self.laws = (np.zeros((lanes, limit)) for _ in range(3))
 
     def of(self, slot: int) -> slice:
         """The lanes of a slot."""
@@ -62,10 +64,13 @@ class Lanes:
         owners[self.row[lanes]] = lanes // self.width
         return owners
 
-    def write(self, lanes: IntArray, tokens: IntArray, logprobs: FloatArray, entropies: FloatArray) -> None:
+    def write(
+        self, lanes: IntArray, tokens: IntArray, logprobs: FloatArray, entropies: FloatArray, laws: FloatArray
+    ) -> None:
         """Adds a token to the given live lanes."""
         at = self.lengths[lanes]
         self.tokens[lanes, at], self.logprobs[lanes, at], self.entropies[lanes, at] = tokens, logprobs, entropies
+        self.laws[lanes, at] = laws
         self.lengths[lanes] += 1
 
     def end(self, end_ids: frozenset[int], stops: Callable[[list[int]], bool] | None) -> IntArray:
@@ -98,6 +103,10 @@ class Lanes:
         n = self.lengths[lane]
         tokens = tuple(self.tokens[lane, :n].tolist())
         return tokens, self.logprobs[lane, :n].copy(), self.entropies[lane, :n].copy(), bool(self.ended[lane])
+
+    def law(self, lane: int) -> FloatArray:
+        """Log-probabilities of an answer's tokens under the law that they were drawn from."""
+        return self.laws[lane, : self.lengths[lane]].copy()
 
     def _prefixes(self, lanes: IntArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The first of some lanes on each distinct prefix, ordered by the rows they grew from; each lane's prefix."""

@@ -16,6 +16,7 @@ from uq_harness.evidence import (
     AnswersGivenAnswers,
     ContinuationLogProb,
     DiverseBeams,
+    DrawLogProbs,
     HeadGradient,
     Need,
     PairwiseEntailment,
@@ -39,6 +40,7 @@ KINDS: tuple[type[Need[Any]], ...] = (
     AnswersGivenAnswers,
     ContinuationLogProb,
     DiverseBeams,
+    DrawLogProbs,
     HeadGradient,
     PairwiseEntailment,
     PairwiseSimilarity,
@@ -105,10 +107,15 @@ class Plan:
     def gradients(self) -> Request:
         """What the gradient pass has to yield."""
         return Request(
-            head=frozenset(need.reweighted for need in self.of_kind(HeadGradient)),
+            head=frozenset(need.reweighted for need in self.of_kind(HeadGradient) if not need.tied),
             states=frozenset(need.reweighted for need in self.spans),
             first_block=min((span.start for span in self.spans.values()), default=0),
         )
+
+    @cached_property
+    def tied(self) -> frozenset[bool]:
+        """Weightings (true: by entropy) for which the gradient of a tied matrix is wanted."""
+        return frozenset(need.reweighted for need in self.of_kind(HeadGradient) if need.tied)
 
     @property
     def captured_block(self) -> int | None:

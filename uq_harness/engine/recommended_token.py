@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import reprlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.identity import ModelIdentity
+from uq_harness.paths import user_path
 
 # The key that marks the file; its value is the version of the file's layout.
-FORMAT_KEY, FORMAT = "uq_harness_sps", 1
+FORMAT_KEY, FORMAT = "uq_harness_sps", 2
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class RecommendedToken:
         Raises:
             UQHarnessError: The file does not exist, is none that ``uq-harness sps`` writes, or recommends nothing.
         """
-        path = Path(file).expanduser()
+        path = user_path(file, "sp_token")
         if path.is_dir():
             raise UQHarnessError(f"sp_token={file} is a folder: name the sps.json in it")
         content = _content(path, file)
-        if content.get(FORMAT_KEY) != FORMAT:
+        if not is_current(content):
             raise UQHarnessError(
                 f"sp_token={file} is no result file of this version's `uq-harness sps`: give the sps.json that it "
                 "writes into its --output folder"
@@ -53,11 +57,10 @@ class RecommendedToken:
                     f"sp_token={file} recommends no token ({content['no_recommendation']}): run `uq-harness sps` "
                     "again, or give a position such as -3"
                 )
-            made_for = ModelIdentity(**{field.name: model[field.name] for field in fields(ModelIdentity)})
-            position = int(chosen["position"])
+            position = of_type(chosen["position"], "position", int)
             if position >= 0:
                 raise ValueError(f"position {position} is not counted from the prompt's end")
-            return cls(file, position, chosen["text"], made_for)
+            return cls(file, position, of_type(chosen["text"], "text", str), identity_of(model))
         except (KeyError, TypeError, ValueError) as error:
             raise UQHarnessError(
                 f"sp_token={file} is damaged ({type(error).__name__}: {error}): run `uq-harness sps` again"
@@ -110,13 +113,60 @@ class RecommendedToken:
         return asdict(self)
 
 
+def parse(text: str) -> dict[str, Any]:
+    """The JSON object of a result file; empty where it is none.
+
+    Raises:
+        ValueError: The text is no JSON, or holds what no result file does.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return content if isinstance(content, dict) else {}
+
+
+def is_current(content: Mapping[str, Any]) -> bool:
+    """Whether a result file is of this version's layout."""
+    return type(content.get(FORMAT_KEY)) is int and content[FORMAT_KEY] == FORMAT
+
+
+def of_type(value: Any, name: str, *types: type) -> Any:
+    """A value that has one of the types itself, so that no truth value is a number and no float is infinite.
+
+    Raises:
+        ValueError: It has not.
+    """
+    if type(value) not in types or (type(value) is float and not math.isfinite(value)):
+        raise ValueError(f"{name} is {reprlib.repr(value)}")
+    return value
+
+
+def identity_of(model: Mapping[str, Any]) -> ModelIdentity:
+    """The model that a result file was made for.
+
+    Raises:
+        KeyError: Something is missing.
+        ValueError: Something is no text.
+    """
+    return ModelIdentity(
+        **{
+            field.name: of_type(model[field.name], field.name, str, *([type(None)] if field.name == "template" else []))
+            for field in fields(ModelIdentity)
+        }
+    )
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _content(path: Path, file: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UQHarnessError(f"sp_token={file} cannot be read ({error.strerror}): check the path") from None
     except ValueError as error:  # neither JSON nor UTF-8
         raise UQHarnessError(
             f"sp_token={file} is not valid JSON ({error}): give a result file of `uq-harness sps`"
         ) from None
-    return content if isinstance(content, dict) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -38,6 +38,7 @@ class Chooser:
         seed: Seed of all samples.
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
+        laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
 
     Attributes:
         width: Number of a prompt's lanes.
@@ -45,7 +46,14 @@ class Chooser:
     """
 
     def __init__(
-        self, samplers: Sequence[Sampler], slots: int, *, seed: int, end_ids: Iterable[int], pad_id: int
+        self,
+        samplers: Sequence[Sampler],
+        slots: int,
+        *,
+        seed: int,
+        end_ids: Iterable[int],
+        pad_id: int,
+        laws: Collection[Sampler] = frozenset(),
     ) -> None:
         starts = np.cumsum([GREEDY + 1, *map(answers, samplers)])
         self.width = int(starts[-1])
@@ -59,7 +67,7 @@ class Chooser:
             if isinstance(sampler, DiverseBeams)
         ]
         drawn = {sampler: place for sampler, place in self.places.items() if isinstance(sampler, Samples)}
-        self._choosers: list[Beams | Draws] = [*self._beams, *Draws.grouped(drawn, slots, self.width, seed)]
+        self._choosers: list[Beams | Draws] = [*self._beams, *Draws.grouped(drawn, slots, self.width, seed, laws)]
 
     def seat(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins the answers to a prompt."""
@@ -91,8 +99,10 @@ class Chooser:
 
     def _choose(
         self, scores: Tensor, members: IntArray, row: IntArray, lanes: Lanes
-    ) -> tuple[IntArray, FloatArray, FloatArray]:
-        """The next token of some lanes, its log-probability, and its distribution's entropy.
+    ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """The next token of some lanes, its log-probability, its distribution's entropy, and its law's log-probability.
+
+        The last is its log-probability under the law that it was drawn from, ``nan`` where nothing needs that.
 
         Args:
             scores: Logits, ``[rows, vocabulary]``.
@@ -103,19 +113,22 @@ class Chooser:
         device = scores.device
         likeliest = scores.argmax(-1)
         tokens = take(likeliest, row)
+        laws = torch.full((len(members),), torch.nan, dtype=torch.float64, device=in_float64(scores[:0]).device)
         slot, place = np.divmod(members, lanes.width)
         for chooser in self._choosers:
             mine = np.flatnonzero(chooser.has(place))
             if len(mine):
-                chosen = chooser(scores, slot[mine], place[mine], row[mine], lanes.lengths[members[mine]])
+                chosen, law = chooser(scores, slot[mine], place[mine], row[mine], lanes.lengths[members[mine]])
                 tokens = tokens.index_copy(0, torch.as_tensor(mine, device=device), chosen)
+                if law is not None:
+                    laws[torch.as_tensor(mine, device=laws.device)] = law
         greedy = np.zeros(len(scores), dtype=np.bool_)
         greedy[row[place == GREEDY]] = True
         at = torch.as_tensor(row, device=device)
-        # one way to the host for all three; float64 holds token ids exactly
+        # one way to the host for all four; float64 holds token ids exactly
         found = logprobs_and_entropies(scores, likeliest, at, tokens, greedy)
-        packed = torch.stack([in_float64(tokens), *found]).cpu().numpy()
-        return packed[0].astype(np.int64), packed[1], packed[2]
+        packed = torch.stack([in_float64(tokens), *found, laws]).cpu().numpy()
+        return packed[0].astype(np.int64), packed[1], packed[2], packed[3]
 
 
 def _whole_prompts(owners: IntArray, most: int) -> Iterator[range]:

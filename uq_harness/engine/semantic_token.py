@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from uq_harness.engine.measured_token import MeasuredToken
 from uq_harness.engine.recommended_token import RecommendedToken
 from uq_harness.errors import UQHarnessError
 from uq_harness.identity import ModelIdentity
+from uq_harness.paths import user_path
 
 _PROBE = "Placeholder"
 
@@ -62,6 +63,11 @@ def anchor_of(prompt: str, tail: ChatTail | None) -> Anchor | None:
     """
     if tail is not None and tail.header and prompt.endswith(tail.header):
         return Anchor(len(prompt) - len(tail.header), first=True)
+    return user_end(prompt, tail)
+
+
+def user_end(prompt: str, tail: ChatTail | None) -> Anchor | None:
+    """Where the last token of the user's text lies; ``None`` for a prompt that did not go through the template."""
     if tail is not None and tail.closing and prompt.endswith(tail.closing):
         return Anchor(len(prompt[: -len(tail.closing)].rstrip()) - 1, first=False)
     return None
@@ -72,12 +78,17 @@ class SemanticToken:
     """The user's choice of the token.
 
     Attributes:
-        position: Its position from the prompt's end, such as ``-3``; ``None`` where the chat template tells.
+        position: Its position from the prompt's end, such as ``-3``; ``None`` where the chat template tells, or
+            where it has yet to be measured.
         recommended: The recommendation that the position comes from, if it does.
+        measured: The measurement that the position comes from, if it does.
+        to_measure: Whether it has yet to be measured.
     """
 
     position: int | None
     recommended: RecommendedToken | None = None
+    measured: MeasuredToken | None = None
+    to_measure: bool = False
 
     @classmethod
     def parse(cls, value: str | float) -> SemanticToken:
@@ -90,6 +101,8 @@ class SemanticToken:
             return cls(None)
         if value == "last":
             return cls(-1)
+        if value == "measured":
+            return cls(None, to_measure=True)
         if _means_file(value):
             recommended = RecommendedToken.read(str(value))
             return cls(recommended.position, recommended)
@@ -99,13 +112,16 @@ class SemanticToken:
             number = 0.0
         if number >= 0 or not number.is_integer():
             raise UQHarnessError(
-                f"sp_token={value!r} is not allowed: use auto (found from the chat template), last, a negative "
-                "position counted from the prompt's end, such as -3, or the result file of `uq-harness sps`"
+                f"sp_token={value!r} is not allowed: use auto (found from the chat template), last, measured "
+                "(the Semantic Preservation Score decides, when the model is loaded), a negative position counted from "
+                "the prompt's end, such as -3, or the result file of `uq-harness sps`"
             )
         return cls(int(number))
 
     def __str__(self) -> str:
-        return "auto" if self.position is None else str(self.position)
+        if self.position is not None:
+            return str(self.position)
+        return "measured" if self.to_measure else "auto"
 
     def check(self, model: ModelIdentity) -> None:
         """Refuses a recommendation that was made for another model or chat template."""
@@ -115,7 +131,8 @@ class SemanticToken:
     def describe(self) -> dict[str, Any]:
         """The choice as plain values, for results."""
         recommended = {} if self.recommended is None else {"sp_token_recommended": self.recommended.describe()}
-        return {"sp_token": str(self), **recommended}
+        measured = {} if self.measured is None else {"sp_token_measured": self.measured.describe()}
+        return {"sp_token": str(self), **recommended, **measured}
 
     def locate(
         self, length: int, anchor: Anchor | None, offsets: list[tuple[int, int]] | None, tail_tokens: int
@@ -130,8 +147,10 @@ class SemanticToken:
 
         Raises:
             UQHarnessError: The chosen position lies before the prompt's first token, or was recommended for prompts
-                that end otherwise.
+                that end otherwise, or measured with such.
         """
+        if self.measured is not None:
+            self.measured.check_prompt(through_template=anchor is not None)
         if self.recommended is not None:
             self.recommended.check_prompt(through_template=anchor is not None)
         if self.position is not None:
@@ -151,4 +170,6 @@ class SemanticToken:
 
 def _means_file(value: object) -> bool:
     """Whether a value is a path: one that exists, or that can be nothing else."""
-    return isinstance(value, str) and value != "" and (value.endswith(".json") or "/" in value or Path(value).exists())
+    if not isinstance(value, str) or not value:
+        return False
+    return value.endswith(".json") or "/" in value or user_path(value, "sp_token").exists()

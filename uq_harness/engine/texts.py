@@ -57,6 +57,7 @@ def conditionals(
     threshold: float,
     pad_id: int,
     room: Room | None = None,
+    sampled: bool = False,
 ) -> list[ConditionalLogProbs]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
@@ -70,9 +71,10 @@ def conditionals(
         threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
         room: How many prompts, and how many answers to them, go through the model at a time.
+        sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
     """
     merged = [
-        functional.merge_by_f1([s.text for s in drawn], [s.log_likelihood for s in drawn], threshold)
+        functional.merge_by_f1([s.text for s in drawn], [s.log_likelihood(sampled) for s in drawn], threshold)
         for drawn in samples
     ]
     stated: list[list[int]] = []

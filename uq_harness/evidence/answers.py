@@ -64,17 +64,24 @@ class Sample:
         logprobs: Log-probability of each token under the model itself (temperature 1, nothing cut off), in nats,
             shape ``[tokens]``; ``None`` where the backend has none.
         complete: Whether it ended by itself; false when the token limit cut it.
+        sampled_logprobs: Log-probability of each token under the law that it was drawn from (see `DrawLogProbs`), in
+            nats, shape ``[tokens]``; ``None`` where nobody asked for it.
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: FloatArray | None
     complete: bool
+    sampled_logprobs: FloatArray | None = None
 
-    @property
-    def log_likelihood(self) -> float:
-        """Sum of the tokens' log-probabilities, in nats; ``nan`` where the backend has none."""
-        return float("nan") if self.logprobs is None else float(self.logprobs.sum())
+    def log_likelihood(self, sampled: bool = False) -> float:
+        """Sum of the tokens' log-probabilities, in nats; ``nan`` where they are unknown.
+
+        Args:
+            sampled: Whether those of the law of the draw are meant.
+        """
+        logprobs = self.sampled_logprobs if sampled else self.logprobs
+        return float("nan") if logprobs is None else float(logprobs.sum())
 
 
 @dataclass(frozen=True)

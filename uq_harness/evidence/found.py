@@ -42,6 +42,7 @@ class Evidence:
         undefined: Needs without a meaningful value for this question, such as samples drawn while the model gave NaNs:
             what reads them is undefined.
         semantic_token: Position of the prompt's semantic-preserving token from its end, ``-1`` for the last token.
+        semantic_text: That token's text; ``None`` where there is no such token.
         cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
 
     >>> import numpy as np
@@ -55,6 +56,7 @@ class Evidence:
     values: Mapping[Need[Any], Any] = field(default_factory=dict)
     undefined: frozenset[Need[Any]] = frozenset()
     semantic_token: int = -1
+    semantic_text: str | None = None
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, need: Need[T]) -> T:

@@ -114,11 +114,14 @@ class HeadGradient(Need[float]):
 
     Attributes:
         reweighted: Whether each token's term is multiplied by the entropy of its distribution.
+        tied: Whether the matrix is meant in both of its places, as head and as embedding of prompt and answer; only
+            models with tied embeddings have such a gradient.
     """
 
     stage = "gradients"
 
     reweighted: bool
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -244,6 +247,22 @@ class SampleLogProbs(_OfSamples[tuple[FloatArray, ...]]):
 
 
 @dataclass(frozen=True)
+class DrawLogProbs(_OfSamples[tuple[FloatArray, ...]]):
+    """Need: log-probability of each token of a set's answers under the law that it was drawn from, ``[tokens]`` each.
+
+    That law is the model's own, divided by the set's temperature and cut off at its top-k and top-p.
+    """
+
+    stage = "samples"
+
+    samples: Samples
+
+    def read(self, evidence: Evidence) -> tuple[FloatArray, ...]:
+        """The samples' ``sampled_logprobs``."""
+        return tuple(_known(sample.sampled_logprobs, self) for sample in evidence[self.samples])
+
+
+@dataclass(frozen=True)
 class SampleStates(_OfSamples[FloatArray]):
     """Need: the model's hidden state at the end of each of a set's answers.
 
@@ -322,6 +341,7 @@ class AnswersGivenAnswers(_OfSamples[ConditionalLogProbs]):
         samples: The set.
         threshold: Token F1 above which two answers count as one.
         prompt: Makes the user's message from the bare question, the stated answer and the task's own message.
+        sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
     """
 
     stage = "scoring"
@@ -329,6 +349,7 @@ class AnswersGivenAnswers(_OfSamples[ConditionalLogProbs]):
     samples: Samples
     threshold: float
     prompt: Callable[[str, str, str], str]
+    sampled: bool = False
 
 
 def sample_sets(needs: Iterable[Need[Any]]) -> tuple[SampleSet, ...]:

@@ -20,6 +20,7 @@ class Prompt:
         token_ids: The whole prompt, chat template included.
         semantic_token: Position of its semantic-preserving token from the end, ``-1`` for the last token.
         restate: Token ids of the same prompt with another user's message in the place of its own.
+        semantic_text: The semantic-preserving token's text.
     """
 
     question: str
@@ -27,6 +28,7 @@ class Prompt:
     token_ids: Sequence[int]
     semantic_token: int
     restate: Callable[[str], list[int]] = _made_of_tokens
+    semantic_text: str = ""
 
     def stating(self, answer: str, *, words: Callable[[str, str, str], str]) -> list[int]:
         """Token ids of the prompt whose message states an answer; ``words`` as in `AnswersGivenAnswers.prompt`."""

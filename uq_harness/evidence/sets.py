@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from uq_harness.evidence.needs import DiverseBeams, Need, Samples, SampleSet, SampleStates, sample_sets
+from uq_harness.evidence.needs import DiverseBeams, DrawLogProbs, Need, Samples, SampleSet, SampleStates, sample_sets
 
 T = TypeVar("T")
 
@@ -22,11 +22,13 @@ class SampleSets:
         wanted: Every set that is needed.
         samplers: What has to be drawn.
         stateful: The samplers among them whose answers' hidden states are needed.
+        lawful: Those whose answers' log-probabilities under the law of the draw are needed.
     """
 
     wanted: tuple[SampleSet, ...]
     samplers: tuple[SampleSet, ...]
     stateful: frozenset[SampleSet]
+    lawful: frozenset[SampleSet] = frozenset()
 
     @classmethod
     def of(cls, needs: Iterable[Need[Any]]) -> SampleSets:
@@ -38,7 +40,8 @@ class SampleSets:
             kind = _kind(one)
             largest[kind] = max(largest.get(kind, one), one, key=_size)
         stateful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleStates))
-        return cls(wanted, tuple(largest.values()), stateful)
+        lawful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, DrawLogProbs))
+        return cls(wanted, tuple(largest.values()), stateful, lawful)
 
     def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
         """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""

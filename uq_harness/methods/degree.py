@@ -6,15 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseEntailment
+from uq_harness.evidence import Evidence, Need, PairwiseEntailment, Samples
 from uq_harness.methods._base import register_method
 from uq_harness.methods._entailment import ENTAILMENT
-from uq_harness.methods._samples import EntropySamplesMethod
+from uq_harness.methods._options import mass, whole
+from uq_harness.methods._samples import SharedSamplesMethod
 
 
 @register_method
 @dataclass(frozen=True)
-class Degree(EntropySamplesMethod):
+class Degree(SharedSamplesMethod):
     """``1 - mean(W)``, ``W_ij`` the mean of both directions' ``P(entail)`` and ``W_ii = 1``."""
 
     name: ClassVar[str] = "degree"
@@ -22,6 +23,14 @@ class Degree(EntropySamplesMethod):
     source: ClassVar[str] = "Lin et al. 2023, arXiv 2305.19187"
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
     sampling: ClassVar[bool] = True
+
+    degree_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")
+    degree_top_k: int = whole(0, at_least=0, meaning="number of the likeliest tokens drawn from, 0 for all")
+
+    @property
+    def samples(self) -> Samples:
+        """The set."""
+        return Samples(self.entropy_samples, self.entropy_temperature, self.degree_top_p, self.degree_top_k)
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the entailment between them."""

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseEntailment
 from uq_harness.methods._base import register_method
-from uq_harness.methods.semantic_entropy import SemanticEntropy
+from uq_harness.methods.semantic_entropy import MeaningClustersMethod
 
 
 @register_method
 @dataclass(frozen=True)
-class DiscreteSemanticEntropy(SemanticEntropy):
+class DiscreteSemanticEntropy(MeaningClustersMethod):
     """``-Σ_C P(C) log P(C)`` over clusters of samples that entail each other, ``P(C) = |C| / N``."""
 
     name: ClassVar[str] = "discrete_semantic_entropy"

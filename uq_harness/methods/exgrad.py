@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from uq_harness.evidence import Evidence, HeadGradient, Need
-from uq_harness.methods._base import Method, register_method
+from uq_harness.evidence import Evidence, Need
+from uq_harness.methods._base import register_method
+from uq_harness.methods._head import HeadGradientMethod
 
 
 @register_method
 @dataclass(frozen=True)
-class ExGrad(Method):
+class ExGrad(HeadGradientMethod):
     """``mean |∂ℓ/∂W|`` with ``ℓ = -(1/T) Σ_t log p(y_t)`` and ``W`` the LM head's matrix."""
 
     name: ClassVar[str] = "exgrad"
@@ -19,8 +20,8 @@ class ExGrad(Method):
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The head's gradient, every token weighing the same."""
-        return (HeadGradient(reweighted=False),)
+        return (self.gradient(reweighted=False),)
 
     def score(self, evidence: Evidence) -> float:
         """Mean absolute value over the matrix's entries."""
-        return evidence[HeadGradient(reweighted=False)]
+        return evidence[self.gradient(reweighted=False)]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntropies, Evidence, Need
 from uq_harness.methods._base import register_method
+from uq_harness.methods._head import HeadGradientMethod
 from uq_harness.methods._options import positive
 from uq_harness.methods.paragrad import ParaGrad
 from uq_harness.methods.semgrad import SemGrad
@@ -13,10 +14,10 @@ from uq_harness.methods.semgrad import SemGrad
 
 @register_method
 @dataclass(frozen=True)
-class HybridGrad(SemGrad):
+class HybridGrad(SemGrad, HeadGradientMethod):
     """``α γ ParaGrad + (1 - α) SemGrad`` with ``α = exp(-H̄ / β)`` and ``H̄`` the mean token entropy.
 
-    SemGrad's options hold for its part of the sum.
+    SemGrad's and ParaGrad's options hold for their parts of the sum.
     """
 
     name: ClassVar[str] = "hybridgrad"
@@ -29,7 +30,7 @@ class HybridGrad(SemGrad):
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The needs of both parts, and the entropies that weigh them."""
-        return (*super().needs(), *ParaGrad().needs(), AnswerEntropies())
+        return (*super().needs(), *self._paragrad.needs(), AnswerEntropies())
 
     def score(self, evidence: Evidence) -> float:
         """The weighted sum of the two parts; ``nan`` for an answer without tokens."""
@@ -38,7 +39,11 @@ class HybridGrad(SemGrad):
         return float(
             functional.hybridgrad(
                 semgrad=super().score(evidence),
-                paragrad=self.hybrid_gamma * ParaGrad().score(evidence),
+                paragrad=self.hybrid_gamma * self._paragrad.score(evidence),
                 mean_entropy=mean_entropy / self.hybrid_beta,
             )
         )
+
+    @property
+    def _paragrad(self) -> ParaGrad:
+        return ParaGrad(head_gradient=self.head_gradient)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, SampleLogProbs
+from uq_harness.evidence import Evidence, Need
 from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import EntropySamplesMethod
+from uq_harness.methods._samples import EntropySamplesMethod, LikelihoodMethod
 
 
 @register_method
 @dataclass(frozen=True)
-class LNPE(EntropySamplesMethod):
+class LNPE(EntropySamplesMethod, LikelihoodMethod):
     """``-(1/N) Σ_i l_i`` with ``l_i`` the mean token log-probability of sample ``i``."""
 
     name: ClassVar[str] = "ln_pe"
@@ -21,9 +21,9 @@ class LNPE(EntropySamplesMethod):
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
-        """The samples and their log-probabilities."""
-        return (self.samples, SampleLogProbs(self.samples))
+        """The samples."""
+        return self.likelihoods()
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.ln_pe(evidence[SampleLogProbs(self.samples)])
+        return functional.ln_pe(self.token_logprobs(evidence))

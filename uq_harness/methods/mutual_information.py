@@ -8,8 +8,9 @@ from scipy.special import softmax
 
 from uq_harness import functional
 from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._options import not_negative, positive, probability, whole
+from uq_harness.methods._base import register_method
+from uq_harness.methods._options import mass, not_negative, positive, probability, whole
+from uq_harness.methods._samples import LikelihoodMethod
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 _CLOSING = "\"')]»”’」』"
@@ -32,7 +33,7 @@ def stating_prompt(question: str, answer: str, message: str) -> str:
 
 @register_method
 @dataclass(frozen=True)
-class MutualInformation(Method):
+class MutualInformation(LikelihoodMethod):
     """``Σ_ab μ1(a) μ2(b|a) log[(μ1(a) μ2(b|a) + γ1) / (μ1(a) Σ_c μ1(c) μ2(b|c) + γ2)]`` over distinct answers.
 
     ``μ1`` are the answers' probabilities among the sampled ones, ``μ2(b|a)`` those after a prompt that states ``a``.
@@ -46,13 +47,15 @@ class MutualInformation(Method):
 
     mi_samples: int = whole(10, meaning="number of samples")
     mi_temperature: float = positive(0.9, meaning="temperature of the samples")
+    mi_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")
+    mi_top_k: int = whole(0, at_least=0, meaning="number of the likeliest tokens drawn from, 0 for all")
     mi_threshold: float = probability(0.25, meaning="token F1 above which two answers count as one")
     mi_gamma1: float = not_negative(0.0, meaning="what is added to the joint probability of two answers")
     mi_gamma2: float = not_negative(0.0, meaning="what is added to the product of their probabilities")
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples, and the likelihood of each distinct one after each other one."""
-        return (self._samples, self._conditionals)
+        return (*self.likelihoods(), self._conditionals)
 
     def score(self, evidence: Evidence) -> float:
         """Nats, 0 for one distinct answer; ``nan`` where a likelihood is undefined."""
@@ -68,9 +71,10 @@ class MutualInformation(Method):
         return functional.mutual_information(found.probabilities[written], second, self.mi_gamma1, self.mi_gamma2)
 
     @property
-    def _samples(self) -> Samples:
-        return Samples(self.mi_samples, self.mi_temperature)
+    def samples(self) -> Samples:
+        """The set."""
+        return Samples(self.mi_samples, self.mi_temperature, self.mi_top_p, self.mi_top_k)
 
     @property
     def _conditionals(self) -> AnswersGivenAnswers:
-        return AnswersGivenAnswers(self._samples, self.mi_threshold, stating_prompt)
+        return AnswersGivenAnswers(self.samples, self.mi_threshold, stating_prompt, self.sampled)

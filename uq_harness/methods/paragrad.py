@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from uq_harness.evidence import Evidence, HeadGradient, Need
-from uq_harness.methods._base import Method, register_method
+from uq_harness.evidence import Evidence, Need
+from uq_harness.methods._base import register_method
+from uq_harness.methods._head import HeadGradientMethod
 
 
 @register_method
 @dataclass(frozen=True)
-class ParaGrad(Method):
+class ParaGrad(HeadGradientMethod):
     """``mean |∂ℓ_H/∂W|`` with ``ℓ_H = -(1/T) Σ_t H_t log p(y_t)``, the entropies ``H_t`` taken as constants."""
 
     name: ClassVar[str] = "paragrad"
@@ -19,8 +20,8 @@ class ParaGrad(Method):
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The head's gradient, tokens weighted by their entropies."""
-        return (HeadGradient(reweighted=True),)
+        return (self.gradient(reweighted=True),)
 
     def score(self, evidence: Evidence) -> float:
         """Mean absolute value over the matrix's entries."""
-        return evidence[HeadGradient(reweighted=True)]
+        return evidence[self.gradient(reweighted=True)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseSimilarity, SampleLogProbs, TokenRelevance
+from uq_harness.evidence import Evidence, Need, PairwiseSimilarity, TokenRelevance
 from uq_harness.methods._base import register_method
 from uq_harness.methods._samples import ShiftedSARMethod
 
@@ -24,14 +24,13 @@ class SAR(ShiftedSARMethod):
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
-        """The samples, their similarities, the relevance of their tokens, and their log-probabilities."""
-        about = (PairwiseSimilarity, TokenRelevance, SampleLogProbs)
-        return (self.samples, *(need(self.samples) for need in about))
+        """The samples, their similarities, and the relevance of their tokens."""
+        return (*self.likelihoods(), PairwiseSimilarity(self.samples), TokenRelevance(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
         return functional.sar(
-            evidence[SampleLogProbs(self.samples)],
+            self.token_logprobs(evidence),
             evidence[TokenRelevance(self.samples)],
             evidence[PairwiseSimilarity(self.samples)],
             self.sar_shift_temperature,

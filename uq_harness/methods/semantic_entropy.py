@@ -7,24 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseEntailment, SampleLogProbs
+from uq_harness.evidence import Evidence, Need, PairwiseEntailment
 from uq_harness.methods._base import register_method
 from uq_harness.methods._entailment import clusters_of_meaning
 from uq_harness.methods._options import choice
-from uq_harness.methods._samples import EntropySamplesMethod
+from uq_harness.methods._samples import EntropySamplesMethod, LikelihoodMethod
 
 
-@register_method
 @dataclass(frozen=True)
-class SemanticEntropy(EntropySamplesMethod):
-    """``-Σ_C P(C) log P(C)`` over clusters of samples that entail each other, ``P(C) = Σ_{i∈C} e^{l_i} / Σ_j e^{l_j}``.
+class MeaningClustersMethod(EntropySamplesMethod):
+    """A method on clusters of samples that entail each other."""
 
-    ``l_i`` is the mean token log-probability of sample ``i``.
-    """
-
-    name: ClassVar[str] = "semantic_entropy"
-    title: ClassVar[str] = "Semantic Entropy"
-    source: ClassVar[str] = "Kuhn et al. 2023, arXiv 2302.09664; Farquhar et al. 2024, Nature 630"
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
     sampling: ClassVar[bool] = True
 
@@ -36,17 +29,34 @@ class SemanticEntropy(EntropySamplesMethod):
     )
 
     def needs(self) -> tuple[Need[Any], ...]:
-        """The samples, their log-probabilities, and the entailment between them."""
-        return (self.samples, SampleLogProbs(self.samples), PairwiseEntailment(self.samples))
+        """The samples and the entailment between them."""
+        return (self.samples, PairwiseEntailment(self.samples))
+
+    def clusters(self, evidence: Evidence) -> NDArray[np.int64] | None:
+        """The cluster of each sample; ``None`` where a pair has no label."""
+        found = evidence[PairwiseEntailment(self.samples)]
+        return clusters_of_meaning(found, strict=self.entailment == "strict")
+
+
+@register_method
+@dataclass(frozen=True)
+class SemanticEntropy(MeaningClustersMethod, LikelihoodMethod):
+    """``-Σ_C P(C) log P(C)`` over clusters of samples that entail each other, ``P(C) = Σ_{i∈C} e^{l_i} / Σ_j e^{l_j}``.
+
+    ``l_i`` is the mean token log-probability of sample ``i``.
+    """
+
+    name: ClassVar[str] = "semantic_entropy"
+    title: ClassVar[str] = "Semantic Entropy"
+    source: ClassVar[str] = "Kuhn et al. 2023, arXiv 2302.09664; Farquhar et al. 2024, Nature 630"
+
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The samples with their likelihoods, and the entailment between them."""
+        return (*self.likelihoods(), PairwiseEntailment(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; ``nan`` where a sample has no tokens or a pair no label."""
         clusters = self.clusters(evidence)
         if clusters is None:
             return float("nan")
-        return functional.semantic_entropy(evidence[SampleLogProbs(self.samples)], clusters)
-
-    def clusters(self, evidence: Evidence) -> NDArray[np.int64] | None:
-        """The cluster of each sample; ``None`` where a pair has no label."""
-        found = evidence[PairwiseEntailment(self.samples)]
-        return clusters_of_meaning(found, strict=self.entailment == "strict")
+        return functional.semantic_entropy(self.token_logprobs(evidence), clusters)

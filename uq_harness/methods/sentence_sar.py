@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseSimilarity, SampleLogProbs
+from uq_harness.evidence import Evidence, Need, PairwiseSimilarity
 from uq_harness.methods._base import register_method
 from uq_harness.methods._samples import ShiftedSARMethod
 
@@ -21,13 +21,13 @@ class SentenceSAR(ShiftedSARMethod):
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
-        """The samples, their log-probabilities, and their similarities."""
-        return (self.samples, SampleLogProbs(self.samples), PairwiseSimilarity(self.samples))
+        """The samples and their similarities."""
+        return (*self.likelihoods(), PairwiseSimilarity(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
         return functional.sentence_sar(
-            evidence[SampleLogProbs(self.samples)],
+            self.token_logprobs(evidence),
             evidence[PairwiseSimilarity(self.samples)],
             self.sar_shift_temperature,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, SampleLogProbs, TokenRelevance
+from uq_harness.evidence import Evidence, Need, TokenRelevance
 from uq_harness.methods._base import register_method
 from uq_harness.methods._samples import SARSamplesMethod
 
@@ -21,9 +21,9 @@ class TokenSAR(SARSamplesMethod):
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
-        """The samples, the relevance of their tokens, and their log-probabilities."""
-        return (self.samples, TokenRelevance(self.samples), SampleLogProbs(self.samples))
+        """The samples and the relevance of their tokens."""
+        return (*self.likelihoods(), TokenRelevance(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.token_sar(evidence[SampleLogProbs(self.samples)], evidence[TokenRelevance(self.samples)])
+        return functional.token_sar(self.token_logprobs(evidence), evidence[TokenRelevance(self.samples)])

@@ -15,10 +15,13 @@ from lm_eval.models.huggingface import HFLM
 from uq_harness import __version__
 from uq_harness.answering import (
     LARGEST_SEED,
+    MESSAGE,
     Answerer,
     PromptEncoder,
+    PromptText,
     ThinkingNotice,
     check_think_end,
+    measure_token,
     read_context,
     rendered,
     stop_criteria,
@@ -37,7 +40,7 @@ from uq_harness.methods import Method, build_methods, settings
 from uq_harness.models._arguments import explained, read_model_arguments, read_pretrained
 from uq_harness.models._cache_stamp import check_cache
 from uq_harness.models._processes import let_accelerate_see_processes, refuse_unshared_work
-from uq_harness.models.uncertain import UncertainLM
+from uq_harness.models.uncertain import UncertainLM, eval_logger
 
 # Arguments of `hf` that change neither answers nor scores; all others belong to a response cache's configuration.
 _PLACEMENT = frozenset(
@@ -67,8 +70,9 @@ class UQHFLM(UncertainLM, HFLM):
     Args:
         pretrained: The model; ``demo`` means the small model that comes with the package.
         methods: Method names joined by ``+``, or ``default``, ``sampling_free``, ``sampling``, ``all``.
-        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, a position from the
-            prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
+        sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, ``measured`` (the
+            token behind the question with the best Semantic Preservation Score, found when the model is loaded), a
+            position from the prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
         seed: Seed of the sampled answers; by default the one that lm_eval's ``--seed`` gives torch. A question's
             samples depend on it and on the prompt, not on what shares the batch.
         batch_invariant: Whether questions go through the model one at a time, whatever ``--batch_size`` and the number
@@ -140,6 +144,8 @@ class UQHFLM(UncertainLM, HFLM):
             truncation=self.truncation,
         )
         self._encoder.check_model(self.model)
+        if self._sp_token.to_measure:
+            self._measure_token()
         self._services = nli, similarity
         self._answerer = self._build_answerer(self._methods)
         self._configuration |= {
@@ -212,6 +218,37 @@ class UQHFLM(UncertainLM, HFLM):
         """The prompt for a conversation; as lists of parts where the template loses plain texts."""
         apply = partial(super().apply_chat_template, add_generation_prompt=add_generation_prompt)
         return rendered(apply, chat_history)
+
+    def _measure_token(self) -> None:
+        """Chooses the semantic-preserving token by its score on this model, and shows the scores of all candidates."""
+        measured = measure_token(
+            self.model, self.tokenizer, self._encoder, self._as_asked, self.tokenizer.pad_token_id, self._autocast()
+        )
+        self._sp_token = SemanticToken(measured.position, measured=measured)
+        self._encoder.choose(self._sp_token)
+        self._configuration["sp_token"] = str(self._sp_token)
+        if self.rank == 0:
+            eval_logger.info(
+                "sp_token=measured, mean Semantic Preservation Score in layers %d to %d over %d questions: %s",
+                *measured.layers,
+                measured.questions,
+                measured.table(),
+            )
+
+    def _as_asked(self, question: str) -> PromptText:
+        """A question as the package's tasks put it, through the chat template where there is one."""
+        message = MESSAGE.format(question=question)
+        if self.tokenizer.chat_template is None:
+            return PromptText(message, question, message)
+        return PromptText(self.apply_chat_template([{"role": "user", "content": message}]), question, message)
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.mixed_precision_dtype
+        return torch.autocast(self.device.type, precision, enabled=precision is not None)
+
+    def suffix_length(self, prompt: str) -> int:
+        """Number of tokens that the chat template puts behind the user's text in a prompt."""
+        return self._encoder.suffix_length(prompt)
 
     @property
     def chat_tail(self) -> ChatTail | None:

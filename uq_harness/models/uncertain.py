@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from uq_harness.models._cache_stamp import check_cache, check_stamp
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
 
+# Below lm_eval's own logger, whose notes lm_eval shows.
+eval_logger = logging.getLogger("lm_eval.uq_harness")
 L = TypeVar("L", bound="UncertainLM")
 
 
@@ -119,7 +122,7 @@ class UncertainLM(LM):
             **self._encoder.describe(),
             **self._answerer.describe(),
         }
-        inherited = getattr(super(), "get_model_info", dict)()  # API models of lm_eval have none
+        inherited: dict[str, Any] = getattr(super(), "get_model_info", dict)()  # API models of lm_eval have none
         return {**inherited, "uncertainty": {**uncertainty, **settings(self._methods)}}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
@@ -158,10 +161,15 @@ class UncertainLM(LM):
         return [answers[row] for row in range(len(requests))]
 
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
-        """Tokenised prompts with their semantic-preserving tokens."""
-        return self._encoder.encode(
+        """Tokenised prompts with their semantic-preserving tokens; which one it is is said once."""
+        told = self._encoder.used
+        prompts = self._encoder.encode(
             [PromptText(request.args[0], request.question, request.message) for request in requests]
         )
+        if told is None and self.rank == 0 and self._encoder.used is not None:
+            position, text = self._encoder.used
+            eval_logger.info("semantic-preserving token: position %d from the prompt's end, %r", position, text)
+        return prompts
 
     def prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts as they are answered: without their beginning where an answer would not fit in.

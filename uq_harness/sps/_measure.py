@@ -75,6 +75,7 @@ def measure(
         positions=_tokens(lm, sets, count),
         data_sets=found,
         template_choice=choices.most_common(1)[0][0],
+        candidates=1 + max(prompts.suffix for prompts in sets),
         max_paraphrases=max_paraphrases,
         example=sets[0].example,
     )

@@ -33,7 +33,7 @@ class PromptSet:
         template_choices: How often which position is the template's choice of the semantic-preserving token.
         through_template: Whether the prompts end as the model's chat template ends them.
         example: The text of the first prompt.
-        suffix: Number of tokens that the template puts behind the user's text.
+        suffix: Number of tokens that the template puts behind the last one of the user's text.
     """
 
     source: Source
@@ -63,8 +63,7 @@ def make_prompts(lm: UQHFLM, source: Source, max_paraphrases: int, *, chat_templ
     texts = [(one, text) for one in source.questions for text in (one.question, *one.paraphrases[:max_paraphrases])]
     encoded = _encoded(lm, source, texts, chat_template)
     first, first_text = next(encoded)
-    tail = lm.chat_tail
-    through_template = anchor_of(first_text, tail) is not None
+    through_template = anchor_of(first_text, lm.chat_tail) is not None
     variants: list[list[NDArray[np.int32]]] = []
     choices: Counter[int] = Counter()
     for (one, text), (prompt, _) in zip(texts, chain([(first, first_text)], encoded), strict=True):
@@ -72,9 +71,7 @@ def make_prompts(lm: UQHFLM, source: Source, max_paraphrases: int, *, chat_templ
             variants.append([])
         variants[-1].append(np.array(prompt.token_ids, dtype=np.int32))
         choices[prompt.semantic_token] += 1
-    closing = tail.closing if tail is not None and through_template else ""
-    suffix = len(lm.tokenizer(closing, add_special_tokens=False)["input_ids"])
-    return PromptSet(source, variants, choices, through_template, first_text, suffix)
+    return PromptSet(source, variants, choices, through_template, first_text, lm.suffix_length(first_text))
 
 
 def _encoded(

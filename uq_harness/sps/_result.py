@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from uq_harness import __version__
-from uq_harness.engine.recommended_token import FORMAT, FORMAT_KEY
+from uq_harness.engine.recommended_token import FORMAT, FORMAT_KEY, identity_of, is_current, of_type, parse
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
 from uq_harness.functional import FloatArray
 from uq_harness.identity import ModelIdentity
 from uq_harness.paraphrase import Dropped
+from uq_harness.paths import user_path
 from uq_harness.sps._positions import Position
 
 FILE = "sps.json"
@@ -85,7 +86,9 @@ class SpsResult:
         positions: The columns.
         data_sets: The scores.
         template_choice: The token that ``sp_token=auto`` takes.
-        recommended: The token with the best mean score over SemGrad's layers, averaged over data sets.
+        candidates: How many of the last positions are the user's last token and what the template puts behind it. No
+            position before these has seen the whole question.
+        recommended: The candidate with the best mean score over SemGrad's layers, averaged over data sets.
         no_recommendation: Why there is none, if so.
         max_paraphrases: How many paraphrases of a question were read at most.
         example: The first prompt.
@@ -99,6 +102,7 @@ class SpsResult:
     positions: tuple[Position, ...]
     data_sets: tuple[DataSetSps, ...]
     template_choice: TokenChoice
+    candidates: int
     recommended: TokenChoice | None
     no_recommendation: str | None
     max_paraphrases: int
@@ -117,6 +121,7 @@ class SpsResult:
         positions: Sequence[Position],
         data_sets: Sequence[DataSetSps],
         template_choice: int,
+        candidates: int,
         max_paraphrases: int,
         example: str,
     ) -> SpsResult:
@@ -128,6 +133,7 @@ class SpsResult:
             positions=tuple(positions),
             data_sets=tuple(data_sets),
             template_choice=TokenChoice(template_choice, None, None),
+            candidates=candidates,
             recommended=None,
             no_recommendation=None,
             max_paraphrases=max_paraphrases,
@@ -136,14 +142,16 @@ class SpsResult:
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
         means = bare.token_scores(bare.average)
+        if means is not None:
+            means = means[-candidates:]
         if means is None:
             first, last = bare.semgrad_layers[0], bare.semgrad_layers[-1]
             reason = f"SemGrad's layers, {first} to {last}, were not all measured"
         elif not np.isfinite(means).any():
-            reason = "the score is undefined at every position"
+            reason = "the score is undefined at every position that has seen the whole question"
         else:
             reason = None
-        best = None if reason or means is None else bare.positions[int(np.nanargmax(means))].position
+        best = None if reason or means is None else bare.positions[-candidates:][int(np.nanargmax(means))].position
         return replace(
             bare,
             template_choice=bare.choice(template_choice),
@@ -161,6 +169,11 @@ class SpsResult:
     def semgrad_layers(self) -> range:
         """The layers whose gradients SemGrad takes by default."""
         return LayerSpan("top_half").resolve(self.blocks)
+
+    @property
+    def embedding_scores(self) -> FloatArray | None:
+        """The average score of the embedding, which knows one token and no context; ``None`` where not measured."""
+        return self.average[self.layers.index(0)] if 0 in self.layers else None
 
     def token_scores(self, scores: FloatArray) -> FloatArray | None:
         """The mean of scores over SemGrad's layers, one a position; ``None`` where a layer was not measured.
@@ -191,6 +204,7 @@ class SpsResult:
             "recommended": self.recommended and asdict(self.recommended),
             "no_recommendation": self.no_recommendation,
             "template_choice": asdict(self.template_choice),
+            "candidates": self.candidates,
             "semgrad_layers": list(self.semgrad_layers),
             "layers": list(self.layers),
             "positions": [asdict(position) for position in self.positions],
@@ -216,23 +230,37 @@ class SpsResult:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> SpsResult:
-        """The result that a file holds."""
-        model = dict(content["model"])
-        blocks = model.pop("blocks")
+        """The result that a file holds.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is no list or object that should be one.
+            ValueError: Something has a value that no result has.
+        """
+        model = content["model"]
+        blocks = _count(model["blocks"], "blocks")
+        layers = tuple(_count(layer, "layer", at_least=0) for layer in content["layers"])
+        positions = tuple(_position(position) for position in content["positions"])
+        if [one.position for one in positions] != list(range(-len(positions), 0)):
+            raise ValueError("the positions are not counted from the prompt's end")
+        if any(layer > blocks for layer in layers):
+            raise ValueError(f"there are layers beyond the model's {blocks} blocks")
+        shape = (len(layers), len(positions))
         recommended = content["recommended"]
         return cls(
-            model=ModelIdentity(**model),
+            model=identity_of(model),
             blocks=blocks,
-            layers=tuple(content["layers"]),
-            positions=tuple(Position(**position) for position in content["positions"]),
-            data_sets=tuple(_data_set(name, one) for name, one in content["data_sets"].items()),
-            template_choice=TokenChoice(**content["template_choice"]),
-            recommended=recommended and TokenChoice(**recommended),
-            no_recommendation=content["no_recommendation"],
-            max_paraphrases=content["max_paraphrases"],
-            example=content["example"],
-            version=content["version"],
-            date=content["date"],
+            layers=layers,
+            positions=positions,
+            data_sets=tuple(_data_set(name, one, shape) for name, one in content["data_sets"].items()),
+            template_choice=_choice(content["template_choice"]),
+            candidates=_count(content["candidates"], "candidates"),
+            recommended=None if recommended is None else _choice(recommended),
+            no_recommendation=of_type(content["no_recommendation"], "no_recommendation", str, type(None)),
+            max_paraphrases=_count(content["max_paraphrases"], "max_paraphrases"),
+            example=of_type(content["example"], "example", str),
+            version=of_type(content["version"], "version", str),
+            date=of_type(content["date"], "date", str),
         )
 
     def write(self, folder: Path) -> Path:
@@ -250,20 +278,19 @@ class SpsResult:
         Raises:
             UQHarnessError: It cannot be read, is none, or is damaged.
         """
-        path = Path(file).expanduser()
+        path = user_path(file, "SPS file")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UQHarnessError(f"SPS file {str(path)!r} cannot be read: {error}") from None
-        if not isinstance(content, dict) or content.get(FORMAT_KEY) != FORMAT:
+        if not is_current(content):
             raise UQHarnessError(
                 f"SPS file {str(path)!r} is none that this version's `uq-harness sps` writes: give its {FILE}"
             )
         try:
             result = cls.from_json(content)
-            shapes = {one.sps.shape for one in result.data_sets}
-            if shapes != {(len(result.layers), len(result.positions))}:
-                raise ValueError("the scores do not fit layers and positions")
+            if not (result.data_sets and result.layers and result.positions):
+                raise ValueError("it holds no scores")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UQHarnessError(
                 f"SPS file {str(path)!r} is damaged ({type(error).__name__}: {error}): run `uq-harness sps` again"
@@ -271,15 +298,53 @@ class SpsResult:
         return result
 
 
-def _data_set(name: str, content: dict[str, Any]) -> DataSetSps:
-    plain = {field: content[field] for field in ("file", "task", "checked", "questions", "paraphrases", "seconds")}
+def _count(value: Any, name: str, at_least: int = 1) -> int:
+    number: int = of_type(value, name, int)
+    if number < at_least:
+        raise ValueError(f"{name} is {number}")
+    return number
+
+
+def _position(content: dict[str, Any]) -> Position:
+    return Position(
+        position=of_type(content["position"], "position", int),
+        text=of_type(content["text"], "text", str),
+        share=float(of_type(content["share"], "share", float, int)),
+    )
+
+
+def _choice(content: dict[str, Any]) -> TokenChoice:
+    position: int = of_type(content["position"], "position", int)
+    if position >= 0:
+        raise ValueError(f"position {position} is not counted from the prompt's end")
+    return TokenChoice(
+        position,
+        of_type(content["text"], "text", str, type(None)),
+        of_type(content["sps"], "sps", float, int, type(None)),
+    )
+
+
+def _data_set(name: str, content: dict[str, Any], shape: tuple[int, int]) -> DataSetSps:
+    dropped = {field.name: _count(content["dropped"][field.name], field.name, at_least=0) for field in fields(Dropped)}
     return DataSetSps(
         name=name,
-        dropped=Dropped(**content["dropped"]),
-        within=np.array(content["within"], dtype=np.float64),
-        between=np.array(content["between"], dtype=np.float64),
-        **plain,
+        file=of_type(content["file"], "file", str),
+        task=of_type(content["task"], "task", str),
+        checked=of_type(content["checked"], "checked", bool),
+        questions=_count(content["questions"], "questions"),
+        paraphrases=_count(content["paraphrases"], "paraphrases"),
+        dropped=Dropped(**dropped),
+        seconds=float(of_type(content["seconds"], "seconds", float, int)),
+        within=_scores(content["within"], "within", shape),
+        between=_scores(content["between"], "between", shape),
     )
+
+
+def _scores(rows: Any, name: str, shape: tuple[int, int]) -> FloatArray:
+    values = [[of_type(value, name, float, int, type(None)) for value in row] for row in rows]
+    if (len(values), *{len(row) for row in values}) != shape:
+        raise ValueError(f"{name} does not fit layers and positions")
+    return np.array(values, dtype=np.float64)
 
 
 def _rows(scores: FloatArray) -> list[list[float | None]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.paraphrase import Paraphrased, ParaphraseFile, read_paraphrases, single_spaced
+from uq_harness.paths import user_path
 from uq_harness.plugin import register_tasks
 from uq_harness.task import UQTask
 
@@ -86,11 +87,11 @@ def read_sources(
 
 def _named(file: str) -> tuple[str, Path]:
     name, equals, path = file.partition("=")
-    if equals and not Path(file).expanduser().exists():
+    if equals and not user_path(file, "paraphrase file").exists():
         if not name or any(mark in name for mark in "/\\"):
             raise UQHarnessError(f"--paraphrases {file}: the name {name!r} cannot be part of a file's name")
         return name, Path(path)
-    path_ = Path(file).expanduser()
+    path_ = user_path(file, "paraphrase file")
     return (path_.resolve().parent.name if path_.stem == "paraphrases" else path_.stem), path_
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from uq_harness.plots import new_figure, save
 from uq_harness.sps._result import DataSetSps, SpsResult
 
@@ -35,8 +37,11 @@ def heat_map(result: SpsResult, one: DataSetSps) -> Any:
     columns, rows = len(result.positions), len(result.layers)
     figure = new_figure(min(24.0, 3.2 + 0.42 * columns), min(16.0, 2.8 + 0.28 * rows))
     axes = figure.add_subplot()
-    image = axes.imshow(one.sps, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest")
-    figure.colorbar(image, ax=axes, label="Semantic Preservation Score", pad=0.01)
+    low, high = colour_range(result, one)
+    image = axes.imshow(
+        one.sps, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest", vmin=low, vmax=high
+    )
+    figure.colorbar(image, ax=axes, label="Semantic Preservation Score", pad=0.01, extend="both")
     counts = f"{one.questions:,} questions, {one.paraphrases:,} paraphrases"
     axes.set_title(f"{one.name}: {counts}\n{_short(result)}", loc="right", fontsize=9, parse_math=False)
     labels = [
@@ -50,6 +55,17 @@ def heat_map(result: SpsResult, one: DataSetSps) -> Any:
     axes.set_ylabel("layer (state entering the block)")
     _outline(axes, result)
     return figure
+
+
+def colour_range(result: SpsResult, one: DataSetSps) -> tuple[float | None, float | None]:
+    """The scores between which colours change: those of the candidates.
+
+    Positions inside the question have the highest scores, since wordings share words there, and would leave all the
+    others in one colour.
+    """
+    scores = one.sps[:, -result.candidates :]
+    finite = scores[np.isfinite(scores)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
 
 
 def _short(result: SpsResult) -> str:
