@@ -70,7 +70,7 @@ def test_the_mappings_of_earlier_releases_go_on_with_a_warning() -> None:
 def test_a_verdict_of_probability_0_is_the_least_certain_and_a_number() -> None:
     """JSON has no infinity, and an answer without a score would drop out of the ranking."""
     impossible, unlikely = (
-        scores(build_methods("p_true", {}), Evidence("Which city?", ANSWER, continuations={VERDICT: logprob}))["p_true"]
+        scores(build_methods("p_true", {}), Evidence("Which city?", ANSWER, {VERDICT: logprob}))["p_true"]
         for logprob in (-math.inf, -1e30)
     )
     assert json.loads(json.dumps(impossible, allow_nan=False)) == impossible

@@ -25,7 +25,7 @@ class SAR(ShiftedSARMethod):
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples, their similarities, and the relevance of their tokens."""
-        return (*self.likelihoods(), PairwiseSimilarity(self.samples), TokenRelevance(self.samples))
+        return (PairwiseSimilarity(self.samples), TokenRelevance(self.samples), *self.likelihoods())
 
     def score(self, evidence: Evidence) -> float:
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""

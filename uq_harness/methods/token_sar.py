@@ -22,7 +22,7 @@ class TokenSAR(SARSamplesMethod):
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the relevance of their tokens."""
-        return (*self.likelihoods(), TokenRelevance(self.samples))
+        return (TokenRelevance(self.samples), *self.likelihoods())
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
