@@ -74,6 +74,11 @@ def whole(default: int, meaning: str, at_least: int = 1, at_most: int = MOST) ->
     )
 
 
+def likeliest(default: int, meaning: str) -> Any:
+    """An option that takes the number of the likeliest tokens that are drawn from; 0 for all."""
+    return whole(default, meaning, at_least=0, at_most=2**31)
+
+
 def _number(default: float, allows: Callable[[float], bool], allowed: str, meaning: str) -> Any:
     def read(value: Any) -> float:
         number = float(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from uq_harness.evidence import Evidence, FloatArray, Need, Sample, SampledLogProbs, Samples
 from uq_harness.methods._base import Method
-from uq_harness.methods._options import choice, mass, positive, whole
+from uq_harness.methods._options import choice, likeliest, mass, positive, whole
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,8 @@ class EntropySamplesMethod(SharedSamplesMethod):
     entropy_top_p: float = mass(
         1.0, meaning="mass of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from"
     )
-    entropy_top_k: int = whole(
+    entropy_top_k: int = likeliest(
         0,
-        at_least=0,
         meaning="number of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from, 0 "
         "for all",
     )
@@ -89,8 +88,8 @@ class SARSamplesMethod(LikelihoodMethod, _SharedTemperature):
 
     sar_samples: int = whole(5, meaning="number of samples of sar, token_sar and sentence_sar")
     sar_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that samples of the SAR family are drawn from")
-    sar_top_k: int = whole(
-        0, at_least=0, meaning="number of the likeliest tokens that samples of the SAR family are drawn from, 0 for all"
+    sar_top_k: int = likeliest(
+        0, meaning="number of the likeliest tokens that samples of the SAR family are drawn from, 0 for all"
     )
 
     @property
