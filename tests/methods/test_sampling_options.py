@@ -209,6 +209,7 @@ def test_needs_of_two_builds_are_equal() -> None:
         ("mutual_information", "mi_gamma1", -1, "a number, 0 or more"),
         ("ln_pe", "entropy_top_p", 0, "a number above 0, at most 1"),
         ("degree", "degree_top_k", -1, "a whole number from 0 to 2147483648"),
+        ("ln_pe", "entropy_top_k", 2**31 + 1, "a whole number from 0 to 2147483648"),
         ("sar", "sample_logprobs", "cut", "model or sampled"),
     ],
 )

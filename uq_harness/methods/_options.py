@@ -74,8 +74,8 @@ def whole(default: int, meaning: str, at_least: int = 1, at_most: int = MOST) ->
     )
 
 
-def cut_off(default: int, meaning: str) -> Any:
-    """An option that takes a number of likeliest tokens, 0 for all."""
+def likeliest(default: int, meaning: str) -> Any:
+    """An option that takes the number of the likeliest tokens that are drawn from; 0 for all."""
     return whole(default, meaning, at_least=0, at_most=2**31)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from uq_harness.evidence import DrawLogProbs, Evidence, Need, SampleLogProbs, Samples
 from uq_harness.functional import FloatArray
 from uq_harness.methods._base import Method
-from uq_harness.methods._options import choice, cut_off, mass, positive, whole
+from uq_harness.methods._options import choice, likeliest, mass, positive, whole
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class EntropySamplesMethod(SharedSamplesMethod):
     entropy_top_p: float = mass(
         1.0, meaning="mass of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from"
     )
-    entropy_top_k: int = cut_off(
+    entropy_top_k: int = likeliest(
         0,
         meaning="number of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from, 0 "
         "for all",
@@ -87,7 +87,7 @@ class SARSamplesMethod(LikelihoodMethod, _SharedTemperature):
 
     sar_samples: int = whole(5, meaning="number of samples of sar, token_sar and sentence_sar")
     sar_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that samples of the SAR family are drawn from")
-    sar_top_k: int = cut_off(
+    sar_top_k: int = likeliest(
         0, meaning="number of the likeliest tokens that samples of the SAR family are drawn from, 0 for all"
     )
 

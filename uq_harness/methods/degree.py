@@ -9,7 +9,7 @@ from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseEntailment, Samples
 from uq_harness.methods._base import register_method
 from uq_harness.methods._entailment import ENTAILMENT
-from uq_harness.methods._options import cut_off, mass
+from uq_harness.methods._options import likeliest, mass
 from uq_harness.methods._samples import SharedSamplesMethod
 
 
@@ -25,7 +25,7 @@ class Degree(SharedSamplesMethod):
     sampling: ClassVar[bool] = True
 
     degree_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")
-    degree_top_k: int = cut_off(0, meaning="number of the likeliest tokens drawn from, 0 for all")
+    degree_top_k: int = likeliest(0, meaning="number of the likeliest tokens drawn from, 0 for all")
 
     @property
     def samples(self) -> Samples:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, Samples, SampleStates
 from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._options import cut_off, mass, positive, whole
+from uq_harness.methods._options import likeliest, mass, positive, whole
 
 
 @register_method
@@ -23,7 +23,7 @@ class EigenScore(Method):
     eigenscore_samples: int = whole(10, meaning="number of samples")
     eigenscore_temperature: float = positive(0.5, meaning="temperature of the samples")
     eigenscore_top_p: float = mass(0.99, meaning="mass of the likeliest tokens that are drawn from")
-    eigenscore_top_k: int = cut_off(5, meaning="number of the likeliest tokens drawn from, 0 for all")
+    eigenscore_top_k: int = likeliest(5, meaning="number of the likeliest tokens drawn from, 0 for all")
     eigenscore_alpha: float = positive(1e-3, meaning="what is added to every eigenvalue")
 
     def needs(self) -> tuple[Need[Any], ...]:

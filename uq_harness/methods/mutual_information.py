@@ -9,7 +9,7 @@ from scipy.special import softmax
 from uq_harness import functional
 from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
 from uq_harness.methods._base import register_method
-from uq_harness.methods._options import cut_off, mass, not_negative, positive, probability, whole
+from uq_harness.methods._options import likeliest, mass, not_negative, positive, probability, whole
 from uq_harness.methods._samples import LikelihoodMethod
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
@@ -48,7 +48,7 @@ class MutualInformation(LikelihoodMethod):
     mi_samples: int = whole(10, meaning="number of samples")
     mi_temperature: float = positive(0.9, meaning="temperature of the samples")
     mi_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")
-    mi_top_k: int = cut_off(0, meaning="number of the likeliest tokens drawn from, 0 for all")
+    mi_top_k: int = likeliest(0, meaning="number of the likeliest tokens drawn from, 0 for all")
     mi_threshold: float = probability(0.25, meaning="token F1 above which two answers count as one")
     mi_gamma1: float = not_negative(0.0, meaning="what is added to the joint probability of two answers")
     mi_gamma2: float = not_negative(0.0, meaning="what is added to the product of their probabilities")

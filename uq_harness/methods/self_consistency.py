@@ -7,7 +7,7 @@ from uq_harness import functional
 from uq_harness.evidence import AnswerEntailment, Evidence, Need, Samples
 from uq_harness.methods._base import Method, register_method
 from uq_harness.methods._entailment import mutual_entailment
-from uq_harness.methods._options import cut_off, mass, positive, probability, whole
+from uq_harness.methods._options import likeliest, mass, positive, probability, whole
 
 
 @register_method
@@ -24,7 +24,7 @@ class SelfConsistency(Method):
     consistency_samples: int = whole(10, meaning="number of samples")
     consistency_temperature: float = positive(0.7, meaning="temperature of the samples")
     consistency_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")
-    consistency_top_k: int = cut_off(0, meaning="number of the likeliest tokens drawn from, 0 for all")
+    consistency_top_k: int = likeliest(0, meaning="number of the likeliest tokens drawn from, 0 for all")
     consistency_threshold: float = probability(0.5, meaning="entailment above which a sample agrees with the answer")
 
     def needs(self) -> tuple[Need[Any], ...]:
