@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, Self
+
+from uq_harness.escape import escaped_in_json
 
 
 class _NotAvailable(str):
@@ -29,7 +32,6 @@ def or_not_available(value: float) -> float | str:
     """
     return value if math.isfinite(value) else NOT_AVAILABLE
 
-
 def plain(value: Any) -> Any:
     """The value with lists for tuples, and ``None`` for every number that is undefined or not finite.
 
@@ -44,3 +46,14 @@ def plain(value: Any) -> Any:
         return [plain(inner) for inner in value]
     undefined = isinstance(value, _NotAvailable) or (isinstance(value, float) and not math.isfinite(value))
     return None if undefined else value
+
+
+def as_text(value: Any, indent: int | None = None) -> str:
+    r"""The value as strict JSON that a terminal and any file can hold.
+
+    Characters stay as they are, but for those that would be obeyed, or that no file can hold: they are escaped.
+
+    >>> print(as_text({"name": "Ünï \x9b[31m", "auroc": float("nan")}))
+    {"name": "Ünï \u009b[31m", "auroc": null}
+    """
+    return escaped_in_json(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False))

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
-from uq_harness.json_values import plain
+from uq_harness.json_values import as_text
 from uq_harness.saved import MethodReport, SavedFile, ScoredFile, read_saved, score_file
 
 
@@ -59,7 +59,7 @@ def score_files(
         for one in saved
     ]
     if as_json:
-        print(json.dumps([_values(one) for one in scored], indent=2, ensure_ascii=False))
+        print(as_text([_values(one) for one in scored], indent=2))
         return
     for one in scored:
         _show(one)
@@ -102,7 +102,7 @@ def _values(scored: ScoredFile) -> dict[str, Any]:
         "task": scored.task,
         "answers": scored.answers,
         "methods": [asdict(one) for one in scored.methods],
-        "results": plain(scored.results["results"][scored.task]),
+        "results": scored.results["results"][scored.task],
         "written": [str(path) for path in scored.written],
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from uq_harness.abstention import Policy
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
 from uq_harness.results import TaskRun
 
 
@@ -69,4 +70,4 @@ def summary(policy: Policy, files: Sequence[Path]) -> str:
         f"{held_out.calibration_error:.1%}."
     )
     lines += [f"Wrote {file}" for file in files]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))

@@ -95,7 +95,9 @@ def _read(file: Path) -> Mapping[str, Any] | None:
     """The content of a results file without secrets, ``None`` with a warning for another file."""
     try:
         content = json.loads(file.read_bytes())
-        if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("results", "configs")):
+        if not isinstance(content, dict) or not all(
+            isinstance(content.get(key), dict) for key in ("results", "configs")
+        ):
             log.warning("%s is left out: it is no results file of lm_eval, which has 'results' and 'configs'", file)
             return None
         return _sound(_without_secrets(content), file)
