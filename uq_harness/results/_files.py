@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.paths import user_path
 from uq_harness.secrets import without_secrets
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def find_files(paths: Iterable[str | Path]) -> list[RunFiles]:
     Raises:
         UQHarnessError: A path does not exist, or a folder holds no file named as lm_eval names them.
     """
-    files = dict.fromkeys(file.resolve() for path in paths for file in _expand(Path(path).expanduser()))
+    files = dict.fromkeys(file.resolve() for path in paths for file in _expand(user_path(path, "results")))
     contents = {file: content for file in files if file.suffix != ".jsonl" and (content := _read(file)) is not None}
     runs = [_run(task, file, content) for file, content in contents.items() for task in content["configs"]]
     claimed = {run.samples for run in runs}

@@ -298,13 +298,15 @@ def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[
 
 
 def is_whole(file: Path, lines: int | None) -> bool:
-    """Whether a file is complete: valid JSON, or, where their number is given, so many lines of it with an end."""
+    """Whether a file is complete: valid JSON, or so many lines of which the last has its end."""
     try:
-        content = file.read_bytes()
         if lines is None:
-            json.loads(content)
+            json.loads(file.read_bytes())
             return True
-        written = content.splitlines(keepends=True)
-        return len(written) == lines and all(line.endswith(b"\n") and json.loads(line) for line in written)
+        last, count = b"", 0
+        with file.open("rb") as content:
+            for count, last in enumerate(content, 1):  # noqa: B007  # what is read last
+                pass
+        return count == lines and last.endswith(b"\n") and isinstance(json.loads(last), dict)
     except (OSError, ValueError):
         return False
