@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any, Self
 
-from uq_harness.escape import escaped_in_json
+from uq_harness.escape import encodable, escaped_in_json
 
 
 class _NotAvailable(str):
@@ -37,11 +37,15 @@ def plain(value: Any) -> Any:
 
     JSON has no sign for these.
 
+    Halves of surrogate pairs, which no file in UTF-8 can hold, are written as their numbers.
+
     >>> plain({"auroc": float("nan"), "interval": (0.1, float("inf"))})
     {'auroc': None, 'interval': [0.1, None]}
     """
+    if isinstance(value, str):
+        return value if value.isascii() else encodable(value)
     if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
+        return {plain(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple | list):
         return [plain(inner) for inner in value]
     undefined = isinstance(value, _NotAvailable) or (isinstance(value, float) and not math.isfinite(value))

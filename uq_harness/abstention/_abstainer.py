@@ -119,7 +119,9 @@ def _threshold(content: Mapping[str, Any]) -> float:
     answer, threshold = content["answer"], content["threshold"]
     limits = {"all": math.inf, "none": -math.inf}
     if answer == "below":
-        return threshold if _is_number(threshold) else math.nan
+        if not _is_number(threshold) or not math.isfinite(threshold):
+            raise ValueError(f"answer is {answer!r}, and threshold is {threshold!r}, which is no number")
+        return float(threshold)
     if answer not in limits:
         raise ValueError(f"answer is {answer!r}")
     if threshold is not None:

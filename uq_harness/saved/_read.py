@@ -241,6 +241,7 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
     prompt = row.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
         raise UQHarnessError(f"{place}: the prompt is {prompt!r}: it needs to be a text")
+    _check_characters(place, prompt or "")
     return SavedAnswer(
         place=place,
         question=question,

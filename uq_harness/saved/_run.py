@@ -198,7 +198,6 @@ class SavedTask(UQTask):
 _KEPT = {
     "dataset_path": str,
     "dataset_name": str,
-    "dataset_kwargs": dict,
     "test_split": str,
     "doc_to_text": str,
     "num_fewshot": int,
@@ -215,7 +214,6 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
             "task": name,
             "output_type": "generate_until",
             "dataset_path": "json",
-            "dataset_kwargs": {"data_files": str(saved.path)},
             "test_split": "saved",
             "doc_to_text": "{{question}}",
             "doc_to_target": "answers",
@@ -223,9 +221,14 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
             "generation_kwargs": {"until": [], "do_sample": False},
             "filter_list": [],
             **{key: earlier[key] for key, kind in _KEPT.items() if isinstance(earlier.get(key), kind)},
+            "dataset_kwargs": {"data_files": str(saved.path), **_object(earlier.get("dataset_kwargs"))},
             "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": __version__},
         },
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _refuse_what_cannot_be(
