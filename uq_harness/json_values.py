@@ -32,24 +32,24 @@ def or_not_available(value: float) -> float | str:
     """
     return value if math.isfinite(value) else NOT_AVAILABLE
 
+
 def plain(value: Any) -> Any:
     """The value with lists for tuples, and ``None`` for every number that is undefined or not finite.
 
-    JSON has no sign for these.
-
-    Halves of surrogate pairs, which no file in UTF-8 can hold, are written as their numbers.
+    JSON has no sign for these. Halves of surrogate pairs, which no file can hold, are written as their numbers.
 
     >>> plain({"auroc": float("nan"), "interval": (0.1, float("inf"))})
     {'auroc': None, 'interval': [0.1, None]}
     """
+    if isinstance(value, _NotAvailable):
+        return None
     if isinstance(value, str):
         return value if value.isascii() else encodable(value)
     if isinstance(value, dict):
         return {plain(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple | list):
         return [plain(inner) for inner in value]
-    undefined = isinstance(value, _NotAvailable) or (isinstance(value, float) and not math.isfinite(value))
-    return None if undefined else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_text(value: Any, indent: int | None = None) -> str:

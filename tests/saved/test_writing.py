@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,14 +37,15 @@ def score(file: Path, folder: Path, **names: str) -> list[Path]:
     return list(score_file(saved, methods="g_nll", correctness="exact_match", output=folder, **names).written)
 
 
-def strict(text: str) -> object:
+def strict(text: str) -> Any:
     return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
 def test_both_files_are_strict_json(tmp_path: Path) -> None:
     """One answer gives no AUROC and no error, and its score is unknown."""
     results, samples = score(written(tmp_path, {**GOOD, "token_logprobs": [None]}), tmp_path / "out")
-    assert strict(results.read_text(encoding="utf-8"))
+    found = strict(results.read_text(encoding="utf-8"))["results"]["saved"]
+    assert (found["auroc_g_nll,exact_match"], found["accuracy,exact_match"]) == ("N/A", 0.0)
     (line,) = samples.read_text(encoding="utf-8").splitlines()
     assert strict(line)["doc"]["uq"]["uncertainty"] == {"g_nll": None}
 

@@ -23,7 +23,7 @@ from uq_harness import __version__
 from uq_harness.answering import take_auxiliary_models, take_options, unknown_option
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
-from uq_harness.json_values import plain
+from uq_harness.json_values import NOT_AVAILABLE, plain
 from uq_harness.methods import Method, build_methods, settings
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
@@ -281,7 +281,7 @@ def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[
     Raises:
         UQHarnessError: They could not be written, or not in full; what there is of them is removed.
     """
-    strict: dict[str, Any] = plain(results)
+    strict: dict[str, Any] = plain({**results, "results": _with_lm_evals_signs(results["results"])})
     rows: dict[str, Any] = plain(samples)
     tracker.save_results_aggregated(results=strict, samples=rows)
     for task, lines in rows.items():
@@ -298,6 +298,14 @@ def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[
             "there room on the disk?"
         )
     return tuple(found)
+
+
+def _with_lm_evals_signs(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The metrics, an undefined one as lm_eval's text for it, as in the file of a run."""
+    return {
+        task: {name: str(value) if value == NOT_AVAILABLE else value for name, value in metrics.items()}
+        for task, metrics in results.items()
+    }
 
 
 def is_whole(file: Path, lines: int | None) -> bool:
