@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, Self
+
+from uq_harness.escape import encodable, escaped_in_json
 
 
 class _NotAvailable(str):
@@ -33,14 +36,28 @@ def or_not_available(value: float) -> float | str:
 def plain(value: Any) -> Any:
     """The value with lists for tuples, and ``None`` for every number that is undefined or not finite.
 
-    JSON has no sign for these.
+    JSON has no sign for these. Halves of surrogate pairs, which no file can hold, are written as their numbers.
 
     >>> plain({"auroc": float("nan"), "interval": (0.1, float("inf"))})
     {'auroc': None, 'interval': [0.1, None]}
     """
+    if isinstance(value, _NotAvailable):
+        return None
+    if isinstance(value, str):
+        return value if value.isascii() else encodable(value)
     if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
+        return {plain(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple | list):
         return [plain(inner) for inner in value]
-    undefined = isinstance(value, _NotAvailable) or (isinstance(value, float) and not math.isfinite(value))
-    return None if undefined else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_text(value: Any, indent: int | None = None) -> str:
+    r"""The value as strict JSON that a terminal and any file can hold.
+
+    Characters stay as they are, but for those that would be obeyed, or that no file can hold: they are escaped.
+
+    >>> print(as_text({"name": "Ünï \x9b[31m", "auroc": float("nan")}))
+    {"name": "Ünï \u009b[31m", "auroc": null}
+    """
+    return escaped_in_json(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
 
 FORMATS = ("png", "svg")
 
@@ -37,8 +38,20 @@ def save(figure: Any, path: Path) -> list[Path]:
     """
     import matplotlib
 
+    _make_visible(figure)
     files = [path.with_name(f"{path.name}.{kind}") for kind in FORMATS]
     with matplotlib.rc_context({"svg.hashsalt": path.name}):
         for file in files:
             figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
     return files
+
+
+def _make_visible(figure: Any) -> None:
+    """Shows control characters of all texts in a figure, which no SVG file may hold; their lines stay."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        written = text.get_text()
+        shown = "\n".join(map(visible, written.split("\n")))
+        if shown != written:
+            text.set_text(shown)

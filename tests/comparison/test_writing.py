@@ -37,7 +37,7 @@ def test_markdown_tells_the_outcome_first_and_then_every_row(comparison):
 
 def test_markdown_escapes_what_files_say(comparison):
     text = markdown(comparison)
-    assert r"a\|b \<b\>&#64;all⟨U+001B⟩\[31m → c↵\# d, 100 questions" in text
+    assert "a&#124;b &#60;b&#62;&#64;all⟨U+001B⟩&#91;31m → c↵&#35; d, 100 questions" in text
     assert "\x1b" not in text
 
 
@@ -60,15 +60,25 @@ def test_junit_counts_what_it_holds(comparison):
     cases = {case.get("name"): case for case in suite}
     assert list(cases) == ["accuracy", "g_nll AUROC", "sar AUROC", "degree", "p_true"]
     for element in (root, suite):
-        assert [element.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["5", "1", "3", "0"]
+        assert [element.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["5", "2", "2", "0"]
     assert cases["accuracy"].find("failure").get("type") == "regression"
-    assert "the candidate does not have this method" in cases["p_true"].find("skipped").get("message")
+    assert cases["p_true"].find("failure").get("message") == "the candidate does not have the method p_true"
+    assert cases["degree"].find("skipped").get("message") == "the baseline does not have this method"
     assert cases["g_nll AUROC"].find("system-out").text.startswith("unchanged: g_nll AUROC")
 
 
 def test_json_holds_everything_and_no_nan(comparison):
     values = json.loads(json.dumps(as_values(comparison), allow_nan=False))
     assert values["regression"] is True
+    assert values["passed"] is False
+    assert values["losses"] == [
+        {
+            "run": "uq_sciq (exact_match)",
+            "what": "method",
+            "method": "p_true",
+            "reason": "the candidate does not have the method p_true",
+        }
+    ]
     task = values["tasks"][0]
     assert [row["verdict"] for row in task["comparisons"]] == ["worse", "unchanged", "undefined"]
     assert task["comparisons"][2]["p_value"] is None

@@ -2,10 +2,13 @@
 
 import csv
 import io
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ from tests.report.runs import HOSTILE, made_up, write_run
 from tests.report.test_content import content_of
 from uq_harness.escape import csv_text, latex, markdown, markdown_quote, visible
 from uq_harness.functional import auroc
-from uq_harness.report import Content, write_report
+from uq_harness.report import Cell, Content, write_report
+from uq_harness.report._latex import table_as_latex
+from uq_harness.report._tables import Heading, Row, Table
 
 
 @pytest.fixture(scope="module")
@@ -116,23 +121,85 @@ def test_the_markdown_has_every_table_and_no_html_of_a_model(
     }
 
 
+@pytest.mark.parametrize(
+    "text", ["a;=cmd|' /C calc'!A1", "a; +1", "a;\uff1d1+1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff201"]
+)
+def test_a_csv_cell_is_no_formula_behind_a_semicolon_or_in_full_width(text: str) -> None:
+    parts = csv_text(text).split(";")
+    assert not any(part.strip().startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20")) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["0123456789abcdef0123456789abcdef01234567", "1" * 40, "fixed in deadbee", "GH-1", "gh-23 and more", "x/y@5b1e1e0"],
+)
+def test_names_of_commits_and_issues_are_code_in_markdown(name: str) -> None:
+    """Code hosts link these in any text but code."""
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(markdown(name))
+    linked = re.compile(r"\b[0-9a-f]{7,40}\b|\bGH-\d+", re.IGNORECASE)
+    assert linked.search(page)
+    assert not linked.search(re.sub("<code>.*?</code>", "", page))
+
+
+@pytest.mark.parametrize("name", ["1234567", "uq_sciq", "facade", "a-model-7b", "GHX-1", "2026-05-04"])
+def test_other_names_are_no_code_in_markdown(name: str) -> None:
+    assert markdown(name) == name
+
+
+# A star or a bracket would be an argument of the line end or rule before it.
+_ROWS = ("[abc]", "[3cm] x", "*star", "\\input{x}", "[", "]", "*", "$x$", *HOSTILE)
+
+
+def _in_a_table(names: Sequence[str]) -> str:
+    rows = tuple(Row(name, name, (Cell(1.0),)) for name in names)
+    table = Table("t", "[title]", "*caption", (Heading("[group]", "*column"),), rows)
+    return table_as_latex(table, "[heading]")
+
+
 @pytest.mark.skipif(
-    shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-recommended"
+    shutil.which("pdflatex") is None and not os.environ.get("CI"),
+    reason="needs pdflatex: apt-get install texlive-latex-recommended",
+)
+def test_a_table_with_hostile_names_compiles(
+    written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    _, folder, *_ = written
+    source = (folder / "report.tex").read_text(encoding="utf-8")
+    tables = "".join(_in_a_table((name, *_ROWS)) for name in _ROWS[:4])  # each once behind the rule
+    compiled = _compile(source.replace(r"\end{document}", tables + r"\end{document}"), tmp_path)
+    text = re.sub(r"\s+", " ", compiled)
+    assert "Missing number" not in text
+
+
+def test_each_row_of_a_table_begins_with_a_group() -> None:
+    rows = [line for line in _in_a_table(_ROWS).splitlines() if line.endswith(r"\\")]
+    assert all(row.startswith("{}") for row in rows[2:])
+    assert len(rows) == 2 + len(_ROWS)
+
+
+def _compile(source: str, folder: Path) -> str:
+    """Compiles a document and returns the log; an error ends the test."""
+    (folder / "report.tex").write_text(source, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
+    log = done.stdout.decode("utf-8", "replace")
+    assert done.returncode == 0, log[-2000:]
+    return log
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None and not os.environ.get("CI"),
+    reason="needs pdflatex: apt-get install texlive-latex-recommended",
 )
 def test_the_latex_compiles(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path) -> None:
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
     hostile = "\n\n".join(latex(text) for text in HOSTILE)
-    (tmp_path / "report.tex").write_text(
-        source.replace(r"\end{document}", hostile + r"\end{document}"), encoding="utf-8"
-    )
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
+    _compile(source.replace(r"\end{document}", hostile + r"\end{document}"), tmp_path)
     assert (tmp_path / "report.pdf").stat().st_size > 10_000
 
 
@@ -154,3 +221,14 @@ def test_pictures_come_as_png_and_svg(written: tuple[Content, Path, np.ndarray, 
         for what in ("cost", "curves", "histograms")
         for kind in ("png", "svg")
     ]
+
+
+def test_pictures_of_hostile_names_are_well_formed(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    names = {"\x1b[31m\x00\ufffe": scores["g_nll"], "$x$ \x07": scores["semgrad"], "plain": scores["sar"]}
+    write_run(tmp_path / "runs", correct, names, model="m\x0b$", judge="j\x9b")
+    write_report(content_of(tmp_path / "runs"), tmp_path / "report")
+    pictures = list((tmp_path / "report" / "plots").glob("*.svg"))
+    assert len(pictures) == 2
+    for picture in pictures:
+        ElementTree.parse(picture)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.paths import user_path
 
 FORMAT = "uq-harness abstention 1"
 _FIX = "make the file with `uq-harness threshold`"
@@ -49,9 +50,11 @@ class Abstainer:
         """Reads the file that ``uq-harness threshold`` writes.
 
         Raises:
-            UQHarnessError: The file does not exist or is another kind of file.
+            UQHarnessError: The file does not exist, is another kind of file, or contradicts itself.
         """
-        path = Path(file).expanduser()
+        path = user_path(file, "policy")
+        if path.exists() and not path.is_file():
+            raise UQHarnessError(f"policy {str(path)!r} is no file: {_FIX}")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -70,7 +73,7 @@ class Abstainer:
                 curve=_curve(content["error_curve"]),
                 details=content,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else error
             raise UQHarnessError(f"{str(path)!r} was changed by hand, and is no policy now ({what}): {_FIX}") from None
 
@@ -80,7 +83,7 @@ class Abstainer:
         Raises:
             UQHarnessError: A value is not allowed.
         """
-        if not isinstance(self.method, str):
+        if not isinstance(self.method, str) or not self.method:
             raise UQHarnessError(f"method is {self.method!r}, but must be a name")
         if not _is_number(self.threshold) or math.isnan(self.threshold):
             raise UQHarnessError(f"threshold is {self.threshold!r}, but must be a number, inf or -inf")
@@ -96,26 +99,34 @@ class Abstainer:
 
     def should_answer(self, uncertainty: float | None) -> bool:
         """Whether to give an answer with this score; never without one."""
-        return uncertainty is not None and math.isfinite(uncertainty) and uncertainty < self.threshold
+        score = _score(uncertainty)
+        return math.isfinite(score) and score < self.threshold
 
     def error_probability(self, uncertainty: float | None) -> float:
         """Probability that an answer with this score is wrong; ``nan`` where the score is undefined."""
-        if uncertainty is None or math.isnan(uncertainty) or not self.curve:
+        score = _score(uncertainty)
+        if math.isnan(score) or not self.curve:
             return math.nan
-        right = bisect_right(self.curve, uncertainty, key=lambda point: point[0])
+        right = bisect_right(self.curve, score, key=lambda point: point[0])
         if right in (0, len(self.curve)):
             return self.curve[max(right - 1, 0)][1]
         (x0, y0), (x1, y1) = self.curve[right - 1 : right + 1]
-        return y0 + (y1 - y0) * (uncertainty - x0) / (x1 - x0)
+        return y0 + (y1 - y0) * (score - x0) / (x1 - x0)
 
 
 def _threshold(content: Mapping[str, Any]) -> float:
     """The threshold as a number; the file says in words what JSON has no number for."""
     answer, threshold = content["answer"], content["threshold"]
-    limits = {"all": math.inf, "none": -math.inf, "below": threshold}
+    limits = {"all": math.inf, "none": -math.inf}
+    if answer == "below":
+        if not _is_number(threshold) or not math.isfinite(threshold):
+            raise ValueError(f"answer is {answer!r}, and threshold is {threshold!r}, which is no number")
+        return float(threshold)
     if answer not in limits:
         raise ValueError(f"answer is {answer!r}")
-    return float(limits[answer]) if _is_number(limits[answer]) else math.nan
+    if threshold is not None:
+        raise ValueError(f"answer is {answer!r}, and threshold is {threshold!r} beside it")
+    return limits[answer]
 
 
 def _curve(curve: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
@@ -123,4 +134,29 @@ def _curve(curve: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether it is a number that floating point can hold, or an infinite one."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def _score(uncertainty: float | None) -> float:
+    """An answer's score; ``nan`` without one.
+
+    Raises:
+        UQHarnessError: It is no number: a verdict, or a text.
+    """
+    if uncertainty is None:
+        return math.nan
+    try:
+        if isinstance(uncertainty, bool | str):
+            raise TypeError
+        return float(uncertainty)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if uncertainty > 0 else -math.inf
+    except (TypeError, ValueError):
+        raise UQHarnessError(f"the uncertainty is {uncertainty!r}, but must be a number or None") from None

@@ -14,7 +14,7 @@ from uq_harness.abstention._held_out import HeldOut, check_on_halves
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import ErrorCurve, RiskThreshold, control_risk, error_curve
 from uq_harness.json_values import plain
-from uq_harness.results import TaskRun
+from uq_harness.results import TaskRun, answer_settings
 
 _GUARANTEE = (
     "Learn-then-Test with exact binomial (Clopper-Pearson) bounds and Bonferroni's correction over thresholds at ranks "
@@ -120,6 +120,7 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "versions": run.versions,
             "model_args": run.model_settings.get("model_args"),
             "uncertainty": run.model_settings.get("uncertainty"),
+            "settings": answer_settings(run),
         },
     }
     as_json: dict[str, Any] = plain(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import pkgutil
 import sys
 from typing import Annotated, NoReturn
@@ -12,6 +13,7 @@ import typer
 
 from uq_harness import __version__
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import VisibleRecord, visible
 
 app = typer.Typer(
     help="Uncertainty quantification for lm_eval: how far can you trust this model's answer?",
@@ -40,6 +42,7 @@ def main() -> None:
     commands = importlib.import_module("uq_harness.cli.commands")
     for module in pkgutil.iter_modules(commands.__path__):
         importlib.import_module(f"{commands.__name__}.{module.name}")
+    logging.setLogRecordFactory(VisibleRecord)  # whoever handles a record, and whatever file its texts come from
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written as its number
             stream.reconfigure(errors="backslashreplace")
@@ -55,5 +58,5 @@ def main() -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    typer.secho(f"uq-harness: {message}", fg=typer.colors.RED, err=True)
+    typer.secho(f"uq-harness: {visible(message)}", fg=typer.colors.RED, err=True)
     sys.exit(2)

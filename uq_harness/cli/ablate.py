@@ -22,8 +22,10 @@ from uq_harness.ablation import (
     numbers,
 )
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
 from uq_harness.evidence import LayerSpan
 from uq_harness.identity import ModelIdentity
+from uq_harness.json_values import as_text
 from uq_harness.plots import new_figure
 from uq_harness.sps import SpsResult
 
@@ -63,7 +65,7 @@ def run_ablate(
     if not evidence:
         files += [output / one.file_name for one in found]
     if as_json:
-        print(json.dumps(layout.to_json(ablations), ensure_ascii=False))
+        print(as_text(layout.to_json(ablations)))
         return
     _show(ablations, Console(), files)
 
@@ -142,7 +144,7 @@ def _file_names(ablations: Sequence[Ablation]) -> list[str]:
 def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]) -> None:
     heads = layout.columns(ablations)
     for line in layout.answers(ablations):
-        console.print(line, markup=False, highlight=False)
+        console.print(visible(line), markup=False, highlight=False)
     console.print(_table("SemGrad", "variant", heads, layout.semgrad_rows(ablations)))
     console.print(_table("SemGrad token by token", "token", heads, layout.token_rows(ablations)))
     console.print(layout.NOTE, markup=False, highlight=False)
@@ -153,20 +155,20 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
     console.print("* differs from the default β = 1, γ = 1 (corrected p < 0.05)", markup=False, highlight=False)
     for head, ablation in zip(heads, ablations, strict=True):
         best = layout.best_states_line(ablation)
-        console.print(f"Best single states on {head}: {best}", markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(f"Best single states on {head}: {best}"), markup=False, highlight=False, soft_wrap=True)
         if ablation.preservation is not None:
             line = layout.preservation_line(ablation.preservation)
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     if any(ablation.preservation is not None for ablation in ablations):
         console.print(CAUTION, markup=False, highlight=False)
-    console.print("Written: " + ", ".join(map(str, files)), markup=False, highlight=False, soft_wrap=True)
+    console.print(visible("Written: " + ", ".join(map(str, files))), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(title: str, corner: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(visible(title)), title_justify="left")
     table.add_column(Text(corner), no_wrap=True)
     for head in heads:
-        table.add_column(Text(head), justify="right")
+        table.add_column(Text(visible(head)), justify="right")
     for label, cells in rows:
-        table.add_row(Text(label), *map(Text, cells))
+        table.add_row(Text(visible(label)), *(Text(visible(cell)) for cell in cells))
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +14,8 @@ from rich.text import Text
 
 from uq_harness.bench import Bench, Spread, run_bench
 from uq_harness.cli._metadata import read_metadata
+from uq_harness.escape import visible
+from uq_harness.json_values import as_text
 from uq_harness.reference import ReferenceTable, paper_table
 
 
@@ -53,7 +54,7 @@ def show_bench(
     )
     paper = paper_table(3)
     if as_json:
-        print(json.dumps({**asdict(found), "paper": asdict(paper)}, indent=2, ensure_ascii=False))
+        print(as_text({**asdict(found), "paper": asdict(paper)}, indent=2))
         return
     console = Console()
     console.print(_times(found, paper))
@@ -70,10 +71,11 @@ def show_bench(
 def _times(found: Bench, paper: ReferenceTable) -> Table:
     tasks = ", ".join(f"{count} questions of {name}" for name, count in found.tasks.items())
     table = Table("way", "ms a question", "+ ms", "+ share", "paper: + s (share)")
-    table.title = Text(
-        f"{found.model}, {found.dtype} on {found.device}, {found.threads} threads\n"
-        f"{tasks}, batches of {found.batch_size}, {found.repeats} repeats"
+    title = (
+        f"{found.model}, {found.dtype} on {found.device}, {found.threads} threads",
+        f"{tasks}, batches of {found.batch_size}, {found.repeats} repeats",
     )
+    table.title = Text("\n".join(map(visible, title)))
     _align(table, slice(1, -1))
     table.add_row("generation", _milliseconds(found.generation), "", "", _paper(None, paper))
     for cost in found.costs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
+from uq_harness.json_values import as_text
 from uq_harness.leaderboard import collect_entries, write_leaderboard
 from uq_harness.report import read_with_warnings
 
@@ -27,7 +27,7 @@ def run_leaderboard(folder: Path, output: Path, *, title: str, as_json: bool) ->
     files = write_leaderboard(entries, output, title)
     if as_json:
         described = {"files": [str(file) for file in files], "runs": len(runs), "rows": len(entries), "notes": warnings}
-        print(json.dumps(described))
+        print(as_text(described))
         return
     console = Console()
     for note in warnings:

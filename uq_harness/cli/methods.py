@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from uq_harness.json_values import as_text
 from uq_harness.methods import Method, all_methods
 
 
@@ -40,7 +40,7 @@ def show_methods(as_json: bool) -> None:
     """Prints all methods as a table, or as JSON."""
     described = [describe(method) for method in all_methods().values()]
     if as_json:
-        print(json.dumps(described, indent=2, ensure_ascii=False))
+        print(as_text(described, indent=2))
         return
     table = Table("method", "cost beyond the greedy answer", "source")
     table.columns[0].no_wrap = True

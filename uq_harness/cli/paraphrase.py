@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from uq_harness.cli._metadata import read_metadata
 from uq_harness.endpoint import Endpoint, ReplyCache
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
+from uq_harness.json_values import as_text
 from uq_harness.paraphrase import (
     PAPER,
     Question,
@@ -79,14 +81,14 @@ def make(
             "refused": made.refused,
             "endpoint": endpoint.describe(),
         }
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(as_text(found, indent=2))
     else:
         complete = made.questions - len(made.short)
         print(
             f"{complete} of {made.questions} questions have {n} paraphrases, {made.known} had them before: {made.path}"
         )
         for question, count in list(made.short.items())[:_SHOWN]:
-            print(f"  only {count}: {question}{_reason(made.refused.get(question))}")
+            print(visible(f"  only {count}: {question}{_reason(made.refused.get(question))}"))
         if len(made.short) > _SHOWN:
             print(f"  and {len(made.short) - _SHOWN} more")
         if made.short:
@@ -124,7 +126,7 @@ def validate(
             "nli": judge.describe(),
             "chat": endpoint.describe() if endpoint is not None else None,
         }
-        print(json.dumps(described, indent=2, ensure_ascii=False))
+        print(as_text(described, indent=2))
         return
     console = Console()
     console.print(_table(shares, f"{file}: {len(found.pairs)} paraphrases of {questions} questions"))
@@ -133,7 +135,7 @@ def validate(
 
 
 def _table(shares: dict[str, Share], title: str) -> Table:
-    table = Table("judge", "share %", "95 %", "count", "undefined", "paper %", title=title)
+    table = Table("judge", "share %", "95 %", "count", "undefined", "paper %", title=Text(visible(title)))
     for name, found in shares.items():
         paper = f"{100 * PAPER[name]:.2f}" if name in PAPER else ""
         value, interval = "undefined", ""

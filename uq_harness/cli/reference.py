@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from uq_harness.cli._wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
+from uq_harness.json_values import as_text
 from uq_harness.reference import PAPER_TABLES, ReferenceTable, configuration_files, paper_table
 
 
@@ -24,7 +24,7 @@ def show_reference(number: int | None, folder: Path | None, as_json: bool) -> No
     files = _copy(folder) if folder else configuration_files()
     if as_json:
         described = {"tables": [dataclasses.asdict(one) for one in tables], "configurations": [str(f) for f in files]}
-        print(json.dumps(described, indent=2, ensure_ascii=False))
+        print(as_text(described, indent=2))
         return
     console = Console()
     if number is not None:

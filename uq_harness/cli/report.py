@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from uq_harness.cli._wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
+from uq_harness.json_values import as_text
 from uq_harness.plots import new_figure
 from uq_harness.report import Cell, Content, collect, read_with_warnings, write_report
 
@@ -57,7 +57,7 @@ def run_report(
     )
     files = write_report(content, output, pictures=pictures)
     if as_json:
-        print(json.dumps({"files": [str(file) for file in files], "notes": list(content.notes)}, ensure_ascii=True))
+        print(as_text({"files": [str(file) for file in files], "notes": list(content.notes)}))
         return
     _print(content, files)
 

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.escape import visible
-from uq_harness.json_values import plain
-from uq_harness.saved import MethodReport, SavedFile, ScoredFile, read_saved, score_file
+from uq_harness.json_values import as_text
+from uq_harness.saved import MethodReport, SavedFile, ScoredFile, check_output, names_of, read_saved, score_file
 
 
 def score_files(
@@ -36,11 +36,10 @@ def score_files(
     as_json: bool,
 ) -> None:
     """Scores files one after the other; all are read before the first is scored."""
-    _check_name("--model-name", model_name)
-    _check_name("--task-name", task_name)
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
     if output is not None:
+        check_output(output)
         output.mkdir(parents=True, exist_ok=True)  # what cannot be one is found before the work
     arguments: dict[str, Any] = {**simple_parse_args_string(method_args), **auxiliary}
     scored = [
@@ -59,21 +58,10 @@ def score_files(
         for one in saved
     ]
     if as_json:
-        print(json.dumps([_values(one) for one in scored], indent=2, ensure_ascii=False))
+        print(as_text([_values(one) for one in scored], indent=2))
         return
     for one in scored:
         _show(one)
-
-
-def _check_name(option: str, name: str | None) -> None:
-    """Files are named after model and task; in the model's name lm_eval replaces slashes."""
-    if name is None:
-        return
-    if visible(name) != name or len(name.encode()) > 150 or (option == "--task-name" and "/" in name):
-        raise UQHarnessError(
-            f"{option} {visible(name)!r} cannot be part of a file's name: use at most 150 bytes with no control "
-            "characters, and no slash in a task's name"
-        )
 
 
 def _judge(text: str) -> Any:
@@ -87,7 +75,7 @@ def _judge(text: str) -> Any:
 
 
 def _refuse_one_name_for_several(saved: Sequence[SavedFile], model: str | None, task: str | None) -> None:
-    names = [(model or one.model or one.path.stem, task or one.task) for one in saved]
+    names = [names_of(one, model, task) for one in saved]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UQHarnessError(
@@ -102,7 +90,7 @@ def _values(scored: ScoredFile) -> dict[str, Any]:
         "task": scored.task,
         "answers": scored.answers,
         "methods": [asdict(one) for one in scored.methods],
-        "results": plain(scored.results["results"][scored.task]),
+        "results": scored.results["results"][scored.task],
         "written": [str(path) for path in scored.written],
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ from rich.text import Text
 
 from uq_harness.cli._metadata import read_metadata
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
 from uq_harness.evidence import LayerSpan
+from uq_harness.json_values import as_text
 from uq_harness.models.loading import load_model
 from uq_harness.plots import new_figure
 from uq_harness.sps import SpsResult, measure, read_sources
@@ -59,7 +60,7 @@ def run_sps(
     file = result.write(output)
     pictures = draw_heat_maps(result, output)
     if as_json:
-        print(json.dumps(result.to_json(), ensure_ascii=False))
+        print(as_text(result.to_json()))
         return
     _show(result, Console(), [file, *pictures])
 
@@ -92,7 +93,7 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
         "tokens with `uq-harness ablate` before you rely on one.",
     ]
     for line in [*lines, "Written: " + ", ".join(map(str, files))]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(result: SpsResult) -> Table:
@@ -110,7 +111,7 @@ def _table(result: SpsResult) -> Table:
     table.add_column("token", no_wrap=True)
     table.add_column("share", justify="right")
     for name in named:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(visible(name)), justify="right")
     table.add_column("embedding", justify="right")
     table.add_column("choice of", no_wrap=True)
     embedding = [_beside(result, place) for place in range(len(result.positions))]

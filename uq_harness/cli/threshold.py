@@ -7,7 +7,8 @@ from pathlib import Path
 
 from uq_harness.abstention import Policy
 from uq_harness.errors import UQHarnessError
-from uq_harness.results import TaskRun
+from uq_harness.escape import visible
+from uq_harness.results import TaskRun, as_label, telling_settings
 
 
 def choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) -> TaskRun:
@@ -20,10 +21,26 @@ def choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) ->
     found = [run for run in runs if all(not value or getattr(run, name) == value for name, value in wanted.items())]
     if len(found) == 1:
         return found[0]
-    listed = "; ".join(f"--model {run.model} --task {run.task} --judge {run.judge}" for run in found or runs)
+    if len({(run.model, run.task, run.judge) for run in found}) == 1:
+        raise UQHarnessError(_several_settings(found))
+    kinds = dict.fromkeys(f"--model {run.model} --task {run.task} --judge {run.judge}" for run in found or runs)
+    listed = "; ".join(kinds)
     given = " ".join(f"--{name} {value}" for name, value in wanted.items() if value)
     raise UQHarnessError(
         f"several runs are there, say which: {listed}" if found else f"no run fits {given}: there are {listed}"
+    )
+
+
+def _several_settings(runs: Sequence[TaskRun]) -> str:
+    """What tells runs of one model, task and judge apart, and how to name one."""
+    listed = "; ".join(
+        f"{run.path} ({as_label(settings) or 'none noted'})"
+        for run, settings in zip(runs, telling_settings(runs), strict=True)
+    )
+    first = runs[0]
+    return (
+        f"{first.model} on {first.task} ({first.judge}) was run with several settings: {listed}. Give the file of the "
+        "run that the application goes by, in place of the folder"
     )
 
 
@@ -69,4 +86,4 @@ def summary(policy: Policy, files: Sequence[Path]) -> str:
         f"{held_out.calibration_error:.1%}."
     )
     lines += [f"Wrote {file}" for file in files]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from uq_harness.comparison._pairs import Pair
 from uq_harness.errors import UQHarnessError, one_of
-from uq_harness.results import TaskRun
+from uq_harness.results import TaskRun, answer_settings, model_arguments
 
 # What must agree, and how a message calls it.
 ASPECTS = {"version": "task version", "prompt": "prompt", "judge": "judge", "split": "split"}
@@ -69,10 +69,14 @@ def _split(run: TaskRun) -> str | None:
 def settings_that_differ(pair: Pair) -> dict[str, tuple[Any, Any]]:
     """Settings of model and methods that do not agree, for the reader to know what was changed."""
     a, b = _settings(pair.baseline), _settings(pair.candidate)
-    found = {name: (a[name], b[name]) for name in a if name in b and a[name] != b[name]}
-    a, b = _model_arguments(pair.baseline), _model_arguments(pair.candidate)
-    arguments = {name: (a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)}
-    return found | {name: values for name, values in arguments.items() if values not in found.values()}
+    found: dict[str, tuple[Any, Any]] = {name: (a[name], b[name]) for name in a if name in b and a[name] != b[name]}
+    for source in (model_arguments, answer_settings):
+        x, y = source(pair.baseline), source(pair.candidate)
+        for name in dict.fromkeys([*x, *y]):
+            values = x.get(name), y.get(name)
+            if values[0] != values[1] and name not in found and values not in found.values():
+                found[name] = values
+    return found
 
 
 def _settings(run: TaskRun) -> dict[str, Any]:
@@ -86,8 +90,3 @@ def _settings(run: TaskRun) -> dict[str, Any]:
         **{f"{name} version": version for name, version in run.versions.items()},
         "generation_kwargs": run.task_settings.get("generation_kwargs"),
     }
-
-
-def _model_arguments(run: TaskRun) -> dict[str, Any]:
-    arguments = run.model_settings.get("model_args")
-    return dict(arguments) if isinstance(arguments, Mapping) else {"model_args": arguments}

@@ -8,55 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from uq_harness.comparison._comparable import check_allowed, differences, refuse, settings_that_differ
+from uq_harness.comparison._losses import Loss, Tolerance, find_losses
+from uq_harness.comparison._measures import ACCURACY, MEASURES, POWER, Difference
 from uq_harness.comparison._pairs import Pair, pair_runs
 from uq_harness.errors import UQHarnessError, one_of
-from uq_harness.functional import holm, paired_accuracy, paired_aurc, paired_auroc, paired_prr
+from uq_harness.functional import detectable_difference, holm, paired_accuracy
 from uq_harness.results import TaskRun
-
-ACCURACY = "accuracy"
-# The measures of a method, their tests, and whether higher is better.
-MEASURES = {"auroc": (paired_auroc, True), "aurc": (paired_aurc, False), "prr": (paired_prr, True)}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Candidate minus baseline in one number of one task.
-
-    Attributes:
-        measure: ``accuracy``, ``auroc``, ``aurc`` or ``prr``.
-        method: The uncertainty method, empty for accuracy.
-        n: Number of questions that both sides answered and scored.
-        baseline: The baseline's value over these questions.
-        candidate: The candidate's.
-        difference: Candidate minus baseline; above 0 is better, but for ``aurc``.
-        interval: Confidence interval of the difference at level 1-α, not corrected.
-        p_value: Two-sided p-value of no difference.
-        p_adjusted: The same, corrected over all comparisons.
-        verdict: ``worse``, ``better``, ``unchanged`` (not significant), ``small`` (significant, but below the least
-            effect that matters) or ``undefined``.
-    """
-
-    measure: str
-    method: str
-    n: int
-    baseline: float
-    candidate: float
-    difference: float
-    interval: tuple[float, float]
-    p_value: float
-    p_adjusted: float = float("nan")
-    verdict: str = "undefined"
-
-    @property
-    def name(self) -> str:
-        """What is compared, for a table."""
-        return ACCURACY if self.measure == ACCURACY else f"{self.method} {self.measure.upper()}"
-
-    @property
-    def improved(self) -> bool:
-        """Whether the candidate's value is the better one."""
-        higher_is_better = self.measure == ACCURACY or MEASURES[self.measure][1]
-        return self.difference != 0 and (self.difference > 0) == higher_is_better
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +25,7 @@ class TaskComparison:
         rows: Accuracy, then the methods of both runs.
         only_baseline: Methods that only the baseline has.
         only_candidate: Methods that only the candidate has.
+        losses: What keeps the runs from being compared in full.
         allowed: Differences that would forbid the comparison, had they not been allowed.
         settings: Settings that differ otherwise.
     """
@@ -76,6 +34,7 @@ class TaskComparison:
     rows: tuple[Difference, ...]
     only_baseline: tuple[str, ...]
     only_candidate: tuple[str, ...]
+    losses: tuple[Loss, ...] = ()
     allowed: dict[str, str] = field(default_factory=dict)
     settings: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
@@ -88,11 +47,13 @@ class Comparison:
         tasks: The tasks.
         alpha: Probability of any false verdict where nothing has changed.
         min_effect: Differences below this are no verdict.
+        missing: Runs of the baseline that the candidate has no counterpart to.
     """
 
     tasks: tuple[TaskComparison, ...]
     alpha: float
     min_effect: float
+    missing: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[Difference]:
@@ -104,6 +65,17 @@ class Comparison:
         """Whether anything is worse."""
         return any(row.verdict == "worse" for row in self.rows)
 
+    @property
+    def losses(self) -> list[tuple[str, Loss]]:
+        """What keeps the runs from being compared in full, each with its task's title."""
+        missing = [(title, Loss("task", "", f"the candidate does not have the run {title}")) for title in self.missing]
+        return missing + [(task.pair.title, loss) for task in self.tasks for loss in task.losses]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate opens: everything could be compared, and nothing is worse."""
+        return not self.regression and not self.losses
+
 
 def compare_runs(
     baseline: Sequence[TaskRun],
@@ -114,6 +86,8 @@ def compare_runs(
     methods: Collection[str] = (),
     measures: Collection[str] = ("auroc",),
     allow_different: Collection[str] = (),
+    min_common: float = 0.95,
+    min_scored: float = 0.95,
 ) -> Comparison:
     """Compares two models, or two versions of one, on the questions that both answered.
 
@@ -128,6 +102,8 @@ def compare_runs(
         methods: Methods to look at; all if there are none. Fewer tests find smaller differences.
         measures: Of ``auroc``, ``aurc`` and ``prr`` those to look at.
         allow_different: Of ``version``, ``prompt``, ``judge`` and ``split`` those in which runs may differ.
+        min_common: Least share of the baseline's questions that the candidate must have answered and had judged.
+        min_scored: Least share of a method's scores that both sides must have.
 
     Raises:
         UQHarnessError: A setting is out of range, or runs cannot be compared; the message names every difference.
@@ -142,11 +118,13 @@ def compare_runs(
     for measure in measures:
         if measure not in MEASURES:
             raise UQHarnessError(f"the measure {measure!r} is not known: there are {one_of(list(MEASURES))}")
+    tolerance = Tolerance(min_common, min_scored)
     _check_methods(methods, baseline, candidate)
-    pairs = pair_runs(baseline, candidate, any_judge="judge" in allow_different)
+    pairs, missing = pair_runs(baseline, candidate, any_judge="judge" in allow_different)
     for pair in pairs:
         refuse(pair, allow_different)
-    return _with_verdicts([_compare_pair(pair, methods, measures, 1 - alpha) for pair in pairs], alpha, min_effect)
+    tasks = [_compare_pair(pair, methods, measures, 1 - alpha, tolerance) for pair in pairs]
+    return replace(_with_verdicts(tasks, alpha, min_effect), missing=missing)
 
 
 def _check_methods(methods: Collection[str], baseline: Sequence[TaskRun], candidate: Sequence[TaskRun]) -> None:
@@ -163,17 +141,22 @@ def _lacking(method: str, sides: Sequence[Collection[str]]) -> str:
     return "candidate alone" if method in sides[1] else "baseline alone"
 
 
-def _compare_pair(pair: Pair, methods: Collection[str], measures: Collection[str], level: float) -> TaskComparison:
+def _compare_pair(
+    pair: Pair, methods: Collection[str], measures: Collection[str], level: float, tolerance: Tolerance
+) -> TaskComparison:
     a, b = pair.baseline, pair.candidate
     wanted = [method for method in dict.fromkeys([*a.uncertainty, *b.uncertainty]) if not methods or method in methods]
     common = [method for method in wanted if method in a.uncertainty and method in b.uncertainty]
+    rows = (
+        _accuracy(pair, level),
+        *(_quality(pair, method, measure, level) for method in common for measure in measures),
+    )
+    only_baseline = tuple(method for method in wanted if method not in b.uncertainty)
     return TaskComparison(
         pair=pair,
-        rows=(
-            _accuracy(pair, level),
-            *(_quality(pair, method, measure, level) for method in common for measure in measures),
-        ),
-        only_baseline=tuple(method for method in wanted if method not in b.uncertainty),
+        rows=rows,
+        only_baseline=only_baseline,
+        losses=find_losses(pair, rows, only_baseline, tolerance),
         only_candidate=tuple(method for method in wanted if method not in a.uncertainty),
         allowed=differences(pair),
         settings=settings_that_differ(pair),
@@ -192,6 +175,7 @@ def _accuracy(pair: Pair, level: float) -> Difference:
         difference=found.difference,
         interval=found.interval,
         p_value=found.p_value,
+        stderr=found.stderr,
     )
 
 
@@ -208,16 +192,21 @@ def _quality(pair: Pair, method: str, measure: str, level: float) -> Difference:
         difference=found.difference,
         interval=found.interval,
         p_value=found.p_value,
+        stderr=found.stderr,
     )
 
 
 def _with_verdicts(tasks: Sequence[TaskComparison], alpha: float, min_effect: float) -> Comparison:
     """Holm's correction over the rows of all tasks, and what it leaves."""
-    adjusted = iter(holm([row.p_value for task in tasks for row in task.rows]).tolist())
-    judged = [
-        replace(task, rows=tuple(_with_verdict(row, next(adjusted), alpha, min_effect) for row in task.rows))
-        for task in tasks
-    ]
+    adjusted = holm([row.p_value for task in tasks for row in task.rows]).tolist()
+    tests = sum(not math.isnan(p) for p in adjusted)
+    next_p = iter(adjusted)
+
+    def judge(row: Difference) -> Difference:
+        reach = detectable_difference(row.stderr, alpha, max(tests, 1), POWER, min_effect)
+        return replace(_with_verdict(row, next(next_p), alpha, min_effect), detectable=reach)
+
+    judged = [replace(task, rows=tuple(judge(row) for row in task.rows)) for task in tasks]
     return Comparison(tuple(judged), alpha, min_effect)
 
 

@@ -6,19 +6,25 @@ from dataclasses import asdict
 from typing import Any
 
 from uq_harness.comparison._compare import Comparison, TaskComparison
+from uq_harness.comparison._measures import POWER
 from uq_harness.json_values import plain
 from uq_harness.results import TaskRun
 
 
 def as_values(comparison: Comparison) -> dict[str, Any]:
     """Everything a comparison holds, undefined numbers as ``None``."""
-    return {
+    values = {
+        "passed": comparison.passed,
         "regression": comparison.regression,
+        "losses": [{"run": title, **asdict(loss)} for title, loss in comparison.losses],
+        "power": POWER,
         "alpha": comparison.alpha,
         "min_effect": comparison.min_effect,
         "correction": "holm",
         "tasks": [_task(task) for task in comparison.tasks],
     }
+    as_json: dict[str, Any] = plain(values)
+    return as_json
 
 
 def _task(task: TaskComparison) -> dict[str, Any]:
@@ -35,7 +41,7 @@ def _task(task: TaskComparison) -> dict[str, Any]:
         "methods_only_in_candidate": list(task.only_candidate),
         "allowed_differences": task.allowed,
         "settings_that_differ": {name: list(values) for name, values in task.settings.items()},
-        "comparisons": [plain(asdict(row)) for row in task.rows],
+        "comparisons": [asdict(row) for row in task.rows],
     }
 
 

@@ -6,8 +6,10 @@ import math
 import re
 
 from uq_harness.comparison._comparable import ASPECTS
-from uq_harness.comparison._compare import Comparison, Difference, TaskComparison
-from uq_harness.escape import markdown_quote, visible
+from uq_harness.comparison._compare import Comparison, TaskComparison
+from uq_harness.comparison._measures import POWER, Difference
+from uq_harness.escape import markdown as escape
+from uq_harness.escape import markdown_quote
 
 # Below this many answers of a class, the normal approximation behind the AUROC's test is loose.
 FEW = 10
@@ -23,17 +25,26 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _outcome(comparison: Comparison) -> str:
-    counts = {verdict: sum(row.verdict == verdict for row in comparison.rows) for verdict in _MARKS}
-    outcome = "❌ Regression" if counts["worse"] else "✅ No regression"
-    return (
-        f"## {outcome}\n\n{len(comparison.rows)} comparisons: {counts['worse']} worse, {counts['better']} better. "
-        f"α = {comparison.alpha:g} over all of them (Holm)"
-        + (
-            f"; differences below {100 * comparison.min_effect:g} points do not count."
-            if comparison.min_effect
-            else "."
-        )
+    counts = {verdict: sum(row.verdict == verdict for row in comparison.rows) for verdict in (*_MARKS, "undefined")}
+    several = len(comparison.tasks) > 1
+    reasons = [
+        f"{title}: {loss.reason}" if several and loss.what != "task" else loss.reason
+        for title, loss in comparison.losses
+    ]
+    least = f"; differences below {100 * comparison.min_effect:g} points do not count" if comparison.min_effect else ""
+    undefined = f", {counts['undefined']} undefined" if counts["undefined"] else ""
+    sentence = (
+        f"{len(comparison.rows)} comparisons: {counts['worse']} worse, {counts['better']} better{undefined}. "
+        f"α = {comparison.alpha:g} over all of them (Holm){least}."
     )
+    listed = ["", *(f"- {escape(reason)}" for reason in reasons)] if reasons else []
+    return "\n".join([f"## {_headline(comparison)}", "", sentence, *listed])
+
+
+def _headline(comparison: Comparison) -> str:
+    if comparison.regression:
+        return "❌ Regression"
+    return "❌ Not comparable" if comparison.losses else "✅ No regression"
 
 
 def _task(comparison: Comparison, task: TaskComparison) -> list[str]:
@@ -52,7 +63,7 @@ def _task(comparison: Comparison, task: TaskComparison) -> list[str]:
 def _row(row: Difference) -> str:
     interval = f"({_percent(row.interval[0], '+')} to {_percent(row.interval[1], '+')})"
     cells = [
-        f"{_code(row.method)} {row.measure.upper()}" if row.method else row.name,
+        _name(row),
         _percent(row.baseline),
         _percent(row.candidate),
         f"{_percent(row.difference, '+')} {interval}",
@@ -71,9 +82,23 @@ def _percent(value: float, sign: str = "") -> str:
     return "–" if math.isnan(value) else f"{100 * value:{sign}.1f}"
 
 
+def _reach(task: TaskComparison) -> list[str]:
+    """What the tests could have found at this number of questions."""
+    known = [row for row in task.rows if not math.isnan(row.detectable)]
+    if not known:
+        return []
+    listed = ", ".join(f"{_name(row)} {100 * row.detectable:.1f}" for row in known)
+    return [f"Changes for the worse that are found with {100 * POWER:g} % probability, in points: {listed}."]
+
+
+def _name(row: Difference) -> str:
+    return f"{_code(row.method)} {row.measure.upper()}" if row.method else row.name
+
+
 def _notes(task: TaskComparison) -> list[str]:
     pair = task.pair
-    notes = [f"**{ASPECTS[aspect]}** differs: {escape(what)}" for aspect, what in task.allowed.items()]
+    notes = [*_reach(task)]
+    notes += [f"**{ASPECTS[aspect]}** differs: {escape(what)}" for aspect, what in task.allowed.items()]
     for side, methods in (("baseline", task.only_baseline), ("candidate", task.only_candidate)):
         if methods:
             notes.append(f"Only in the {side}: {', '.join(_code(method) for method in methods)}")
@@ -95,9 +120,3 @@ def _notes(task: TaskComparison) -> list[str]:
         changed = [f"{name} {was!r} → {now!r}" for name, (was, now) in task.settings.items()]
         notes.append(f"Settings that differ: {escape('; '.join(changed))}")
     return notes
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line, and that stays legible in a terminal."""
-    marked = "".join(f"\\{character}" if character in r"\`*_{}[]<>#|~&!" else character for character in visible(text))
-    return marked.replace("@", "&#64;")  # web sites would call whoever has that name

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.results import TaskRun
+from uq_harness.results import TaskRun, as_label, telling_settings
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ class Pair:
         only_baseline: Number of the baseline's questions that the candidate was not asked.
         only_candidate: Number of the candidate's questions that the baseline was not asked.
         repeated: Number of answers left out on either side because their question had been asked before.
+        unjudged_baseline: Number of the candidate's questions whose answer by the baseline has no verdict.
+        unjudged_candidate: Number of the baseline's questions whose answer by the candidate has no verdict.
     """
 
     title: str
@@ -33,10 +35,16 @@ class Pair:
     only_baseline: int
     only_candidate: int
     repeated: int
+    unjudged_baseline: int = 0
+    unjudged_candidate: int = 0
 
 
-def pair_runs(baseline: Sequence[TaskRun], candidate: Sequence[TaskRun], *, any_judge: bool) -> list[Pair]:
-    """Pairs of runs of the same task under the same judge; runs without a counterpart are named in a warning.
+def pair_runs(
+    baseline: Sequence[TaskRun], candidate: Sequence[TaskRun], *, any_judge: bool
+) -> tuple[list[Pair], tuple[str, ...]]:
+    """Pairs of runs of the same task under the same judge, and the baseline's runs without a counterpart.
+
+    Both sides' runs without a counterpart are named in a warning.
 
     Args:
         baseline: Runs of one model, or of several that the candidate has under the same names.
@@ -44,8 +52,11 @@ def pair_runs(baseline: Sequence[TaskRun], candidate: Sequence[TaskRun], *, any_
         any_judge: Whether runs under different judges may be paired where a task has just one on either side.
 
     Raises:
-        UQHarnessError: There is nothing to pair, judges differ and must not, or runs have no question in common.
+        UQHarnessError: There is nothing to pair, a side has several runs of one kind, judges differ and must not, or
+            runs have no question in common.
     """
+    for side, runs in (("baseline", baseline), ("candidate", candidate)):
+        _refuse_several(side, runs)
     several = len({run.model for run in baseline}) > 1 or len({run.model for run in candidate}) > 1
     sides = [
         {(run.model if several else "", run.task, run.judge): run for run in runs} for runs in (baseline, candidate)
@@ -63,11 +74,29 @@ def pair_runs(baseline: Sequence[TaskRun], candidate: Sequence[TaskRun], *, any_
         raise UQHarnessError(
             f"nothing to compare: the baseline has {_named(baseline)}, the candidate {_named(candidate)}"
         )
-    for name, runs, index in (("baseline", baseline, 0), ("candidate", candidate, 1)):
-        alone = [run for run in runs if not any(pair[index] is run for pair in pairs)]
-        if alone:
-            log.warning("only the %s has %s", name, _named(alone))
-    return [align(*pair, with_model=several) for pair in pairs]
+    alone = [
+        [run for run in runs if not any(pair[index] is run for pair in pairs)]
+        for index, runs in enumerate((baseline, candidate))
+    ]
+    for name, runs in zip(("baseline", "candidate"), alone, strict=True):
+        if runs:
+            log.warning("only the %s has %s", name, _named(runs))
+    missing = tuple(_named([run]) for run in alone[0])
+    return [align(*pair, with_model=several) for pair in pairs], missing
+
+
+def _refuse_several(side: str, runs: Sequence[TaskRun]) -> None:
+    """Raises where it is not clear which of several runs of a model is meant."""
+    told = list(zip(runs, telling_settings(runs), strict=True))
+    for first in runs:
+        kind = first.model, first.task, first.judge
+        same = [(run, settings) for run, settings in told if (run.model, run.task, run.judge) == kind]
+        if len(same) > 1:
+            listed = "; ".join(f"{run.path} ({as_label(settings) or 'no settings noted'})" for run, settings in same)
+            raise UQHarnessError(
+                f"the {side} has several runs of {_named([first])}, which differ in their settings: {listed}. Give the "
+                "file of one"
+            )
 
 
 def _other_judges(baseline: Sequence[TaskRun], candidate: Sequence[TaskRun], *, any_judge: bool) -> str:
@@ -103,4 +132,6 @@ def align(baseline: TaskRun, candidate: TaskRun, *, with_model: bool = False) ->
         only_baseline=len(first) - len(common),
         only_candidate=len(second) - len(common),
         repeated=baseline.duplicates + candidate.duplicates,
+        unjudged_baseline=len((second.keys() & set(baseline.unjudged)) - first.keys()),
+        unjudged_candidate=len((first.keys() & set(candidate.unjudged)) - second.keys()),
     )

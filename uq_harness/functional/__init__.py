@@ -17,7 +17,8 @@ Quality of a score over many answers, given which were correct (1) and which wer
 
 - `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
 - two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
-  AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`
+  AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`; what a test could
+  have found: `detectable_difference`
 
 Decisions from a score:
 
@@ -40,6 +41,7 @@ from uq_harness.functional._comparison import (
     AurocDifference,
     QualityDifference,
     auroc_covariance,
+    detectable_difference,
     holm,
     paired_accuracy,
     paired_aurc,
@@ -81,6 +83,7 @@ __all__ = [
     "cluster_by_entailment",
     "control_risk",
     "degree",
+    "detectable_difference",
     "discrete_semantic_entropy",
     "eigenscore",
     "error_curve",

@@ -50,12 +50,14 @@ class AccuracyDifference(NamedTuple):
         interval: Lower and upper end of the confidence interval, within -1 and 1.
         p_value: Two-sided, of no difference.
         n: Number of questions.
+        stderr: Standard error of the difference, the one behind the interval.
     """
 
     difference: float
     interval: tuple[float, float]
     p_value: float
     n: int
+    stderr: float = float("nan")
 
 
 def auroc_covariance(uncertainties: ArrayLike, correct: ArrayLike) -> FloatArray:
@@ -234,9 +236,49 @@ def paired_accuracy(first: ArrayLike, second: ArrayLike, level: float = 0.95) ->
         return AccuracyDifference(float("nan"), (float("nan"), float("nan")), float("nan"), 0)
     p_value = float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
     p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    margin = quantile * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
-    interval = _within_one(p - q - margin), _within_one(p - q + margin)
-    return AccuracyDifference((only_first - only_second) / n, interval, p_value, n)
+    stderr = math.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    interval = _within_one(p - q - quantile * stderr), _within_one(p - q + quantile * stderr)
+    return AccuracyDifference((only_first - only_second) / n, interval, p_value, n, stderr)
+
+
+def detectable_difference(
+    stderr: float, alpha: float = 0.05, tests: int = 1, power: float = 0.8, min_effect: float = 0.0
+) -> float:
+    """The least true difference that a paired test finds with some probability, by the spread it has seen.
+
+    ``max(z(1 - alpha / (2 tests)) * stderr, min_effect) + z(power) * stderr``, with z the normal quantile: the
+    difference that is just significant in a two-sided test at Holm's first and strictest step, and the reach of chance
+    beyond it.
+
+    Args:
+        stderr: Standard error of the difference.
+        alpha: Probability of any false verdict over all tests.
+        tests: Number of tests that Holm's correction covers.
+        power: Probability of finding the difference.
+        min_effect: Least observed difference that counts.
+
+    Returns:
+        ``nan`` without a standard error, or where it is 0: two sides that are the same on every question show no
+        spread.
+
+    Raises:
+        UQHarnessError: ``alpha`` or ``power`` does not lie between 0 and 1, or ``tests`` is below 1.
+
+    Source:
+        Bloom 1995, Evaluation Review 19 (minimum detectable effects); Holm 1979, Scandinavian Journal of Statistics 6.
+
+    >>> round(detectable_difference(0.02), 3), round(detectable_difference(0.02, tests=10), 3)
+    (0.056, 0.073)
+    """
+    for name, value in (("alpha", alpha), ("power", power)):
+        if not 0 < value < 1:
+            raise UQHarnessError(f"{name} is {value!r}, but must lie between 0 and 1")
+    if tests < 1:
+        raise UQHarnessError(f"tests is {tests!r}, but must be 1 or more")
+    if not stderr > 0:
+        return float("nan")
+    significant = float(norm.isf(alpha / (2 * tests))) * stderr
+    return max(significant, min_effect) + float(norm.isf(1 - power)) * stderr
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

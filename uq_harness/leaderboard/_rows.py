@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uq_harness.json_values import plain
 from uq_harness.report import UNDEFINED, Column, Estimate, make_column, order_of_methods
-from uq_harness.results import TaskRun
+from uq_harness.results import TaskRun, as_label, telling_settings
 
 # What a results file says beside the metrics and is worth a reader's time, one task's part of it.
 _SHOWN = (
@@ -35,6 +36,7 @@ class Entry:
 
     Attributes:
         model: The model's name as lm_eval prints it.
+        settings: Settings in which runs of this model differ, as a line; empty where all are alike.
         task: The task.
         judge: The judge of correctness.
         method: The method; empty for a run without scores.
@@ -53,6 +55,7 @@ class Entry:
     """
 
     model: str
+    settings: str
     task: str
     judge: str
     method: str
@@ -69,28 +72,34 @@ class Entry:
     configuration: str
     run: int
 
+    @property
+    def label(self) -> str:
+        """The model with the settings that tell its runs apart."""
+        return f"{self.model} ({self.settings})" if self.settings else self.model
+
 
 def collect_entries(runs: Iterable[TaskRun]) -> list[Entry]:
     """All methods of all runs, the newest run first."""
     newest_first = sorted(runs, key=lambda run: -run.date.timestamp() if run.date else math.inf)
+    told = telling_settings(newest_first)
     return [
         entry
-        for number, run in enumerate(newest_first, 1)
-        for entry in _entries(make_column(run, run.model, alpha=0.05), number)
+        for number, (run, settings) in enumerate(zip(newest_first, told, strict=True), 1)
+        for entry in _entries(make_column(run, run.model, alpha=0.05), as_label(settings), number)
     ]
 
 
-def _entries(column: Column, number: int) -> list[Entry]:
+def _entries(column: Column, settings: str, number: int) -> list[Entry]:
     run = column.run
     configuration = _configuration(run)
-    counts = run.configuration.get("n-samples", {}).get(run.task, {})
     return [
         Entry(
             model=run.model,
+            settings=settings,
             task=run.task,
             judge=run.judge,
             method=method,
-            questions=len(run) or int(counts.get("effective", 0)),
+            questions=len(run) or run.reported_questions,
             accuracy=column.accuracy,
             auroc=column.quality.get(method, {}).get("auroc", UNDEFINED),
             aurc=column.quality.get(method, {}).get("aurc", UNDEFINED),
@@ -111,4 +120,4 @@ def _configuration(run: TaskRun) -> str:
     """The part of a results file that says how this task was run, as JSON."""
     shown: dict[str, Any] = {key: run.configuration[key] for key in _SHOWN if key in run.configuration}
     shown["task"] = run.task_settings
-    return json.dumps(shown, indent=2, ensure_ascii=False, default=str)
+    return json.dumps(plain(shown), indent=2, ensure_ascii=False, default=str)

@@ -34,6 +34,7 @@ COLUMNS = (
     "versions",
     "results",
     "few_right_or_wrong",
+    "settings",
 )
 
 
@@ -65,7 +66,7 @@ def _page(entries: Sequence[Entry], folder: Path, title: str) -> str:
         runs=list(runs.values()),
         links={number: _link(entry.results, folder) for number, entry in runs.items()},
         choices=[
-            ("Model", 0, sorted({entry.model for entry in entries})),
+            ("Model", 0, sorted({entry.label for entry in entries})),
             ("Task", 1, sorted({entry.task for entry in entries})),
             ("Judge", 2, sorted({entry.judge for entry in entries})),
             ("Method", 3, sorted({method_title(entry.method) for entry in entries if entry.method})),
@@ -86,6 +87,7 @@ def _row(entry: Entry, folder: Path) -> tuple[object, ...]:
         csv_text(", ".join(f"{name} {version}" for name, version in entry.versions.items())),
         csv_text(_relative(entry.results, folder)),
         int(entry.auroc.few),
+        csv_text(entry.settings),
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.secrets import without_secrets
 
 STAMP = "uq_harness_configuration"
 
@@ -59,12 +60,12 @@ def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Ma
     Args:
         database: The response cache.
         file: Its name, for the message.
-        configuration: Everything that changes answers or scores, JSON-able.
+        configuration: Everything that changes answers or scores, JSON-able. What may hold a secret is left out.
 
     Raises:
         UQHarnessError: The cache was written under another configuration, or by something else than ``uq-hf``.
     """
-    now = json.loads(json.dumps(configuration, sort_keys=True, default=str))
+    now = without_secrets(json.loads(json.dumps(configuration, sort_keys=True, default=str)))
     if STAMP not in database:
         if len(database):
             raise UQHarnessError(
@@ -73,7 +74,7 @@ def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Ma
             )
         database[STAMP] = now
         return
-    then = database[STAMP]
+    then = without_secrets(database[STAMP])
     if not isinstance(then, dict):
         raise UQHarnessError(_damaged(file, f"its stamp is {then!r}"))
     different = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]

@@ -160,7 +160,7 @@ def ablation_table(columns: Sequence[Column]) -> list[Table]:
 
 def _variant(column: Column) -> dict[str, object]:
     """The options of SemGrad in which a run differs from the paper's method."""
-    used = column.run.configuration.get("config", {}).get("uncertainty")
+    used = column.run.model_settings.get("uncertainty")
     if not used:
         return {"unknown": True}
     defaults = {"semgrad_norm": "l1", "semgrad_reweight": True, "semgrad_layers": "top_half", "sp_token": "auto"}

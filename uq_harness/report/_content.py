@@ -12,7 +12,7 @@ from uq_harness.quality import MEASURES, WHY_NO_ERROR, too_few
 from uq_harness.report._beside import ablation_table, beside_the_paper, reference_notes
 from uq_harness.report._examples import ConfidentError, confident_errors
 from uq_harness.report._quality import Estimate, Ranking, rank
-from uq_harness.report._run import Column, label_runs, latest, make_column, reported_questions
+from uq_harness.report._run import Column, label_runs, latest, make_column
 from uq_harness.report._tables import Table, method_title, quality_table
 from uq_harness.results import TaskRun
 
@@ -210,7 +210,7 @@ def _view(number: int, column: Column, examples: int, examples_by: str | None) -
         id=f"run-{number}",
         column=column,
         judge=run.judge,
-        questions=len(run) or reported_questions(run),
+        questions=len(run) or run.reported_questions,
         undefined=sum(len(run) - count for count in column.scored.values()),
         seconds=column.costs.answer,
         date=f"{run.date:%Y-%m-%d %H:%M}" if run.date else "",

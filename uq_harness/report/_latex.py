@@ -30,7 +30,11 @@ def write_latex(content: Content) -> str:
 
 
 def table_as_latex(table: Table, heading: str) -> str:
-    """A table environment; ``uqtable`` in the preamble fits it to the page."""
+    """A table environment; ``uqtable`` in the preamble fits it to the page.
+
+    Every row begins with an empty group: a name that begins with a star or a bracket would be an argument of the rule
+    or line end before it.
+    """
     columns = "l" + "r" * len(table.headings)
     lines = [
         r"\begin{table}[p]\centering",
@@ -42,7 +46,7 @@ def table_as_latex(table: Table, heading: str) -> str:
         " & ".join(["Method", *(latex(heading.title) for heading in table.headings)]) + r" \\",
         r"\midrule",
         *(
-            " & ".join([latex(row.title), *(_number(cell, table.digits) for cell in row.cells)]) + r" \\"
+            " & ".join([f"{{}}{latex(row.title)}", *(_number(cell, table.digits) for cell in row.cells)]) + r" \\"
             for row in table.rows
         ),
         r"\bottomrule",

@@ -72,7 +72,7 @@ def _curves(view: RunView, run: Drawn) -> Any:
                 if slot
                 else {"color": "#c3c9d1", "linewidth": 0.8}
             )
-            axes.plot(curves[name].x, curves[name].y, label=method_title(name) if slot else None, **how)
+            axes.plot(curves[name].x, curves[name].y, label=_label(method_title(name)) if slot else None, **how)
     risk.axhline(run.error_rate, color="#59616b", linestyle=":", linewidth=1)
     risk.set(xlabel="coverage", ylabel="error rate", xlim=(0, 1), title="Risk-coverage curves")
     risk.set_ylim(0, highest_risk(run.risk, run.error_rate))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import defaultdict
@@ -15,11 +14,7 @@ import numpy as np
 from uq_harness.quality import MEASURES, too_few
 from uq_harness.report._cost import Costs, costs
 from uq_harness.report._quality import UNDEFINED, Estimate, Ranking, estimates, rank
-from uq_harness.results import TaskRun
-
-# Model arguments that are no settings of answers: what stands in the model's name, and where and how fast it runs.
-_NAMES = ("pretrained", "methods", "revision")
-_HOW = ("device", "parallelize", "device_map_option", "max_memory_per_gpu", "offload_folder", "batch_size")
+from uq_harness.results import TaskRun, as_label, repeated_runs, telling_settings
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ def make_column(run: TaskRun, model: str, alpha: float) -> Column:
     """Measures a run; one that logged no samples has what its results file says, and no tests."""
     reported = _reported(run)
     if len(run):
-        seed = run.configuration.get("config", {}).get("fewshot_seed") or 0
+        seed = _seed(run)
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the bootstrap's array functions let threads work at once
             found = pool.map(
                 lambda name: estimates(run.uncertainty[name], run.correct, reported.get(name), seed), run.uncertainty
@@ -74,6 +69,12 @@ def make_column(run: TaskRun, model: str, alpha: float) -> Column:
     return Column(run, model, run.task, accuracy, quality, scored, ranking, spent)
 
 
+def _seed(run: TaskRun) -> int:
+    """The seed with which lm_eval bootstraps; 0 where none is known."""
+    seed = run.model_settings.get("fewshot_seed")
+    return seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0
+
+
 def _reported(run: TaskRun) -> dict[str, dict[str, Estimate]]:
     """What the results file says of each method, by measure."""
     few = _reports_few(run)
@@ -87,17 +88,11 @@ def _reported(run: TaskRun) -> dict[str, dict[str, Estimate]]:
 
 def _reports_few(run: TaskRun) -> bool:
     """Whether a results file's accuracy means too few right or wrong answers; not where it does not say how many."""
-    count, accuracy = reported_questions(run), run.metrics.get("accuracy", math.nan)
+    count, accuracy = run.reported_questions, run.metrics.get("accuracy", math.nan)
     if not count or not math.isfinite(accuracy):
         return False
     right = round(count * accuracy)
     return bool(too_few(right, count - right))
-
-
-def reported_questions(run: TaskRun) -> int:
-    """The number of questions that the results file names; 0 where it names none."""
-    counts = run.configuration.get("n-samples", {}).get(run.task, {})
-    return int(counts.get("effective", 0))
 
 
 def label_runs(runs: Sequence[TaskRun]) -> list[tuple[str, TaskRun]]:
@@ -107,18 +102,9 @@ def label_runs(runs: Sequence[TaskRun]) -> list[tuple[str, TaskRun]]:
     told apart by these, and repeated runs by their dates.
     """
     names = _short_names(sorted({run.model for run in runs}))
-    settings = {id(run): _settings(run) for run in runs}
-    differing: dict[str, set[str]] = defaultdict(set)
-    for same in _grouped(runs, lambda run: (run.model, run.task, run.judge)).values():
-        values: dict[str, set[str | None]] = {
-            key: {settings[id(run)].get(key) for run in same} for run in same for key in settings[id(run)]
-        }
-        differing[same[0].model] |= {key for key, found in values.items() if len(found) > 1}
     labels = {}
-    for run in runs:
-        mine = settings[id(run)]
-        told = [f"{key}={mine[key]}" for key in sorted(differing[run.model]) if key in mine]
-        labels[id(run)] = names[run.model] + (f" ({', '.join(told)})" if told else "")
+    for run, settings in zip(runs, telling_settings(runs), strict=True):
+        labels[id(run)] = names[run.model] + (f" ({as_label(settings)})" if settings else "")
     for same in _grouped(runs, lambda run: (labels[id(run)], run.task, run.judge)).values():
         for number, run in enumerate(same, 1):
             if len(same) > 1:
@@ -129,11 +115,9 @@ def label_runs(runs: Sequence[TaskRun]) -> list[tuple[str, TaskRun]]:
 
 
 def latest(runs: Sequence[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
-    """The last run of each model, task, judge and settings, and the earlier ones."""
-    last: dict[tuple[str, ...], TaskRun] = {}
-    for run in sorted(runs, key=lambda one: one.date.timestamp() if one.date else -math.inf):
-        last[run.model, run.task, run.judge, json.dumps(_settings(run), sort_keys=True)] = run
-    kept = {id(run) for run in last.values()}
+    """The last run of each model, task, judge, settings and prompts, and the earlier ones."""
+    oldest_first = sorted(runs, key=lambda one: one.date.timestamp() if one.date else -math.inf)
+    kept = {id(repeats[-1]) for repeats in repeated_runs(oldest_first)}
     return [run for run in runs if id(run) in kept], [run for run in runs if id(run) not in kept]
 
 
@@ -144,19 +128,6 @@ def _grouped(
     for run in runs:
         groups[key(run)].append(run)
     return dict(groups)
-
-
-def _settings(run: TaskRun) -> dict[str, str]:
-    """What changes answers, scores or verdicts, as text; ``methods=`` only says which scores were computed."""
-    configuration = run.configuration.get("config", {})
-    arguments = configuration.get("model_args") or {}
-    if not isinstance(arguments, Mapping):
-        arguments = {"model_args": arguments}
-    found = {key: value for key, value in arguments.items() if key not in _NAMES and not key.endswith(_HOW)}
-    found["limit"] = configuration.get("limit")
-    found["data_files"] = run.task_settings.get("metadata", {}).get("data_files")
-    found |= {f"{run.judge} {key}": value for key, value in run.judge_settings.items() if key != "name"}
-    return {str(key): str(value) for key, value in found.items() if value is not None}
 
 
 def _short_names(models: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from uq_harness.escape import encodable
 from uq_harness.results._files import WHAT_TO_GIVE, RunFiles, find_files
 from uq_harness.results._run import TaskRun
 from uq_harness.results._samples import Column, numbers, read_samples, table
+from uq_harness.results._settings import repeated_runs
 
 log = logging.getLogger(__name__)
 Texts = dict[str, tuple[str, tuple[str, ...]]]
@@ -23,14 +25,15 @@ Texts = dict[str, tuple[str, tuple[str, ...]]]
 def load_runs(
     paths: str | Path | Iterable[str | Path], *, repeated: bool = False, without_samples: bool = False
 ) -> list[TaskRun]:
-    """Reads what lm_eval wrote: one run a model, task and judge, sorted by these.
+    """Reads what lm_eval wrote: one run a model, task, judge and settings, sorted by these.
 
     Lines that a killed run cut off, answers without a verdict, files of other tasks and of other programs are left out
     with a warning. Undefined scores are ``nan``.
 
     Args:
         paths: Results files, samples files, or folders, which are searched with all folders in them.
-        repeated: Whether to return every run of a model on a task, oldest first, and not the newest only.
+        repeated: Whether to return every run of a model on a task, oldest first, and not the newest only of those with
+            the same settings and prompts.
         without_samples: Whether to return runs that logged no samples, with their ``metrics`` and no answers.
 
     Raises:
@@ -93,6 +96,7 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
         costs=table(column.costs, f"{file}: cost"),
         metrics=_metrics(files, judge),
         configuration={key: value for key, value in files.content.items() if key != "results"},
+        unjudged=tuple(column.unjudged),
     )
 
 
@@ -107,21 +111,35 @@ def _metrics(files: RunFiles, judge: str) -> dict[str, float]:
     """The judge's numbers without the judge's name; lm_eval writes texts where there is no number."""
     results: Mapping[str, Any] = (files.content.get("results") or {}).get(files.task) or {}
     found = {name.removesuffix(f",{judge}"): value for name, value in results.items() if name.endswith(f",{judge}")}
-    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    return {name: _as_float(value) for name, value in found.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_float(value: float) -> float:
+    """A number of a results file; ``nan`` for one of hundreds of digits, which is none of ours."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 def _newest(runs: list[TaskRun]) -> list[TaskRun]:
-    """The last run of each model, task and judge; what the earlier ones have beyond it is named."""
-    groups: dict[tuple[str, str, str], list[TaskRun]] = {}
-    for run in runs:
-        groups.setdefault((run.model, run.task, run.judge), []).append(run)
-    for (model, task, judge), repeats in groups.items():
+    """The last of repeated runs; what the earlier ones have beyond it is named.
+
+    Runs of one model on one task that differ in settings or prompts are no repetitions: all of them stay.
+    """
+    groups = repeated_runs(runs)
+    for repeats in groups:
         if len(repeats) > 1:
             newest = repeats[-1]
             lost = {method for run in repeats for method in run.uncertainty} - set(newest.uncertainty)
             log.warning(
                 "%s on %s (%s) was run %d times: only the newest is read, %s%s",
-                *(model, task, judge, len(repeats), newest.path),
+                *(newest.model, newest.task, newest.judge, len(repeats), newest.path),
                 f", which lacks {', '.join(sorted(lost))}" if lost else "",
             )
-    return [repeats[-1] for repeats in groups.values()]
+    kept = {id(repeats[-1]) for repeats in groups}
+    return [run for run in runs if id(run) in kept]

@@ -38,7 +38,8 @@ class TaskRun:
         costs: Seconds and counts of each stage for each answer (``decode_seconds``, ``nli_pairs``, …).
         metrics: What lm_eval's results file says, such as ``auroc_semgrad`` and ``auroc_semgrad_stderr``.
         configuration: All else that the results file says: ``config``, ``configs``, ``versions``, …; empty if there is
-            none.
+            none. Arguments that may hold a secret are left out.
+        unjudged: Keys of questions whose answers have no verdict, and which are left out above.
     """
 
     model: str
@@ -58,6 +59,7 @@ class TaskRun:
     costs: Mapping[str, FloatArray]
     metrics: Mapping[str, float]
     configuration: Mapping[str, Any]
+    unjudged: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of answers; 0 for a run that logged no samples."""
@@ -74,6 +76,13 @@ class TaskRun:
         for row, key in enumerate(self.keys):
             rows.setdefault(key, row)
         return rows
+
+    @property
+    def reported_questions(self) -> int:
+        """Number of answers that the results file tells; 0 where it tells none."""
+        told = (self.configuration.get("n-samples") or {}).get(self.task) or {}
+        count = told.get("effective")
+        return count if isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**63 else 0
 
     @property
     def accuracy(self) -> float:

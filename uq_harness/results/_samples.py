@@ -36,7 +36,7 @@ class Column:
     correctness: list[Any] = field(default_factory=list)
     uncertainty: list[Any] = field(default_factory=list)
     costs: list[Any] = field(default_factory=list)
-    unjudged: int = 0
+    unjudged: list[str] = field(default_factory=list)
 
 
 def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, Column]:
@@ -62,7 +62,7 @@ def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> d
         log.warning("%s: %d lines are left out, since they are not of a task of uq-harness (no doc.uq)", file, foreign)
     for judge, column in list(columns.items()):
         if column.unjudged:
-            log.warning("%s: %d answers without a verdict of %s are left out", file, column.unjudged, judge)
+            log.warning("%s: %d answers without a verdict of %s are left out", file, len(column.unjudged), judge)
         if not column.keys:
             del columns[judge]
     return columns
@@ -106,13 +106,13 @@ def _object(text: bytes) -> dict[str, Any]:
 def _append(
     column: Column, sample: dict[str, Any], record: dict[str, Any], texts: dict[str, tuple[str, tuple[str, ...]]]
 ) -> None:
-    correct = record.get("correct")
-    if correct not in (0, 1):
-        column.unjudged += 1
-        return
     doc = sample["doc"]
     question, references = str(doc.get("question", "")), _texts(doc.get("answers"))
     key = _key(question, references)
+    correct = record.get("correct")
+    if correct not in (0, 1):
+        column.unjudged.append(key)
+        return
     question, references = texts.setdefault(key, (question, references))
     column.keys.append(key)
     column.questions.append(question)
@@ -158,7 +158,7 @@ def table(rows: Sequence[Any], place: str) -> dict[str, FloatArray]:
 def numbers(values: Sequence[Any], place: str) -> FloatArray:
     """Numbers as an array; ``None`` is ``nan``."""
     for value in values:
-        if value is not None and not isinstance(value, int | float):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise UQHarnessError(f"{place} holds {value!r}, but must be a number or null")
     try:
         return np.array(values, dtype=np.float64)

@@ -5,7 +5,7 @@ No model answers here. What a file lacks is said, method by method.
 
 from uq_harness.saved._plan import MethodReport
 from uq_harness.saved._read import SavedAnswer, SavedFile, SavedSample, SavedSet, read_saved
-from uq_harness.saved._run import ScoredFile, score_file
+from uq_harness.saved._run import ScoredFile, check_output, names_of, score_file
 
 __all__ = [
     "MethodReport",
@@ -14,6 +14,8 @@ __all__ = [
     "SavedSample",
     "SavedSet",
     "ScoredFile",
+    "check_output",
+    "names_of",
     "read_saved",
     "score_file",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from uq_harness.documents import not_blank
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
 from uq_harness.json_lines import question_and_texts, read_json_lines
-from uq_harness.results import RunFiles, find_files
+from uq_harness.paths import user_path
+from uq_harness.results import RunFiles, run_of_samples
 
 log = logging.getLogger(__name__)
 KIND = "file of saved answers"
@@ -24,6 +25,7 @@ SHAPE = (
     'one JSON object a line, such as {"question": "Who ...?", "answers": ["right"], "answer": "given", '
     '"token_logprobs": [-0.1], "samples": ["other", "given"]}'
 )
+UNKNOWN_LOGPROB = -9999.0  # what vLLM and others write for a token whose log-probability they did not keep
 CONDITIONS = ("temperature", "top_p", "top_k")
 _FIELDS = (
     "question",
@@ -128,7 +130,7 @@ def read_saved(file: str | Path, *, first_sample_answers: bool = False) -> Saved
     Raises:
         UQHarnessError: The file does not exist or holds no answer, or a line is wrong; file and line are named.
     """
-    path = Path(file).expanduser()
+    path = user_path(file, KIND)
     rows = read_json_lines(path, KIND, SHAPE)
     if not rows:
         raise UQHarnessError(f"{KIND} {str(path)!r} holds no answer: it needs {SHAPE}")
@@ -137,8 +139,9 @@ def read_saved(file: str | Path, *, first_sample_answers: bool = False) -> Saved
         rows = _of_one_judge(rows)
     else:
         _warn_of_typos(rows)
+    _warn_of_sentinels(path, [row for _, row in rows])
     answers = tuple(_answer(place, row, first_sample_answers) for place, row in rows)
-    run = find_files([path])[0] if logged else None
+    run = run_of_samples(path.resolve()) if logged else None
     return SavedFile(
         path=path,
         answers=answers,
@@ -163,16 +166,49 @@ def _unfolded(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     doc = row.get("doc")
     if not isinstance(doc, Mapping) or not isinstance(record := doc.get("uq", {}), Mapping):
         raise UQHarnessError(f"{place}: the line is no sample of lm_eval, which has doc, and doc.uq in it")
-    arguments = row.get("arguments")
-    prompt = arguments.get("gen_args_0", {}).get("arg_0") if isinstance(arguments, Mapping) else None
-    response = row.get("filtered_resps") or [None]
     verdict = ("judge", "correctness", "correct")
     return {
         **{name: doc[name] for name in ("question", "answers") if name in doc},
-        "answer": response[0],
-        "prompt": prompt,
+        "answer": _first(row.get("filtered_resps")),
+        "prompt": _prompt(row.get("arguments")),
         **{name: value for name, value in record.items() if name not in verdict},
     }
+
+
+def _first(responses: Any) -> Any:
+    """The answer that lm_eval passed on; a text by itself is one too."""
+    if isinstance(responses, list):
+        return responses[0] if responses else None
+    return responses
+
+
+def _prompt(arguments: Any) -> str | None:
+    """The prompt, where the log has one: lm_eval writes the arguments of a request as an object of objects."""
+    first = arguments.get("gen_args_0") if isinstance(arguments, Mapping) else None
+    prompt = first.get("arg_0") if isinstance(first, Mapping) else None
+    return prompt if isinstance(prompt, str) else None
+
+
+def _warn_of_sentinels(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    found = sum(_sentinels(row) for row in rows)
+    if found:
+        log.warning(
+            "%s: %d log-probabilities are %s, by which a server says that it does not know them: they count as unknown",
+            *(path, found, UNKNOWN_LOGPROB),
+        )
+
+
+def _sentinels(row: Mapping[str, Any]) -> int:
+    """How many log-probabilities of a line's answer and samples are none."""
+    sets = [row, *_objects(row.get("sample_sets"))]
+    holders = [row, *(sample for one in sets for sample in _objects(one.get("samples")))]
+    return sum(
+        values.count(UNKNOWN_LOGPROB) for one in holders if isinstance(values := one.get("token_logprobs"), list)
+    )
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _warn_of_typos(rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -200,10 +236,12 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
         )
     _check_characters(place, answer)
     entropies = _numbers(place, row, "token_entropies")
-    _check_lengths(place, token_logprobs=logprobs, token_entropies=entropies, tokens=row.get("tokens"))
+    tokens = _texts_or_none(place, row, "tokens")
+    _check_lengths(place, token_logprobs=logprobs, token_entropies=entropies, tokens=tokens)
     prompt = row.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
         raise UQHarnessError(f"{place}: the prompt is {prompt!r}: it needs to be a text")
+    _check_characters(place, prompt or "")
     return SavedAnswer(
         place=place,
         question=question,
@@ -214,12 +252,31 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
         sets=sets,
         uncertainty=_scores(place, row.get("uncertainty")),
         prompt=question if prompt is None else prompt,
-        record={name: value for name, value in row.items() if name in _KEPT},
+        record=_record(place, row),
     )
 
 
-# Fields of a run's record that are handed on as they are.
-_KEPT = ("answer_tokens", "complete", "token_ids", "tokens", "cost")
+# Fields of a run's record that are handed on, and what a message calls them.
+_KEPT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "answer_tokens": (lambda value: _is_number(value) and value >= 0, "a number"),
+    "complete": (lambda value: isinstance(value, bool), "true or false"),
+    "token_ids": (lambda value: isinstance(value, list) and all(map(_is_number, value)), "a list of numbers"),
+    "tokens": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
+    "cost": (lambda value: isinstance(value, dict) and all(map(_is_number, value.values())), "an object of numbers"),
+}
+
+
+def _record(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: row[name] for name in _KEPT if row.get(name) is not None}
+    for name, value in kept.items():
+        fits, what = _KEPT[name]
+        if not fits(value):
+            raise UQHarnessError(f"{place}: {name} is {value!r}: it needs to be {what}")
+    return kept
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _sets(place: str, row: Mapping[str, Any]) -> tuple[SavedSet, ...]:
@@ -257,11 +314,16 @@ def _sample(place: str, one: Any) -> SavedSample:
             f'{place}: {one!r} is neither a text nor an object such as {{"text": "...", "token_logprobs": [-0.1]}}'
         )
     _check_characters(place, one["text"])
-    logprobs, tokens = _numbers(place, one, "token_logprobs"), one.get("tokens")
-    if tokens is not None and not (isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)):
-        raise UQHarnessError(f"{place}: the tokens are {tokens!r}: they need to be a list of texts")
+    logprobs, tokens = _numbers(place, one, "token_logprobs"), _texts_or_none(place, one, "tokens")
     _check_lengths(place, token_logprobs=logprobs, tokens=tokens)
     return SavedSample(one["text"], _log_probabilities(place, logprobs), None if tokens is None else tuple(tokens))
+
+
+def _texts_or_none(place: str, row: Mapping[str, Any], name: str) -> list[str] | None:
+    texts = row.get(name)
+    if texts is not None and not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+        raise UQHarnessError(f"{place}: the {name} are {texts!r}: they need to be a list of texts")
+    return texts
 
 
 def _split(place: str, sets: tuple[SavedSet, ...]) -> tuple[SavedSample, tuple[SavedSet, ...]]:
@@ -291,13 +353,14 @@ def _number(place: str, value: float | None) -> float:
 
 
 def _log_probabilities(place: str, values: FloatArray | None) -> FloatArray | None:
-    # a little above 0 comes from rounding in 16-bit types
-    if values is not None and (values > 1e-2).any():
+    if values is None:
+        return None
+    if (values > 1e-2).any():  # a little above 0 comes from rounding in 16-bit types
         raise UQHarnessError(
             f"{place}: token_logprobs holds {float(values[values > 1e-2][0])!r}, but a log-probability is at most 0: "
             "take the natural logarithm of probabilities first"
         )
-    return values
+    return np.where(values == UNKNOWN_LOGPROB, np.nan, values)
 
 
 def _check_lengths(place: str, **columns: Any) -> None:

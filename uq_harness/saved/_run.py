@@ -5,6 +5,7 @@ Only the model is another: it hands out what was saved.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
+from lm_eval.utils import sanitize_model_name
 
 from uq_harness import __version__
 from uq_harness.answering import take_auxiliary_models, take_options, unknown_option
 from uq_harness.errors import UQHarnessError
+from uq_harness.escape import visible
+from uq_harness.json_values import NOT_AVAILABLE, plain
 from uq_harness.methods import Method, build_methods, settings
 from uq_harness.request import QuestionInstance
 from uq_harness.response import UQText
@@ -27,6 +31,9 @@ from uq_harness.saved._plan import MethodReport, Planner
 from uq_harness.saved._read import SavedAnswer, SavedFile
 from uq_harness.saved._score import Scorer
 from uq_harness.task import UQTask
+
+LONGEST_NAME = 255  # bytes
+_AROUND_A_TASK = 105  # bytes for what else is in the name of a file of samples, with some to spare
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,8 @@ def score_file(
         progress: Whether to show a bar.
 
     Raises:
-        UQHarnessError: A method, option or judge that is not allowed, or a method that was asked for by name lacks
-            something for every answer.
+        UQHarnessError: A method, option, judge or name that is not allowed, a method that was asked for by name lacks
+            something for every answer, or the files could not be written in full.
     """
     given = dict(arguments or {})
     options = take_options(given)
@@ -93,8 +100,10 @@ def score_file(
     planner = Planner(chosen, anew, keep_others=methods is None)
     if methods is not None:
         _refuse_what_cannot_be(methods, chosen, planner, answers)
-    name = model or saved.model or saved.path.stem
-    replay_task = _task(saved, answers, task or saved.task, correctness)
+    name, task = names_of(saved, model, task)
+    if output is not None:
+        check_output(output)
+    replay_task = _task(saved, answers, task, correctness)
     scorer = Scorer(answers, planner, nli, similarity)
     replay = SavedModel(saved, answers, scorer, batch_size, progress)
     tracker = None if output is None else EvaluationTracker(output_path=str(output))
@@ -185,16 +194,15 @@ class SavedTask(UQTask):
         return super().construct_requests(doc, self._answers[kwargs["metadata"][1]].prompt, **kwargs)
 
 
-# Of a run's configuration of its task, what says which questions were asked and how.
-_KEPT = (
-    "dataset_path",
-    "dataset_name",
-    "dataset_kwargs",
-    "test_split",
-    "doc_to_text",
-    "num_fewshot",
-    "generation_kwargs",
-)
+# Of a run's configuration of its task, what says which questions were asked and how, and its type.
+_KEPT = {
+    "dataset_path": str,
+    "dataset_name": str,
+    "test_split": str,
+    "doc_to_text": str,
+    "num_fewshot": int,
+    "generation_kwargs": dict,
+}
 
 
 def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctness: Any) -> SavedTask:
@@ -206,17 +214,21 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
             "task": name,
             "output_type": "generate_until",
             "dataset_path": "json",
-            "dataset_kwargs": {"data_files": str(saved.path)},
             "test_split": "saved",
             "doc_to_text": "{{question}}",
             "doc_to_target": "answers",
             "num_fewshot": 0,
             "generation_kwargs": {"until": [], "do_sample": False},
             "filter_list": [],
-            **{key: earlier[key] for key in _KEPT if earlier.get(key) is not None},
+            **{key: earlier[key] for key, kind in _KEPT.items() if isinstance(earlier.get(key), kind)},
+            "dataset_kwargs": {"data_files": str(saved.path), **_object(earlier.get("dataset_kwargs"))},
             "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": __version__},
         },
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _refuse_what_cannot_be(
@@ -233,17 +245,79 @@ def _refuse_what_cannot_be(
             )
 
 
-def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[str, Any]) -> tuple[Path, ...]:
-    """Writes results and samples where lm_eval would.
+def names_of(saved: SavedFile, model: str | None, task: str | None) -> tuple[str, str]:
+    """The names of model and task in the results: those given, else those of the file.
 
     Raises:
-        UQHarnessError: They could not be written.
+        UQHarnessError: Files, and the folder that they lie in, cannot be called so.
     """
-    tracker.save_results_aggregated(results=results, samples=samples)
-    for task, rows in samples.items():
-        tracker.save_results_samples(task_name=task, samples=rows)
+    names = model or saved.model or saved.path.stem, task or saved.task
+    folder = sanitize_model_name(names[0])
+    for option, name, part, longest in (
+        ("--model-name", names[0], folder, LONGEST_NAME),
+        ("--task-name", names[1], names[1], LONGEST_NAME - _AROUND_A_TASK),
+    ):
+        if part in (".", "..") or "/" in part or visible(name) != name or len(part.encode()) > longest:
+            raise UQHarnessError(
+                f"{option} {visible(name)!r} cannot be part of a file's name: use at most {longest} bytes with no "
+                "control characters, neither . nor .. by itself, and no slash in a task's name"
+            )
+    return names
+
+
+def check_output(output: Path) -> None:
+    """Raises unless lm_eval writes into that folder: it takes a name that ends in ``.json`` for a file's.
+
+    Raises:
+        UQHarnessError: The name does so.
+    """
+    if output.suffix == ".json":
+        raise UQHarnessError(f"--output {str(output)!r} is called like a file: name a folder")
+
+
+def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[str, Any]) -> tuple[Path, ...]:
+    """Writes results and samples where lm_eval would, in strict JSON, and reads them back.
+
+    Raises:
+        UQHarnessError: They could not be written, or not in full; what there is of them is removed.
+    """
+    strict: dict[str, Any] = plain({**results, "results": _with_lm_evals_signs(results["results"])})
+    rows: dict[str, Any] = plain(samples)
+    tracker.save_results_aggregated(results=strict, samples=rows)
+    for task, lines in rows.items():
+        tracker.save_results_samples(task_name=task, samples=lines)
     date = getattr(tracker, "date_id", "")
     found = sorted(Path(tracker.output_path).rglob(f"*{date}.json*")) if date else []
-    if len(found) < 1 + len(samples):
-        raise UQHarnessError(f"results could not be written to {tracker.output_path}: is it a folder you may write to?")
+    lengths = {f"samples_{task}_{date}.jsonl": len(lines) for task, lines in rows.items()}
+    whole = [file for file in found if is_whole(file, lengths.get(file.name))]
+    if len(whole) < 1 + len(rows):
+        for file in found:
+            file.unlink(missing_ok=True)
+        raise UQHarnessError(
+            f"results could not be written to {tracker.output_path} in full: is it a folder you may write to, and is "
+            "there room on the disk?"
+        )
     return tuple(found)
+
+
+def _with_lm_evals_signs(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The metrics, an undefined one as lm_eval's text for it, as in the file of a run."""
+    return {
+        task: {name: str(value) if value == NOT_AVAILABLE else value for name, value in metrics.items()}
+        for task, metrics in results.items()
+    }
+
+
+def is_whole(file: Path, lines: int | None) -> bool:
+    """Whether a file is complete: valid JSON, or so many lines of which the last has its end."""
+    try:
+        if lines is None:
+            json.loads(file.read_bytes())
+            return True
+        last, count = b"", 0
+        with file.open("rb") as content:
+            for count, last in enumerate(content, 1):  # noqa: B007  # what is read last
+                pass
+        return count == lines and last.endswith(b"\n") and isinstance(json.loads(last), dict)
+    except (OSError, ValueError):
+        return False

@@ -18,7 +18,15 @@ def compare(
     measures: Annotated[str, typer.Option(help="Of auroc, aurc and prr, joined by +.")] = "auroc",
     alpha: Annotated[float, typer.Option(help="Probability of any false verdict, over all comparisons.")] = 0.05,
     min_effect: Annotated[float, typer.Option(help="Smaller differences do not count: 0.01 is one point.")] = 0.0,
-    fail_on_regression: Annotated[bool, typer.Option(help="Exit with status 1 if anything is worse.")] = False,
+    fail_on_regression: Annotated[
+        bool, typer.Option(help="Exit with status 1 if anything is worse, or was lost and cannot be compared.")
+    ] = False,
+    min_common: Annotated[
+        float, typer.Option(help="Least share of the baseline's questions that the candidate must have, with verdicts.")
+    ] = 0.95,
+    min_scored: Annotated[
+        float, typer.Option(help="Least share of a method's scores that both sides must have.")
+    ] = 0.95,
     allow_different: Annotated[
         list[str] | None,
         typer.Option(help="Compare although this differs: version, prompt, judge or split. May be repeated."),
@@ -28,9 +36,8 @@ def compare(
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
 ) -> None:
     """Tell whether a model got worse: paired differences of accuracy and of every method's quality."""
-    import json
-
     from uq_harness.comparison import as_values, compare_runs, junit, markdown
+    from uq_harness.json_values import as_text
     from uq_harness.results import load_runs
 
     comparison = compare_runs(
@@ -41,11 +48,13 @@ def compare(
         methods=[name for name in methods.split("+") if name],
         measures=[name for name in measures.split("+") if name],
         allow_different=allow_different or [],
+        min_common=min_common,
+        min_scored=min_scored,
     )
     for file, written in ((markdown_file, markdown), (junit_file, junit)):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(written(comparison) + "\n", encoding="utf-8")
-    print(json.dumps(as_values(comparison), indent=2, ensure_ascii=False) if as_json else markdown(comparison))
-    if fail_on_regression and comparison.regression:
+    print(as_text(as_values(comparison), indent=2) if as_json else markdown(comparison))
+    if fail_on_regression and not comparison.passed:
         raise typer.Exit(1)

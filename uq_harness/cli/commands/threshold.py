@@ -23,16 +23,14 @@ def threshold(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Find the score from which on to abstain, so that few of the answers given are wrong."""
-    import json
-
     from uq_harness.abstention import as_values, draw_reliability, make_policy
     from uq_harness.cli.threshold import choose_method, choose_run, summary
-    from uq_harness.escape import encodable
+    from uq_harness.json_values import as_text
     from uq_harness.results import load_runs
 
     run = choose_run(load_runs(results), task=task, judge=judge, model=model)
     policy = make_policy(run, choose_method(run, method), target, delta)
-    written = encodable(json.dumps(as_values(policy), indent=2, ensure_ascii=False, allow_nan=False))
+    written = as_text(as_values(policy), indent=2)
     files: list[Path] = []
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
