@@ -1,11 +1,18 @@
 """Paths that users write."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from uq_harness import Abstainer
+from uq_harness.ablation import AblationEvidence
 from uq_harness.errors import UQHarnessError
+from uq_harness.json_lines import read_json_lines
+from uq_harness.paraphrase import questions_of_file, read_paraphrases
 from uq_harness.paths import user_path
+from uq_harness.results import load_runs
+from uq_harness.saved import read_saved
 
 
 def test_the_home_folder_is_filled_in_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +34,22 @@ def test_what_no_file_system_can_hold_is_refused_briefly(path: str, message: str
     with pytest.raises(UQHarnessError, match=f"^data file '.*' *.*{message}") as refusal:
         user_path(path, "data file")
     assert len(str(refusal.value)) < 250
+
+
+@pytest.mark.parametrize("path", ["~no-such-user/x", "a" * 5000, "a\0b"], ids=["user", "long", "NUL"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: read_json_lines(path, "data file", "a line"),
+        load_runs,
+        read_saved,
+        Abstainer.load,
+        AblationEvidence.read,
+        read_paraphrases,
+        questions_of_file,
+    ],
+    ids=["lines", "results", "saved", "policy", "evidence", "paraphrases", "questions"],
+)
+def test_every_reader_refuses_them(read: Callable[[str], object], path: str) -> None:
+    with pytest.raises(UQHarnessError):
+        read(path)

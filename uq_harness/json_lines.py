@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.paths import user_path
 
 
 def read_json_lines(file: str | Path, kind: str, shape: str) -> list[tuple[str, dict[str, Any]]]:
@@ -20,7 +21,7 @@ def read_json_lines(file: str | Path, kind: str, shape: str) -> list[tuple[str, 
     Raises:
         UQHarnessError: The file does not exist or is in another encoding, or a line is no JSON object.
     """
-    path = Path(file).expanduser()
+    path = user_path(file, kind)
     if not path.is_file():
         raise UQHarnessError(f"{kind} {str(path)!r} does not exist: it needs to be a JSON lines file, {shape}")
     try:

@@ -24,6 +24,7 @@ from uq_harness.evidence import (
 )
 from uq_harness.functional import FloatArray
 from uq_harness.identity import ModelIdentity
+from uq_harness.paths import user_path
 from uq_harness.sps import Position
 
 IntArray = NDArray[np.int64]
@@ -152,7 +153,7 @@ class AblationEvidence:
         Raises:
             UQHarnessError: The file does not exist, or is none of that kind.
         """
-        path = Path(file).expanduser()
+        path = user_path(file, "evidence file")
         if not path.is_file():
             raise UQHarnessError(f"evidence file {str(path)!r} does not exist: give the .npz that an ablation writes")
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.json_lines import question_and_texts, read_json_lines
+from uq_harness.paths import user_path
 
 log = logging.getLogger(__name__)
 SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "paraphrases": ["...", "..."]}'
@@ -83,7 +84,7 @@ def read_paraphrases(file: str | Path) -> ParaphraseFile:
         UQHarnessError: The file does not exist or holds nothing to use, or a line lacks something; file and line are
             named.
     """
-    path = Path(file).expanduser()
+    path = user_path(file, "paraphrase file")
     ids: dict[str, Any] = {}
     given: dict[str, list[str]] = {}
     originals: dict[str, str] = {}

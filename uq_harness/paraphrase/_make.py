@@ -14,6 +14,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.paraphrase._output import open_output
 from uq_harness.paraphrase._prompt import further, prompt, read_reply
 from uq_harness.paraphrase._questions import Question
+from uq_harness.paths import user_path
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def make_paraphrases(
     """
     _check_counts(n=n, rounds=rounds, limit=1 if limit is None else limit)
     wanted = list(questions[:limit])
-    path = Path(output).expanduser()
+    path = user_path(output, "output")
     refused: dict[str, str] = {}
     with open_output(path, questions) as file:
         missing = [q for q in wanted if len(file.paraphrases.get(q.question, ())) < n]

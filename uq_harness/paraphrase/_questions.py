@@ -9,6 +9,7 @@ from typing import Any
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.json_lines import question_and_texts, read_json_lines
+from uq_harness.paths import user_path
 
 _SHAPE = 'one JSON object a line, such as {"question": "Who ...?"}; "id" and "answers" are kept where they are there'
 
@@ -34,7 +35,7 @@ def questions_of_file(file: str | Path) -> list[Question]:
     Raises:
         UQHarnessError: The file does not exist or holds no question, or a line lacks something.
     """
-    path = Path(file).expanduser()
+    path = user_path(file, "question file")
     found = []
     for number, (place, row) in enumerate(read_json_lines(path, "question file", _SHAPE)):
         text, answers = question_and_texts(place, {"answers": [], **row}, "answers", _SHAPE)

@@ -15,6 +15,7 @@ from uq_harness.correctness._bem.scoring import BemModel
 from uq_harness.correctness._bem.wordpiece import WordPiece
 from uq_harness.errors import UQHarnessError
 from uq_harness.hub import brief, not_cached, why_unreachable
+from uq_harness.paths import user_path
 
 VOCABULARY = "google-bert/bert-base-uncased"
 MAX_LENGTH = 512
@@ -165,7 +166,7 @@ def _download_vocabulary() -> Path:
 def _read_vocabulary(path: str | Path) -> list[str]:
     try:
         # Not splitlines(), which also splits at the vocabulary's exotic line separators.
-        tokens = Path(path).expanduser().read_text(encoding="utf-8").rstrip("\n").split("\n")
+        tokens = user_path(path, "vocabulary").read_text(encoding="utf-8").rstrip("\n").split("\n")
     except (OSError, UnicodeError) as error:
         raise UQHarnessError(f"the BEM judge cannot read the vocabulary {str(path)!r}: {brief(error)}") from error
     missing = [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in tokens]
