@@ -18,9 +18,9 @@ import torch
 from _questions import read_prompts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.decode import decode_stream
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode_stream
 from uq_harness.evidence import Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.5, top_p=0.99, top_k=5))

@@ -28,10 +28,10 @@ import torch
 from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.decode import decode_stream
+from uq_harness.backends.transformers.forward import left_pad
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode_stream
-from uq_harness.engine.forward import left_pad
 from uq_harness.evidence import DiverseBeams, Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))

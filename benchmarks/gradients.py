@@ -28,18 +28,18 @@ from _questions import read_prompts
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from uq_harness.bench import peak_megabytes, seconds_of
+from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.backend import TransformersBackend
+from uq_harness.backends.transformers.decode import decode
+from uq_harness.backends.transformers.forward import left_pad
+from uq_harness.backends.transformers.gradients import gradients
+from uq_harness.backends.transformers.head import Request
+from uq_harness.backends.transformers.reference import reference_gradients
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine import TransformersBackend
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode
-from uq_harness.engine.forward import left_pad
-from uq_harness.engine.gradients import gradients
-from uq_harness.engine.head import Request
-from uq_harness.engine.reference import reference_gradients
 from uq_harness.evidence.backend import gather_all
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, build_methods
+from uq_harness.studies.bench.interleaved import peak_megabytes, seconds_of
 
 SHAPES = {  # of real models; weights are random
     "qwen3-4b": {

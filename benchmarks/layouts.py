@@ -16,8 +16,8 @@ import time
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode
+from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.decode import decode
 from uq_harness.evidence import Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))

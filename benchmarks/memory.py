@@ -20,13 +20,13 @@ import torch
 from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness.bench import peak_megabytes
+from uq_harness.backends.transformers.backend import TransformersBackend
+from uq_harness.backends.transformers.decode import Keep
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine import TransformersBackend
-from uq_harness.engine.keep import Keep
 from uq_harness.evidence.backend import gather_all
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import build_methods
+from uq_harness.studies.bench.interleaved import peak_megabytes
 
 SETS = ("g_nll", "default", "ln_pe", "eigenscore", "semantic_density", "sampling", "all")
 SHAPE = {  # of a model whose answers' states and caches outweigh what torch itself takes

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from uq_harness.memory import Room, in_shrinking_batches, in_shrinking_streams
+from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
 
 
 def test_halves_until_it_fits_remembers_it_and_yields_each_batch_at_once() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from uq_harness import plots
 from uq_harness.errors import UQHarnessError
+from uq_harness.rendering import figures as plots
 
 
 def test_writes_png_and_svg_and_equal_figures_give_equal_files(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import lm_eval
 import pytest
 from lm_eval.tasks import TaskManager
 
-from uq_harness import quality
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation import metrics as quality
+from uq_harness.evaluation.plugin import register_model, tasks_folder
 from uq_harness.methods import all_methods
-from uq_harness.plugin import register_model, tasks_folder
 
 register_model()
 DEMO = {"pretrained": "demo", "dtype": "float32"}
@@ -228,7 +228,7 @@ class TestHabitsOfLmEval:
             assert a["doc"]["uq"]["uncertainty"] == pytest.approx(b["doc"]["uq"]["uncertainty"], rel=1e-3)
 
     def test_a_run_resumes_from_its_cache(self, tmp_path: Path, run: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-        from uq_harness.engine import TransformersBackend
+        from uq_harness.backends.transformers.backend import TransformersBackend
 
         arguments = {**DEMO, "methods": "sampling_free"}
         cache = str(tmp_path / "cache")
@@ -382,7 +382,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("scores", [[1.0] * 12 + [2.0] * 12, [1.0] * 24])
     def test_an_error_of_0_is_explained(self, scores: list[float], caplog: pytest.LogCaptureFixture) -> None:
-        from uq_harness import quality
+        from uq_harness.evaluation import metrics as quality
 
         pairs = list(zip(scores, [1] * 12 + [0] * 12, strict=True))
         assert quality.aggregation("auroc_g_nll_stderr", "uq_demo", 0)(pairs) == 0

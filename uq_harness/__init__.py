@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uq_harness.abstention import Abstainer
-    from uq_harness.answering import ScoredAnswer, UncertaintyModel
+    from uq_harness.abstention.abstainer import Abstainer
+    from uq_harness.answering.application import ScoredAnswer, UncertaintyModel
 
 __version__ = "0.1.0"
 __all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "register"]
 
 # What applications use; imported when it is asked for, since torch comes with it.
 _HOMES = {
-    "Abstainer": "uq_harness.abstention",
-    "ScoredAnswer": "uq_harness.answering",
-    "UncertaintyModel": "uq_harness.answering",
+    "Abstainer": "uq_harness.abstention.abstainer",
+    "ScoredAnswer": "uq_harness.answering.application",
+    "UncertaintyModel": "uq_harness.answering.application",
 }
 
 # In a source checkout, tasks/ and metrics/ lie beside this folder and not inside it; running from the checkout's root
@@ -47,7 +47,7 @@ def register() -> None:
     >>> "uq_demo" in TaskManager().all_tasks
     True
     """
-    from uq_harness import plugin
+    from uq_harness.evaluation import plugin
 
     plugin.register_model()
     plugin.register_tasks()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from uq_harness.paths import user_path
+from uq_harness.files import user_path
 
 
 def local_folder(model: str) -> str | None:

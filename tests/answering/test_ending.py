@@ -4,7 +4,8 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tokenizers import byte_level
-from uq_harness.answering import pieces, stop_criteria
+from uq_harness.answering.application import pieces
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.demo import MODEL_DIR
 
 

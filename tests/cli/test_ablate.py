@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.ablation.made_up import evidence, sps
 from tests.cli.test_command_line import command
-from uq_harness.ablation import AblationEvidence
+from tests.studies.ablation.made_up import evidence, sps
 from uq_harness.cli.ablate import run_ablate
 from uq_harness.errors import UQHarnessError
+from uq_harness.studies.ablation.evidence import AblationEvidence
 
 PASS = shlex.split(
     "--model_args pretrained=demo,dtype=float32 --tasks uq_demo --apply_chat_template --batch_size 16 --limit 48 "
@@ -117,7 +117,7 @@ def test_arguments_that_an_ablation_cannot_use(tmp_path: Path, extra: list[str],
 def test_wrong_use_is_found_before_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str
 ) -> None:
-    from uq_harness.engine import TransformersBackend
+    from uq_harness.backends.transformers.backend import TransformersBackend
 
     monkeypatch.setattr(TransformersBackend, "gather", lambda *arguments: pytest.fail("questions were answered"))
     with pytest.raises(UQHarnessError, match=message):

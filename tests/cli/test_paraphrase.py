@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_command_line import ENVIRONMENT, command
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.results.files import sample, simulated, task_run, write_run
-from uq_harness.comparison import compare_runs
+from uq_harness.comparison.compare import compare_runs
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import auroc, holm, paired_accuracy, paired_auroc
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 METHODS = {"semgrad": 1.0, "g_nll": 0.5}
 

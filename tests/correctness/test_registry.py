@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from uq_harness.correctness import Judge, build_judge, judge_names, register_judge
+from uq_harness.correctness.base import Judge, build_judge, judge_names, register_judge
 from uq_harness.errors import UQHarnessError
 
 

@@ -20,9 +20,9 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from tests.docs.blocks import ROOT
-from uq_harness.answering import take_auxiliary_models, take_options
+from uq_harness.answering.options import take_auxiliary_models, take_options
 from uq_harness.cli import app
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 from uq_harness.methods import build_methods
 from uq_harness.models import UQHFLM
 

@@ -119,7 +119,8 @@ def test_every_method_is_documented_and_described() -> None:
 
 
 def test_a_method_registers_itself_and_needs_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    from uq_harness.methods import Method, _base, register_method
+    from uq_harness.methods import Method, register_method
+    from uq_harness.methods import base as _base
 
     monkeypatch.setattr(_base, "_registry", dict(_base._registry))
 

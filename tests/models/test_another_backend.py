@@ -12,13 +12,13 @@ from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 
 import uq_harness
-from uq_harness.answering import Answerer
+from uq_harness.answering.answerer import Answerer
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Answer, AnswerLogProbs, Evidence, Need, Sample, SampleLogProbs, Samples
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, build_methods
 from uq_harness.models.uncertain import UncertainLM
-from uq_harness.similarity import build_nli, build_similarity
+from uq_harness.similarity.build import build_nli, build_similarity
 
 # For each question the answer, its log-probabilities, and samples.
 KNOWN = {

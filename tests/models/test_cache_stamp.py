@@ -9,8 +9,8 @@ import pytest
 from sqlitedict import SqliteDict
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.models._cache_stamp import STAMP, check_cache, check_stamp
-from uq_harness.response import UQText
+from uq_harness.evaluation.instances import UQText
+from uq_harness.models.cache_stamp import STAMP, check_cache, check_stamp
 
 
 @pytest.fixture

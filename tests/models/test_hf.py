@@ -11,9 +11,8 @@ from lm_eval.models.huggingface import HFLM
 
 from tests.support import SHARED, requires_shared
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models import UQHFLM
-from uq_harness.request import QuestionInstance
-from uq_harness.response import record_of
 
 GREEDY = {"until": [], "max_gen_toks": 150, "do_sample": False}
 

@@ -8,8 +8,8 @@ import torch
 from tests.models.test_hf import GREEDY, ask, golden, golden_model
 from tests.support import requires_shared
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import record_of
 from uq_harness.methods import all_methods
-from uq_harness.response import record_of
 
 LEXICAL = {"methods": "all", "nli_model": "lexical", "similarity_model": "lexical"}
 

@@ -9,7 +9,7 @@ from tests.report.browser import browser, complaints, open_page, requested
 from tests.report.runs import HOSTILE, made_up, write_run
 from uq_harness.cli.leaderboard import run_leaderboard
 from uq_harness.cli.report import run_report
-from uq_harness.escape import visible
+from uq_harness.rendering.escape import visible
 
 __all__ = ["browser"]
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.report.runs import made_up, write_run
-from uq_harness.report import Content, collect, read_with_warnings
+from uq_harness.report.content import Content, collect
+from uq_harness.report.write import read_with_warnings
 
 
 def content_of(folder: Path, **settings: object) -> Content:

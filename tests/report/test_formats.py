@@ -16,11 +16,12 @@ from markdown_it import MarkdownIt
 
 from tests.report.runs import HOSTILE, made_up, write_run
 from tests.report.test_content import content_of
-from uq_harness.escape import csv_text, latex, markdown, markdown_quote, visible
 from uq_harness.functional import auroc
-from uq_harness.report import Cell, Content, write_report
-from uq_harness.report._latex import table_as_latex
-from uq_harness.report._tables import Heading, Row, Table
+from uq_harness.rendering.escape import csv_text, latex, markdown, markdown_quote, visible
+from uq_harness.report.content import Content
+from uq_harness.report.latex import table_as_latex
+from uq_harness.report.tables import Cell, Heading, Row, Table
+from uq_harness.report.write import write_report
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from uq_harness.results import TaskRun
+from uq_harness.results.run import TaskRun
 
 DATE = "2026-05-04T12-00-00.000000"
 

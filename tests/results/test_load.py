@@ -10,7 +10,7 @@ import pytest
 from tests.results.files import DATE, record, sample, simulated, write_run
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.errors import UQHarnessError
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 METHODS = {"semgrad": 1.0, "g_nll": 0.5}
 

@@ -15,7 +15,8 @@ from uq_harness.evidence import (
     Samples,
     TokenRelevance,
 )
-from uq_harness.similarity import Comparer, build_nli, build_similarity
+from uq_harness.similarity.build import build_nli, build_similarity
+from uq_harness.similarity.evidence import Comparer
 
 TEN, FIVE = Samples(3, 1.0), Samples(2, 1.0)
 WORDS = ["</s>", "jane", "austen", "eliot"]

@@ -16,9 +16,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 from tests.similarity.forward import rows_of
 from tests.similarity.models import KINDS, LABELS, save_classifier
 from uq_harness.errors import UQHarnessError
-from uq_harness.similarity import DEFAULT_NLI, NLI, build_nli
-from uq_harness.similarity._classifier import load
-from uq_harness.similarity._settings import NLI_ROLE, Settings
+from uq_harness.similarity.build import DEFAULT_NLI, build_nli
+from uq_harness.similarity.classifier import load
+from uq_harness.similarity.services import NLI
+from uq_harness.similarity.settings import NLI_ROLE, Settings
 
 TEXTS = ["who wrote it? jane austen", "who wrote it? it was jane austen, i think", "who? no one", "", "x " * 40]
 PAIRS = [(a, b) for a in TEXTS for b in TEXTS]

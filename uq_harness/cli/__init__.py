@@ -1,5 +1,5 @@
 """The ``uq-harness`` command."""
 
-from uq_harness.cli._app import app, main
+from uq_harness.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -10,24 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.ablation import (
-    CAUTION,
-    Ablation,
-    AblationEvidence,
-    Choices,
-    analyse,
-    check_spans,
-    check_sps,
-    layout,
-    numbers,
-)
+from uq_harness.answering.identity import ModelIdentity
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
 from uq_harness.evidence import LayerSpan
-from uq_harness.identity import ModelIdentity
-from uq_harness.json_values import as_text
-from uq_harness.plots import new_figure
-from uq_harness.sps import SpsResult
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+from uq_harness.rendering.figures import new_figure
+from uq_harness.studies.ablation import layout
+from uq_harness.studies.ablation.analysis import Ablation, Choices, analyse
+from uq_harness.studies.ablation.comparison import check_spans, numbers
+from uq_harness.studies.ablation.evidence import AblationEvidence
+from uq_harness.studies.ablation.preservation import CAUTION, check_sps
+from uq_harness.studies.sps.result import SpsResult
 
 
 def run_ablate(
@@ -80,8 +74,8 @@ def _read(files: Sequence[Path], arguments: Sequence[str], positions: int | None
 def _generate(
     arguments: Sequence[str], output: Path, positions: int | None, choices: Choices, scores: Sequence[SpsResult]
 ) -> list[AblationEvidence]:
-    from uq_harness.ablation.model import AblationLM
-    from uq_harness.ablation.passes import generate
+    from uq_harness.studies.ablation.model import AblationLM
+    from uq_harness.studies.ablation.passes import generate
 
     if len(scores) > 1:
         raise UQHarnessError(f"--sps is given {len(scores)} times, but one model is run: give its file only")
@@ -122,7 +116,7 @@ def _write(ablations: Sequence[Ablation], output: Path, figures: bool) -> list[P
     tables[1].write_text(layout.to_markdown(ablations), encoding="utf-8")
     if not figures:
         return list(tables)
-    from uq_harness.ablation.figures import draw
+    from uq_harness.studies.ablation.figures import draw
 
     pictures = [
         file

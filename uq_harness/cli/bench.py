@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.bench import Bench, Spread, run_bench
-from uq_harness.cli._metadata import read_metadata
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.reference import ReferenceTable, paper_table
+from uq_harness.cli.metadata import read_metadata
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+from uq_harness.report.published.tables import ReferenceTable, paper_table
+from uq_harness.studies.bench.report import Bench, Spread
+from uq_harness.studies.bench.run import run_bench
 
 
 def show_bench(

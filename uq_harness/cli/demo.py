@@ -12,7 +12,8 @@ from rich.table import Table
 
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.functional import risk_coverage
-from uq_harness.report import collect, read_with_warnings, write_report
+from uq_harness.report.content import collect
+from uq_harness.report.write import read_with_warnings, write_report
 
 COVERAGES = (0.25, 0.5, 0.75, 1.0)
 

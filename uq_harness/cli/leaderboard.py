@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.leaderboard import collect_entries, write_leaderboard
-from uq_harness.report import read_with_warnings
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+from uq_harness.report.leaderboard.rows import collect_entries
+from uq_harness.report.leaderboard.write import write_leaderboard
+from uq_harness.report.write import read_with_warnings
 
 
 def run_leaderboard(folder: Path, output: Path, *, title: str, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from uq_harness.json_values import as_text
+from uq_harness.files import as_text
 from uq_harness.methods import Method, all_methods
 
 

@@ -11,20 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli._metadata import read_metadata
-from uq_harness.endpoint import Endpoint, ReplyCache
+from uq_harness.chat.replies import ReplyCache
+from uq_harness.chat.settings import Endpoint
+from uq_harness.cli.metadata import read_metadata
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.paraphrase import (
-    PAPER,
-    Question,
-    Share,
-    make_paraphrases,
-    questions_of_file,
-    questions_of_task,
-    validate_paraphrases,
-)
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+from uq_harness.studies.paraphrase.make import make_paraphrases
+from uq_harness.studies.paraphrase.questions import Question, questions_of_file, questions_of_task
+from uq_harness.studies.paraphrase.validate import PAPER, Share, validate_paraphrases
 
 _SHOWN = 10
 _TITLES = {
@@ -106,7 +101,7 @@ def validate(
     as_json: bool,
 ) -> None:
     """Judges the paraphrases of a file and prints both shares beside the paper's."""
-    from uq_harness.similarity import build_nli
+    from uq_harness.similarity.build import build_nli
 
     endpoint = _endpoint(chat) if chat["model"] is not None else None
     judge = build_nli(**{name: value for name, value in nli.items() if value is not None})

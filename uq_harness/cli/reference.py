@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli._wide_tables import print_wide
+from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
-from uq_harness.json_values import as_text
-from uq_harness.reference import PAPER_TABLES, ReferenceTable, configuration_files, paper_table
+from uq_harness.files import as_text
+from uq_harness.report.published._configurations import configuration_files
+from uq_harness.report.published.tables import PAPER_TABLES, ReferenceTable, paper_table
 
 
 def show_reference(number: int | None, folder: Path | None, as_json: bool) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli._wide_tables import print_wide
+from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.plots import new_figure
-from uq_harness.report import Cell, Content, collect, read_with_warnings, write_report
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+from uq_harness.rendering.figures import new_figure
+from uq_harness.report.content import Content, collect
+from uq_harness.report.tables import Cell
+from uq_harness.report.write import read_with_warnings, write_report
 
 
 def run_report(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from uq_harness import plugin, register
+from uq_harness import register
+from uq_harness.evaluation import plugin
 
 
 def run_lm_eval(arguments: Sequence[str]) -> None:

@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uq_harness.backends.saved.read import SavedFile, read_saved
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.saved import MethodReport, SavedFile, ScoredFile, check_output, names_of, read_saved, score_file
+from uq_harness.files import as_text
+from uq_harness.models.saved import MethodReport
+from uq_harness.models.score_file import ScoredFile, check_output, names_of, score_file
+from uq_harness.rendering.escape import visible
 
 
 def score_files(

@@ -10,15 +10,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli._metadata import read_metadata
+from uq_harness.cli.metadata import read_metadata
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
 from uq_harness.evidence import LayerSpan
-from uq_harness.json_values import as_text
+from uq_harness.files import as_text
 from uq_harness.models.loading import load_model
-from uq_harness.plots import new_figure
-from uq_harness.sps import SpsResult, measure, read_sources
-from uq_harness.sps.heat_map import draw_heat_maps, token_label
+from uq_harness.rendering.escape import visible
+from uq_harness.rendering.figures import new_figure
+from uq_harness.studies.sps.heat_map import draw_heat_maps, token_label
+from uq_harness.studies.sps.measure import measure
+from uq_harness.studies.sps.prompts import read_sources
+from uq_harness.studies.sps.result import SpsResult
 
 
 def run_sps(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from uq_harness.abstention import Policy
+from uq_harness.abstention.policy import Policy
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.results import TaskRun, as_label, telling_settings
+from uq_harness.rendering.escape import visible
+from uq_harness.results.run import TaskRun
+from uq_harness.results.settings import as_label, telling_settings
 
 
 def choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) -> TaskRun:

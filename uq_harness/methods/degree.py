@@ -7,10 +7,10 @@ import numpy as np
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseEntailment, Samples
-from uq_harness.methods._base import register_method
-from uq_harness.methods._entailment import ENTAILMENT
-from uq_harness.methods._options import likeliest, mass
-from uq_harness.methods._samples import SharedSamplesMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.entailment import ENTAILMENT
+from uq_harness.methods.options import likeliest, mass
+from uq_harness.methods.samples import SharedSamplesMethod
 
 
 @register_method

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, Samples, SampleStates
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._options import likeliest, mass, positive, whole
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.options import likeliest, mass, positive, whole
 
 
 @register_method

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uq_harness.evidence import Evidence, Need
-from uq_harness.methods._base import register_method
-from uq_harness.methods._head import HeadGradientMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.head import HeadGradientMethod
 
 
 @register_method

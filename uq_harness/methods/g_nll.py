@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerLogProbs, Evidence, Need
-from uq_harness.methods._base import Method, register_method
+from uq_harness.methods.base import Method, register_method
 
 
 @register_method

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntropies, Evidence, Need
-from uq_harness.methods._base import register_method
-from uq_harness.methods._head import HeadGradientMethod
-from uq_harness.methods._options import positive
+from uq_harness.methods.base import register_method
+from uq_harness.methods.head import HeadGradientMethod
+from uq_harness.methods.options import positive
 from uq_harness.methods.paragrad import ParaGrad
 from uq_harness.methods.semgrad import SemGrad
 

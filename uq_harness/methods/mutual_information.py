@@ -8,9 +8,9 @@ from scipy.special import softmax
 
 from uq_harness import functional
 from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
-from uq_harness.methods._base import register_method
-from uq_harness.methods._options import likeliest, mass, not_negative, positive, probability, whole
-from uq_harness.methods._samples import LikelihoodMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.options import likeliest, mass, not_negative, positive, probability, whole
+from uq_harness.methods.samples import LikelihoodMethod
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 _CLOSING = "\"')]»”’」』"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from uq_harness.evidence import ContinuationLogProb, Evidence, Need
-from uq_harness.methods._base import Method, register_method
+from uq_harness.methods.base import Method, register_method
 
 # Questions, proposed answers and verdicts of the few-shot prompt of Kadavath et al. 2022, as used by the paper.
 _DEMONSTRATIONS = (

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntailment, Evidence, Need, Samples
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._entailment import mutual_entailment
-from uq_harness.methods._options import likeliest, mass, positive, probability, whole
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.entailment import mutual_entailment
+from uq_harness.methods.options import likeliest, mass, positive, probability, whole
 
 
 @register_method

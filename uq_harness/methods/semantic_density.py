@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntailment, DiverseBeams, Evidence, Need, RescoredLogProb
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._entailment import distance_of_meaning
-from uq_harness.methods._options import not_negative, positive, whole
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.entailment import distance_of_meaning
+from uq_harness.methods.options import not_negative, positive, whole
 
 
 @register_method

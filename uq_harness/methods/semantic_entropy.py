@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseEntailment
-from uq_harness.methods._base import register_method
-from uq_harness.methods._entailment import clusters_of_meaning
-from uq_harness.methods._options import choice
-from uq_harness.methods._samples import EntropySamplesMethod, LikelihoodMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.entailment import clusters_of_meaning
+from uq_harness.methods.options import choice
+from uq_harness.methods.samples import EntropySamplesMethod, LikelihoodMethod
 
 
 @dataclass(frozen=True)

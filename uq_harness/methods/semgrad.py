@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from uq_harness.evidence import Evidence, LayerSpan, Need, StateGradient
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._options import choice, flag, layer_span
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.options import choice, flag, layer_span
 
 
 @register_method

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, TokenRelevance
-from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import SARSamplesMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.samples import SARSamplesMethod
 
 
 @register_method

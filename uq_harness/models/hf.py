@@ -13,33 +13,31 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
 from uq_harness import __version__
-from uq_harness.answering import (
+from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.identity import ModelIdentity
+from uq_harness.answering.measured_token import MESSAGE, measure_token
+from uq_harness.answering.options import (
     LARGEST_SEED,
-    MESSAGE,
-    Answerer,
-    PromptEncoder,
-    PromptText,
-    ThinkingNotice,
     check_think_end,
-    measure_token,
     read_context,
-    rendered,
-    stop_criteria,
     take_auxiliary_models,
     take_options,
 )
-from uq_harness.arguments import read_flag, read_whole
-from uq_harness.command import begin
+from uq_harness.answering.prompts import PromptEncoder, PromptText
+from uq_harness.answering.semantic_token import ChatTail, SemanticToken
+from uq_harness.answering.stopping import stop_criteria
+from uq_harness.answering.template import rendered
+from uq_harness.answering.thinking import ThinkingNotice
+from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import SemanticToken, TransformersBackend
-from uq_harness.engine.semantic_token import ChatTail
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.command import begin
 from uq_harness.evidence.prompt import StopCriteria
-from uq_harness.identity import ModelIdentity
 from uq_harness.methods import Method, build_methods, settings
-from uq_harness.models._arguments import explained, read_model_arguments, read_pretrained
-from uq_harness.models._cache_stamp import check_cache
-from uq_harness.models._processes import let_accelerate_see_processes, refuse_unshared_work
+from uq_harness.methods.arguments import read_flag, read_whole
+from uq_harness.models.arguments import explained, read_model_arguments, read_pretrained
+from uq_harness.models.cache_stamp import check_cache
+from uq_harness.models.processes import let_accelerate_see_processes, refuse_unshared_work
 from uq_harness.models.uncertain import UncertainLM, eval_logger
 
 # Arguments of `hf` that change neither answers nor scores; all others belong to a response cache's configuration.

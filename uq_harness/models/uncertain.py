@@ -14,14 +14,14 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
-from uq_harness.answering import Answerer, PromptEncoder, PromptText, Recorder
-from uq_harness.command import keep_cache
+from uq_harness.answering.answerer import Answerer, Recorder
+from uq_harness.answering.prompts import PromptEncoder, PromptText
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.command import keep_cache
+from uq_harness.evaluation.instances import QuestionInstance, UQText
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, settings
-from uq_harness.models._cache_stamp import check_cache, check_stamp
-from uq_harness.request import QuestionInstance
-from uq_harness.response import UQText
+from uq_harness.models.cache_stamp import check_cache, check_stamp
 
 # Below lm_eval's own logger, whose notes lm_eval shows.
 eval_logger = logging.getLogger("lm_eval.uq_harness")

@@ -13,21 +13,3 @@ way if it writes these fields:
 
 >>> from uq_harness.results import load_runs
 """
-
-from uq_harness.results._files import RunFiles, find_files, run_of_samples
-from uq_harness.results._load import load_runs
-from uq_harness.results._run import TaskRun
-from uq_harness.results._settings import answer_settings, as_label, model_arguments, repeated_runs, telling_settings
-
-__all__ = [
-    "RunFiles",
-    "TaskRun",
-    "answer_settings",
-    "as_label",
-    "find_files",
-    "load_runs",
-    "model_arguments",
-    "repeated_runs",
-    "run_of_samples",
-    "telling_settings",
-]

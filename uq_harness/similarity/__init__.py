@@ -23,39 +23,3 @@ array([[1., 1., 0.], [1., 1., 0.], [0., 0., 1.]])
 
 `Comparer` does so for the needs and the evidence of `uq_harness.evidence`.
 """
-
-from uq_harness.similarity._build import DEFAULT_NLI, DEFAULT_SIMILARITY, build_nli, build_similarity
-from uq_harness.similarity._evidence import Comparer
-from uq_harness.similarity._lexical import LEXICAL
-from uq_harness.similarity._requests import (
-    AgainstAnswer,
-    AllPairs,
-    TokenRemovals,
-    count_pairs,
-    entailment,
-    question_texts,
-    similarities,
-)
-from uq_harness.similarity._services import CONTRADICTION, ENTAILMENT, NEUTRAL, NLI, Pair, Similarity
-
-__all__ = [
-    "CONTRADICTION",
-    "DEFAULT_NLI",
-    "DEFAULT_SIMILARITY",
-    "ENTAILMENT",
-    "LEXICAL",
-    "NEUTRAL",
-    "NLI",
-    "AgainstAnswer",
-    "AllPairs",
-    "Comparer",
-    "Pair",
-    "Similarity",
-    "TokenRemovals",
-    "build_nli",
-    "build_similarity",
-    "count_pairs",
-    "entailment",
-    "question_texts",
-    "similarities",
-]

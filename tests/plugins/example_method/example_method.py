@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from uq_harness.evidence import Evidence, Need, Samples
+from uq_harness.functional.text import normalize_answer
 from uq_harness.methods import Method, register_method, whole
-from uq_harness.text import normalize_answer
 
 
 @register_method

@@ -36,9 +36,12 @@ def compare(
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
 ) -> None:
     """Tell whether a model got worse: paired differences of accuracy and of every method's quality."""
-    from uq_harness.comparison import as_values, compare_runs, junit, markdown
-    from uq_harness.json_values import as_text
-    from uq_harness.results import load_runs
+    from uq_harness.comparison.compare import compare_runs
+    from uq_harness.comparison.json import as_values
+    from uq_harness.comparison.junit import junit
+    from uq_harness.comparison.markdown import markdown
+    from uq_harness.files import as_text
+    from uq_harness.results.load import load_runs
 
     comparison = compare_runs(
         load_runs(baseline),

@@ -23,10 +23,11 @@ def threshold(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Find the score from which on to abstain, so that few of the answers given are wrong."""
-    from uq_harness.abstention import as_values, draw_reliability, make_policy
+    from uq_harness.abstention.diagram import draw_reliability
+    from uq_harness.abstention.policy import as_values, make_policy
     from uq_harness.cli.threshold import choose_method, choose_run, summary
-    from uq_harness.json_values import as_text
-    from uq_harness.results import load_runs
+    from uq_harness.files import as_text
+    from uq_harness.results.load import load_runs
 
     run = choose_run(load_runs(results), task=task, judge=judge, model=model)
     policy = make_policy(run, choose_method(run, method), target, delta)

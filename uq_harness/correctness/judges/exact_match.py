@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from uq_harness.correctness._registry import register_judge
-from uq_harness.correctness.judges._lexical import COUNT, LexicalJudge
+from uq_harness.correctness.base import register_judge
+from uq_harness.correctness.judges.lexical import COUNT, LexicalJudge
 
 
 @register_judge

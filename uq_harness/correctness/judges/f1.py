@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from uq_harness.correctness._registry import register_judge
-from uq_harness.correctness.judges._lexical import LexicalJudge
-from uq_harness.text import f1_of_tokens
+from uq_harness.correctness.base import register_judge
+from uq_harness.correctness.judges.lexical import LexicalJudge
+from uq_harness.functional.text import f1_of_tokens
 
 
 @register_judge

@@ -8,9 +8,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from uq_harness.correctness._registry import register_judge
-from uq_harness.correctness.judges._lexical import LexicalJudge
-from uq_harness.text import fold
+from uq_harness.correctness.base import register_judge
+from uq_harness.correctness.judges.lexical import LexicalJudge
+from uq_harness.functional.text import fold
 
 _RUNS = re.compile(r"[a-z0-9]+|[^a-z0-9\s]+")
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from uq_harness.correctness._registry import register_judge
-from uq_harness.correctness.judges._lexical import LexicalJudge
+from uq_harness.correctness.base import register_judge
+from uq_harness.correctness.judges.lexical import LexicalJudge
 
 
 @register_judge

@@ -1,0 +1,62 @@
+"""The ``uq-harness`` program: every module in `uq_harness.cli.commands` adds its command."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import pkgutil
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from uq_harness import __version__
+from uq_harness.errors import UQHarnessError
+from uq_harness.rendering.escape import VisibleRecord, visible
+
+app = typer.Typer(
+    help="Uncertainty quantification for lm_eval: how far can you trust this model's answer?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"uq-harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line; wrong use, files that cannot be written included, ends with a message and status 2."""
+    commands = importlib.import_module("uq_harness.cli.commands")
+    for module in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"{commands.__name__}.{module.name}")
+    logging.setLogRecordFactory(VisibleRecord)  # whoever handles a record, and whatever file its texts come from
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written as its number
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except UQHarnessError as error:
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno is None:  # another library's, not the system's
+            raise
+        place = "the output" if error.filename is None else repr(str(error.filename))
+        _refuse(f"{place} cannot be read or written ({error.strerror}): name another")
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.secho(f"uq-harness: {visible(message)}", fg=typer.colors.RED, err=True)
+    sys.exit(2)
