@@ -12,8 +12,10 @@ from lm_eval.api.registry import register_filter
 from uq_harness.correctness.base import build_judge
 from uq_harness.evaluation.instances import UQText, record_of
 
+FILTER = "uq_correctness"
 
-@register_filter("uq_correctness")
+
+@register_filter(FILTER)
 class CorrectnessFilter(Filter):
     """Adds ``correctness`` (number) and ``correct`` (0 or 1) to the record of every answer, None where no verdict is.
 

@@ -19,6 +19,7 @@ from uq_harness.evaluation.command import try_output
 from uq_harness.evaluation.documents import data_file, read_questions
 from uq_harness.evaluation.fewshot import ExampleSampler
 from uq_harness.evaluation.instances import QuestionInstance, UQText, record_of
+from uq_harness.evaluation.judging import FILTER  # registers it with lm_eval, too
 from uq_harness.files import or_not_available
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class UQTask(ConfigurableTask):
             chain["name"]: build_judge(step["judge"])
             for chain in settings["filter_list"]
             for step in chain["filter"]
-            if step["function"] == "uq_correctness"
+            if step["function"] == FILTER
         }
         metadata["judges"] = [judge.describe() for judge in self._judges.values()]
         settings["metadata"] = metadata
@@ -317,6 +318,6 @@ def _filters(correctness: Any) -> list[dict[str, Any]]:
             f'{{"name": "{names[0] if names else "llm_judge"}", "label": "second", ...}}'
         )
     return [
-        {"name": name, "filter": [{"function": "take_first"}, {"function": "uq_correctness", "judge": spec}]}
+        {"name": name, "filter": [{"function": "take_first"}, {"function": FILTER, "judge": spec}]}
         for name, spec in zip(names, specs, strict=True)
     ]
