@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from lm_eval.models.utils import resolve_max_length
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness import __version__
 from uq_harness.answering.answerer import Answerer, record
 from uq_harness.answering.conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering.measured_token import measure_token
@@ -201,7 +201,7 @@ class UncertaintyModel:
         self._settings = {
             "model": model.name_or_path,
             "dtype": str(model.dtype),
-            "uq_harness": __version__,
+            "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             "seed": seed,
             "prompt": prompt,

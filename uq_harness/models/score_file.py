@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import sanitize_model_name
 
-from uq_harness import __version__
 from uq_harness.answering.options import take_auxiliary_models, take_options, unknown_option
 from uq_harness.backends.saved.read import SavedAnswer, SavedFile
 from uq_harness.errors import UQHarnessError
@@ -220,7 +220,7 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
             "filter_list": [],
             **{key: earlier[key] for key, kind in _KEPT.items() if isinstance(earlier.get(key), kind)},
             "dataset_kwargs": {"data_files": str(saved.path), **_object(earlier.get("dataset_kwargs"))},
-            "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": __version__},
+            "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": version("uq-harness")},
         },
     )
 

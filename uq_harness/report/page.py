@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
-from uq_harness import __version__
 from uq_harness.methods import all_methods
 from uq_harness.rendering.pages import render
 from uq_harness.report.charts import (
@@ -155,7 +155,7 @@ def write_page(content: Content, drawn: dict[str, Drawn]) -> str:
     return render(
         "report.html",
         title=content.title,
-        version=__version__,
+        version=version("uq-harness"),
         notes=content.notes,
         sections=sections,
         beside=content.beside,
