@@ -49,5 +49,5 @@ def register() -> None:
     """
     from uq_harness.evaluation import plugin
 
-    plugin.register_model()
+    plugin.register_models()
     plugin.register_tasks()
