@@ -123,7 +123,7 @@ class UQHFLM(UncertainLM, HFLM):
             super().__init__(pretrained, **kwargs)
         if self.backend != "causal":
             raise UQHarnessError(f"uq-hf needs a decoder-only model, and {self.pretrained} is of type {self.backend}")
-        if isinstance(pretrained, str):  # nobody else has the model: graphs need not keep what weights' gradients take
+        if isinstance(pretrained, str):  # the model is not shared: graphs need not keep what weights' gradients take
             self.model.requires_grad_(False)
         self._take_rank_from_launcher()
         if by_name and kwargs.get("tp_plan") is None:

@@ -27,7 +27,7 @@ class MethodReport:
         computed: Number of answers that it was computed for.
         kept: Number of answers whose score stood in the file.
         undefined: Number of these scores that are undefined.
-        lacking: Number of answers without a score, by what the file lacks for them.
+        lacking: Number of answers without a score, by what is missing in the file for them.
         samples: Smallest and largest number of samples used; ``None`` for a method without samples.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     Attributes:
         compute: Methods to compute.
         keep: Methods whose score stands in the file.
-        lacking: What the file lacks for each of the others.
+        lacking: What is missing in the file for each of the others.
     """
 
     compute: tuple[Method, ...]

@@ -247,7 +247,7 @@ def names_of(saved: SavedFile, model: str | None, task: str | None) -> tuple[str
     """The names of model and task in the results: those given, else those of the file.
 
     Raises:
-        UQHarnessError: Files, and the folder that they lie in, cannot be called so.
+        UQHarnessError: Files, and the folder that they are in, cannot have such names.
     """
     names = model or saved.model or saved.path.stem, task or saved.task
     folder = sanitize_model_name(names[0])
@@ -293,7 +293,7 @@ def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[
             file.unlink(missing_ok=True)
         raise UQHarnessError(
             f"results could not be written to {tracker.output_path} in full: is it a folder you may write to, and is "
-            "there room on the disk?"
+            "there space on the disk?"
         )
     return tuple(found)
 

@@ -54,8 +54,8 @@ class Architecture:
         stacks = [m for m in decoder.modules() if isinstance(m, nn.ModuleList) and len(m) == count] if decoder else []
         if not stacks or head is None or getattr(head, "weight", None) is None:
             raise UQHarnessError(
-                f"{type(model).__name__} is no decoder-only transformer that uq-hf understands: it needs one list of "
-                f"{count} blocks and a linear LM head; use `--model hf` for results without uncertainty"
+                f"{type(model).__name__} is not a decoder-only transformer that uq-hf understands: it needs one list "
+                f"of {count} blocks and a linear LM head; use `--model hf` for results without uncertainty"
             )
         scale = getattr(config, "logit_scale", None) or 1.0  # Cohere
         scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite
@@ -104,7 +104,7 @@ class Architecture:
 
     @property
     def input_device(self) -> torch.device:
-        """Where token ids have to lie, also when the model is spread over devices or partly offloaded."""
+        """Where token ids must be, also when the model is spread over devices or partly offloaded."""
         embedding = self.model.get_input_embeddings()
         device: torch.device = embedding.weight.device
         if device.type == "meta":  # accelerate fetches the weights when they are used

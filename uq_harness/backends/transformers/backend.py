@@ -1,4 +1,4 @@
-"""The transformers engine as a backend: decodes answers, takes gradients, scores texts anew, batch by batch.
+"""The transformers engine as a backend: decodes answers, takes gradients, scores texts again, batch by batch.
 
 What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness.similarity`.
 """
@@ -153,7 +153,7 @@ class TransformersBackend:
         Of a question that memory does not hold alone, what does not fit is undefined, in the end the answer itself.
 
         Raises:
-            UQHarnessError: A prompt lacks a position whose gradients are needed, or the model has been put into
+            UQHarnessError: A prompt does not have a position whose gradients are needed, or the model has been put into
                 training mode.
         """
         self._check(prompts)
@@ -233,7 +233,7 @@ class TransformersBackend:
         finished: list[DecodedPrompt] = []
         for some in self._decode(prompts, stop, size):
             finished += some
-            some.clear()  # what it holds shall go as soon as it has been read
+            some.clear()  # frees what it holds as soon as it has been read
             while len(finished) >= size:
                 yield self._evidence(prompts, finished, size, stop)
         if finished:
@@ -248,7 +248,7 @@ class TransformersBackend:
         Args:
             prompt: The question's prompt.
             stop: How answers end.
-            essential: Whether it is an error if there is no room for an answer at all: where no question has been
+            essential: Whether it is an error if memory does not hold an answer at all: where no question has been
                 answered, going on would be of no use.
         """
         try:
@@ -339,7 +339,7 @@ class TransformersBackend:
         if not wanted.head and not wanted.states and not self._plan.tied:
             return {}
         take = partial(self._take_all, decoded, answers.counted)
-        if len(prompts) > 1:  # a smaller batch may do, and is begun anew
+        if len(prompts) > 1:  # a smaller batch may do, and starts from the beginning
             return gradient_columns(take(prompts), self._plan)
         ((_, found),) = in_shrinking_batches(take, prompts, self._alone, lambda _: [])
         return gradient_columns(found or [None], self._plan)

@@ -68,8 +68,8 @@ class Beams:
     def _step(self, slots: IntArray, ids: IntArray, logprobs: Float32Array, live: BoolArray) -> IntArray:
         """One token a group from its candidates, ``[prompts, groups, candidates]``; group after group.
 
-        For the penalty a group counts as having used its best token that is no end token, even where it ends; a group
-        that has ended counts as using the padding token.
+        For the penalty a group counts as having used its best token that is not an end token, even where it ends; a
+        group that has ended counts as using the padding token.
         """
         chosen, used = np.zeros(live.shape, dtype=np.int64), np.zeros(live.shape, dtype=np.int64)
         totals = self._totals[slots]

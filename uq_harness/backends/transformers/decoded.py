@@ -111,7 +111,7 @@ class Decoded:
         Args:
             prompts: The prompts, with the same things kept of each.
             pad_id: Token that fills the padding.
-            device: Where the token ids shall lie.
+            device: Where the token ids are put.
         """
         answers = [prompt.greedy for prompt in prompts]
         ids, mask = left_pad([prompt.prompt_ids for prompt in prompts], pad_id, device)

@@ -59,7 +59,7 @@ def gradients(
         architecture: The model.
         decoded: The answers, decoded with the block ``request.first_block`` captured.
         scored: For each answer the range of its tokens that count (thinking and stop strings do not).
-        columns: The prompt columns whose states are meant, ``[batch, columns]``; none lies before those that
+        columns: The prompt columns whose states are meant, ``[batch, columns]``; none is before those that
             ``decoded`` has kept of the captured block.
         request: What is wanted.
     """
@@ -165,7 +165,7 @@ def _prefix_cache(architecture: Architecture, decoded: Decoded, length: int) -> 
     if length == 0:
         return None
     kept = cut(decoded.prompt_cache, length) if decoded.prompt_cache is not None else None
-    if kept is None:  # a sliding window has dropped what lies before the semantic-preserving token
+    if kept is None:  # a sliding window has dropped what is before the semantic-preserving token
         with torch.no_grad():
             kept = states(architecture, decoded.prompt_ids[:, :length], decoded.prompt_mask[:, :length])[1]
     return share(kept)

@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def n_positions(self) -> int:
-        """How many of a prompt's last tokens gradients are wanted at, beside the semantic-preserving one."""
+        """How many of a prompt's last tokens gradients are wanted at, not counting the semantic-preserving one."""
         return -min(self.positions, default=0)
 
     @cached_property

@@ -328,7 +328,7 @@ class ContinuationScorer:
         return cache if is_plain(cache) else None
 
     def _shared(self, whole: list[int], start: int) -> int:
-        """Length of the prefix that a prompt's tokens begin with; its last token has to be fed anew."""
+        """Length of the prefix that a prompt's tokens begin with; its last token must be fed again."""
         limit = min(len(self._prefix), start - 1)
         return next((i for i in range(limit) if whole[i] != self._prefix[i]), limit)
 

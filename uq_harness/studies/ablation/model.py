@@ -1,4 +1,4 @@
-"""The model wrapper that writes the sizes of all gradients into the answers' records, beside the usual scores."""
+"""The model wrapper that writes the sizes of all gradients into the answers' records, with the usual scores."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class AblationLM(UQHFLM):
         """Tokenised prompts.
 
         Raises:
-            UQHarnessError: The semantic-preserving token of one lies before the positions that are covered.
+            UQHarnessError: The semantic-preserving token of one is before the positions that are covered.
         """
         prompts = super()._prompts(requests)
         first = min(prompt.semantic_token for prompt in prompts)

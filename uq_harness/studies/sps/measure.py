@@ -48,7 +48,7 @@ class UnitSums:
     Attributes:
         segments: The batch's prompts by question.
         all_prompts: Sum of the unit vectors of each segment, ``[segments, layers, positions, width]``, float64.
-        questions: Sum of the unit vectors of the batch's prompts that are no paraphrases, ``[layers, positions,
+        questions: Sum of the unit vectors of the batch's prompts that are not paraphrases, ``[layers, positions,
             width]``, float64.
     """
 
