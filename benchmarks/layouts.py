@@ -1,4 +1,4 @@
-"""From which prompt length on the rows of a prompt should share its keys and values: `engine/layouts.py`.
+"""From which prompt length on prefixes should share the prompt's keys and values: `TreePrefixes` against copies.
 
     python benchmarks/layouts.py --lengths 32,128,512
 

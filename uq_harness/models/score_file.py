@@ -94,8 +94,8 @@ def score_file(
         raise unknown_option(next(iter(given)), ["nli_model", "similarity_model"])
     chosen = build_methods("all" if methods is None else methods, options)
     answers = saved.answers if limit is None else saved.answers[:limit]
-    anew = frozenset(method.name for method in chosen if any(field.name in options for field in method.options()))
-    planner = Planner(chosen, anew, keep_others=methods is None)
+    recomputed = frozenset(method.name for method in chosen if any(field.name in options for field in method.options()))
+    planner = Planner(chosen, recomputed, keep_others=methods is None)
     if methods is not None:
         _refuse_what_cannot_be(methods, chosen, planner, answers)
     name, task = names_of(saved, model, task)

@@ -144,7 +144,7 @@ class _RunningPrompt:
     head_states: list[Tensor] = field(default_factory=list)
     middle_states: list[Tensor] = field(default_factory=list)
     last_states: dict[int, Tensor] = field(default_factory=dict)  # by the sequence's number within the slot
-    row_steps: int = 0  # forward tokens
+    row_steps: int = 0  # forward tokens, the prompt counted as one
     seconds: float = 0.0
 
 

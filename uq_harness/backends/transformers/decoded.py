@@ -53,8 +53,8 @@ class DecodedPrompt:
         middle_states: The states that entered the captured block, from the wanted prompt column to the answer's last
             but one token, ``[columns, width]``.
         cache: The prompt's keys and values; ``None`` where the model's cache cannot be shared.
-        row_steps: Number of its rows that went through the model, all steps together.
-        seconds: Its share of the time that decoding took, by its share of the rows of each step.
+        row_steps: Its forward tokens: tokens that went through the model in all steps, the prompt counted as one.
+        seconds: Its share of the time that decoding took, by its share of each step's forward tokens.
     """
 
     number: int
@@ -87,7 +87,7 @@ class Decoded:
         first_column: The prompt column where ``middle_states`` begin.
         prompt_cache: Keys and values of the prompts; ``None`` where they were not kept or cannot be shared.
         samples: For each prompt the answers of every sampler; those of a beam search best first.
-        row_steps: Number of rows that went through the model, prompts and all steps together.
+        row_steps: The forward tokens of all prompts.
     """
 
     prompt_ids: Tensor
