@@ -19,17 +19,18 @@ from uq_harness.report.charts import (
     roc_chart,
     scatter_chart,
 )
-from uq_harness.report.content import Content, RunView, error_rate
+from uq_harness.report.content import Report
 from uq_harness.report.curves import Curve, Histogram, histogram, risk_at, risk_coverage_curve, roc_curve
 from uq_harness.report.examples import ConfidentError
 from uq_harness.report.quality import Estimate
+from uq_harness.report.run import RunSummary
 from uq_harness.report.tables import Cell, Heading, Row, Table, method_title, order_of_methods
 
 _COVERAGES = (0.5, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RunFigures:
     """What is drawn of a run, in numbers; the page and the picture files are both made from it.
 
     Attributes:
@@ -49,10 +50,10 @@ class Drawn:
     error_rate: float
 
 
-def draw(view: RunView) -> Drawn:
+def draw(view: RunSummary) -> RunFigures:
     """The curves of a run."""
-    run, quality = view.column.run, view.column.quality
-    scored = order_of_methods([name for name, count in view.column.scored.items() if count])
+    run, quality = view.run, view.quality
+    scored = order_of_methods([name for name, count in view.scored.items() if count])
 
     def behind(name: str) -> float:
         value = quality[name]["auroc"].value
@@ -62,23 +63,22 @@ def draw(view: RunView) -> Drawn:
     roc = {name: roc_curve(run.uncertainty[name], run.correct) for name in methods}
     risk = {name: risk_coverage_curve(run.uncertainty[name], run.correct) for name in methods}
     bars = {name: histogram(run.uncertainty[name], run.correct) for name in methods}
-    return Drawn(
+    return RunFigures(
         methods=tuple(methods),
         slots={name: slot for slot, name in enumerate(methods[:SLOTS], 1)},
         roc={name: curve for name, curve in roc.items() if curve},
         risk={name: curve for name, curve in risk.items() if curve},
         histograms={name: one for name, one in bars.items() if one},
-        error_rate=error_rate(view),
+        error_rate=view.error_rate,
     )
 
 
-def cost_points(view: RunView) -> list[tuple[str, float, float, float, bool]]:
+def cost_points(view: RunSummary) -> list[tuple[str, float, float, float, bool]]:
     """Title, seconds beyond the answer, AUROC, its error, and whether it samples, of each method that has both."""
-    column = view.column
     return [
-        (method_title(name), column.costs.extra[name], found["auroc"].value, found["auroc"].stderr, _samples(name))
-        for name, found in column.quality.items()
-        if math.isfinite(found["auroc"].value) and math.isfinite(column.costs.extra.get(name, math.nan))
+        (method_title(name), view.costs.extra[name], found["auroc"].value, found["auroc"].stderr, _samples(name))
+        for name, found in view.quality.items()
+        if math.isfinite(found["auroc"].value) and math.isfinite(view.costs.extra.get(name, math.nan))
     ]
 
 
@@ -130,7 +130,7 @@ class _Section:
     tables: Sequence[_HeadedTable]
 
 
-def write_page(content: Content, drawn: dict[str, Drawn]) -> str:
+def write_page(content: Report, drawn: dict[str, RunFigures]) -> str:
     """The page.
 
     Args:
@@ -165,7 +165,7 @@ def write_page(content: Content, drawn: dict[str, Drawn]) -> str:
     )
 
 
-def _run_page(view: RunView, drawn: Drawn) -> _RunPage:
+def _run_page(view: RunSummary, drawn: RunFigures) -> _RunPage:
     titles = {name: method_title(name) for name in drawn.methods}
     charts = []
     if drawn.risk:
@@ -194,11 +194,11 @@ def _run_page(view: RunView, drawn: Drawn) -> _RunPage:
     )
 
 
-def _risks(view: RunView, drawn: Drawn) -> Table | None:
+def _risks(view: RunSummary, drawn: RunFigures) -> Table | None:
     """Error rates at a few coverages: the curves in numbers."""
     if not drawn.methods:
         return None
-    run = view.column.run
+    run = view.run
     rows = [
         Row(
             name,

@@ -12,9 +12,10 @@ import numpy as np
 from uq_harness.rendering import figures as plots
 from uq_harness.rendering.escape import visible
 from uq_harness.report.charts import highest_risk, scatter_chart
-from uq_harness.report.content import Content, RunView
+from uq_harness.report.content import Report
 from uq_harness.report.curves import Histogram
-from uq_harness.report.page import Drawn, cost_points
+from uq_harness.report.page import RunFigures, cost_points
+from uq_harness.report.run import RunSummary
 from uq_harness.report.tables import method_title
 
 # Okabe and Ito's colours, told apart by colour-blind readers, with line styles for print.
@@ -23,7 +24,7 @@ _STYLES = ("-", "--", ":", "-.", (0, (7, 2)), (0, (3, 1, 1, 1)))
 _RIGHT, _WRONG = "#0072B2", "#D55E00"
 
 
-def write_plots(content: Content, drawn: dict[str, Drawn], folder: Path) -> list[Path]:
+def write_plots(content: Report, drawn: dict[str, RunFigures], folder: Path) -> list[Path]:
     """Curves, histograms and cost of every run, each as PNG and SVG.
 
     Raises:
@@ -57,11 +58,11 @@ def _label(text: str) -> str:
     return visible(text).replace("$", r"\$")
 
 
-def _title(view: RunView) -> str:
+def _title(view: RunSummary) -> str:
     return _label(view.name)
 
 
-def _curves(view: RunView, run: Drawn) -> Any:
+def _curves(view: RunSummary, run: RunFigures) -> Any:
     figure = plots.new_figure(10, 4.2)
     risk, roc = figure.subplots(1, 2)
     for axes, curves in ((risk, run.risk), (roc, run.roc)):
@@ -86,7 +87,7 @@ def _curves(view: RunView, run: Drawn) -> Any:
     return figure
 
 
-def _histograms(view: RunView, run: Drawn) -> Any:
+def _histograms(view: RunSummary, run: RunFigures) -> Any:
     columns = min(4, len(run.histograms))
     rows = math.ceil(len(run.histograms) / columns)
     figure = plots.new_figure(2.6 * columns, 1.5 * rows + 0.6)
@@ -110,7 +111,7 @@ def _histogram(axes: Any, title: str, found: Histogram) -> None:
     axes.spines[["left", "right", "top"]].set_visible(False)
 
 
-def _cost(view: RunView, points: list[tuple[str, float, float, float, bool]]) -> Any:
+def _cost(view: RunSummary, points: list[tuple[str, float, float, float, bool]]) -> Any:
     """The page's picture again, in its coordinates: a hundredth of an inch each, downwards."""
     chart = scatter_chart(points)
     left, top, right, bottom = chart.frame

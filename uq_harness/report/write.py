@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from uq_harness.report.content import Content
+from uq_harness.report.content import Report
 from uq_harness.report.csv import write_examples, write_numbers
 from uq_harness.report.latex import write_latex
 from uq_harness.report.markdown import write_markdown
@@ -44,7 +44,7 @@ def read_with_warnings(paths: Iterable[str | Path]) -> tuple[list[TaskRun], list
     return runs, collector.messages
 
 
-def write_report(content: Content, folder: Path, *, pictures: bool = True) -> list[Path]:
+def write_report(content: Report, folder: Path, *, pictures: bool = True) -> list[Path]:
     """Writes all formats into a folder.
 
     Args:
