@@ -120,6 +120,25 @@ def as_text(value: Any, indent: int | None = None) -> str:
     return escaped_in_json(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False))
 
 
+def is_whole(file: Path, lines: int | None = None) -> bool:
+    """Whether a file that was written is complete.
+
+    Args:
+        file: One JSON object, or one a line.
+        lines: The number of its lines, each of them ended; ``None`` for a file of one object.
+    """
+    last, count = b"", 0
+    try:
+        if lines is None:
+            return isinstance(json.loads(file.read_bytes()), dict)
+        with file.open("rb") as content:
+            for count, last in enumerate(content, 1):  # noqa: B007  # what is read last
+                pass
+        return count == lines and (not lines or (last.endswith(b"\n") and isinstance(json.loads(last), dict)))
+    except (OSError, ValueError):
+        return False
+
+
 _SHOWN = 80  # characters of a path that a message quotes
 
 

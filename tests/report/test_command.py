@@ -100,12 +100,6 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
         run_leaderboard(tmp_path, tmp_path / "file", title="Test", as_json=True)
 
 
-def test_without_matplotlib_the_message_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UQHarnessError, match=r"pip install 'uq-harness\[plots\]'.*--no-plots"):
-        run_report([tmp_path], tmp_path / "out", **{**DEFAULTS, "pictures": True})
-
-
 def test_an_empty_folder_makes_no_leaderboard(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     output = command("leaderboard", "empty", folder=tmp_path, status=2)

@@ -3,5 +3,5 @@
 `make_policy` makes a `Policy` from a run, `as_values` writes it down, `Abstainer` loads it in an application. The
 statistics are in `uq_harness.functional` (`control_risk`, `error_curve`); docs/thresholds.md tells how they work.
 
->>> from uq_harness.abstention import Abstainer
+>>> from uq_harness.abstention.abstainer import Abstainer
 """

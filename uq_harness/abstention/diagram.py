@@ -19,9 +19,6 @@ def draw_reliability(policy: Policy, path: Path) -> list[Path]:
     Args:
         policy: What to draw.
         path: Where to, without a suffix.
-
-    Raises:
-        UQHarnessError: matplotlib is not installed.
     """
     figure = new_figure(9, 4)
     left, right = figure.subplots(1, 2)

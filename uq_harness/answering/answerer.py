@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence, Need
 from uq_harness.evidence.backend import Backend, first_missing
 from uq_harness.evidence.prompt import Prompt, StopCriteria
-from uq_harness.functional import FloatArray
+from uq_harness.files import plain
 from uq_harness.methods import Method, all_methods, scores
 from uq_harness.similarity.evidence import Comparer
 from uq_harness.similarity.services import NLI, Similarity
@@ -32,24 +31,15 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
         if evidence.semantic_text is None
         else {"position": evidence.semantic_token, "text": evidence.semantic_text},
         "token_ids": None if answer.token_ids is None else list(answer.token_ids),
-        "token_logprobs": _numbers(answer.logprobs),
-        "token_entropies": _numbers(answer.entropies),
+        "token_logprobs": None if answer.logprobs is None else plain(answer.logprobs.tolist()),
+        "token_entropies": None if answer.entropies is None else plain(answer.entropies.tolist()),
     }
     return {
-        "uncertainty": {name: number(score) for name, score in uncertainty.items()},
+        "uncertainty": plain(uncertainty),
         "answer": answer.text,
         **{name: value for name, value in known.items() if value is not None},
         "cost": dict(evidence.cost),
     }
-
-
-def number(value: float) -> float | None:
-    """The value, or ``None`` where JSON has no number for it."""
-    return value if math.isfinite(value) else None
-
-
-def _numbers(values: FloatArray | None) -> list[float | None] | None:
-    return None if values is None else [number(value) for value in values.tolist()]
 
 
 class Recorder(Protocol):

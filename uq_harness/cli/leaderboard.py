@@ -10,8 +10,7 @@ from rich.text import Text
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
-from uq_harness.report.leaderboard.rows import collect_entries
-from uq_harness.report.leaderboard.write import write_leaderboard
+from uq_harness.report.leaderboard import collect_entries, write_leaderboard
 from uq_harness.report.write import read_with_warnings
 
 

@@ -13,7 +13,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
 from uq_harness.rendering.figures import new_figure
-from uq_harness.report.content import Content, collect
+from uq_harness.report.content import Report, collect
 from uq_harness.report.tables import Cell
 from uq_harness.report.write import read_with_warnings, write_report
 
@@ -71,7 +71,7 @@ def _check_pictures() -> None:
         raise UQHarnessError(f"{error}, or write the report without picture files: --no-plots") from error
 
 
-def _print(content: Content, files: list[Path]) -> None:
+def _print(content: Report, files: list[Path]) -> None:
     console = Console()
     for heading, table in content.all_tables():
         if table.name != "auroc":

@@ -9,10 +9,10 @@ from typing import Any
 
 from uq_harness.comparison.comparable import check_allowed, differences, refuse, settings_that_differ
 from uq_harness.comparison.losses import Loss, Tolerance, find_losses
-from uq_harness.comparison.measures import ACCURACY, MEASURES, POWER, Difference
+from uq_harness.comparison.measures import ACCURACY, POWER, TESTS, Difference
 from uq_harness.comparison.pairs import Pair, pair_runs
 from uq_harness.errors import UQHarnessError, one_of
-from uq_harness.functional import detectable_difference, holm, paired_accuracy
+from uq_harness.functional import MEASURES, detectable_difference, holm, paired_accuracy
 from uq_harness.results.run import TaskRun
 
 
@@ -181,8 +181,7 @@ def _accuracy(pair: Pair, level: float) -> Difference:
 
 def _quality(pair: Pair, method: str, measure: str, level: float) -> Difference:
     a, b = pair.baseline, pair.candidate
-    test, _ = MEASURES[measure]
-    found = test(b.uncertainty[method], a.uncertainty[method], b.correct, a.correct, level)
+    found = TESTS[measure](b.uncertainty[method], a.uncertainty[method], b.correct, a.correct, level)
     return Difference(
         measure=measure,
         method=method,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uq_harness.comparison.measures import MEASURES, Difference
+from uq_harness.comparison.measures import TESTS, Difference
 from uq_harness.comparison.pairs import Pair
 from uq_harness.errors import UQHarnessError
 from uq_harness.results.run import TaskRun
@@ -112,6 +112,5 @@ def _undefined(pair: Pair, row: Difference) -> Iterator[Loss]:
 
 
 def _testable(run: TaskRun, row: Difference) -> bool:
-    test, _ = MEASURES[row.measure]
     scores = run.uncertainty[row.method]
-    return not math.isnan(test(scores, scores, run.correct).p_value)
+    return not math.isnan(TESTS[row.measure](scores, scores, run.correct).p_value)

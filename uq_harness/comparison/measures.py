@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from uq_harness.functional import paired_aurc, paired_auroc, paired_prr
+from uq_harness.functional import MEASURES, paired_aurc, paired_auroc, paired_prr
 
 # Probability with which the change that a comparison calls detectable would be found.
 POWER = 0.8
 ACCURACY = "accuracy"
-# The measures of a method, their tests, and whether higher is better.
-MEASURES = {"auroc": (paired_auroc, True), "aurc": (paired_aurc, False), "prr": (paired_prr, True)}
+# How each measure of a method is tested.
+TESTS = {"auroc": paired_auroc, "aurc": paired_aurc, "prr": paired_prr}
 
 
 @dataclass(frozen=True)
@@ -55,5 +55,5 @@ class Difference:
     @property
     def improved(self) -> bool:
         """Whether the candidate's value is the better one."""
-        higher_is_better = self.measure == ACCURACY or MEASURES[self.measure][1]
+        higher_is_better = self.measure == ACCURACY or MEASURES[self.measure]
         return self.difference != 0 and (self.difference > 0) == higher_is_better

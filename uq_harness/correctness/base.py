@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 from uq_harness.correctness import judges
 from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.functional import MEASURES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Judge(ABC):
 
 # What lm_eval and `uq_harness.evaluation.task` call metrics of other kinds cannot be the name of a judge's mean score.
 _LABEL = re.compile(
-    r"(?!(auroc|aurc|prr|undefined)_|(accuracy|alias|name|samples|sample_len)$|.*_stderr$)[\w.-]+", re.ASCII
+    rf"(?!({'|'.join(MEASURES)}|undefined)_|(accuracy|alias|name|samples|sample_len)$|.*_stderr$)[\w.-]+", re.ASCII
 )
 
 

@@ -7,7 +7,6 @@ output folder before its first answer, and reads its files back after they were 
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import sqlite3
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.files import is_whole
 from uq_harness.rendering.escape import visible
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def guard_tracker(tracker: Any) -> None:
 
     @functools.wraps(save_results)
     def results_kept(self: Any, results: dict[str, Any], samples: dict[str, Any] | None = None) -> None:
-        _keep(self, lambda: save_results(self, results=results, samples=samples), _results_file, _whole_results)
+        _keep(self, lambda: save_results(self, results=results, samples=samples), _results_file, is_whole)
 
     @functools.wraps(save_samples)
     def samples_kept(self: Any, task_name: str, samples: Sequence[Mapping[str, Any]]) -> None:
@@ -165,7 +165,7 @@ def guard_tracker(tracker: Any) -> None:
             folder = _folder(tracker)
             return folder and folder / f"samples_{task_name}_{_date(tracker)}.jsonl"
 
-        _keep(self, save, file, lambda path: _whole_samples(path, len(samples)))
+        _keep(self, save, file, lambda path: is_whole(path, len(samples)))
 
     remember._guarded = True  # type: ignore[attr-defined]
     tracker.__init__ = remember
@@ -248,22 +248,3 @@ def _keep(
         _run.problems.append(f"{torn} could not be written whole: what belongs in it is in {rescued}")
     else:
         _run.problems.append(f"{torn} could not be written whole, nor could a copy in {tempfile.gettempdir()}")
-
-
-def _whole_results(file: Path) -> bool:
-    try:
-        return isinstance(json.loads(file.read_bytes()), dict)
-    except (OSError, ValueError):
-        return False
-
-
-def _whole_samples(file: Path, lines: int) -> bool:
-    """Whether the file has so many lines, each of them ended, and the last is JSON."""
-    last, count = b"", 0
-    try:
-        with file.open("rb") as content:
-            for last in content:  # noqa: B007  # what is read last
-                count += 1
-        return count == lines and (not lines or (last.endswith(b"\n") and isinstance(json.loads(last), dict)))
-    except (OSError, ValueError):
-        return False

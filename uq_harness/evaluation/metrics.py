@@ -11,13 +11,12 @@ import numpy as np
 
 from uq_harness import functional
 from uq_harness.correctness.base import Judge
+from uq_harness.functional import MEASURES
 from uq_harness.methods import all_methods
 
 log = logging.getLogger(__name__)
 Pair = tuple[float | None, int | None]
 
-# Metric name without the method, and whether higher is better.
-MEASURES = {"auroc": True, "aurc": False, "prr": True}
 RESAMPLES = 1000
 # With fewer right or wrong answers the errors of AUROC, AURC and PRR, which hold for many, say nothing.
 FEW = 10

@@ -15,7 +15,8 @@ Scores of one answer or of samples:
 
 Quality of a score over many answers, given which were correct (1) and which were not (0):
 
-- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
+- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`; their names
+  and directions: `MEASURES`
 - two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
   AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`; what a test could
   have found: `detectable_difference`
@@ -60,11 +61,12 @@ from uq_harness.functional._error_curve import (
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
-from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_coverage
+from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
 
 __all__ = [
+    "MEASURES",
     "AccuracyDifference",
     "AurocDifference",
     "BootstrapErrors",

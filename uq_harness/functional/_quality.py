@@ -16,6 +16,9 @@ from uq_harness.functional._tie_groups import (
     tie_groups,
 )
 
+# The measures of a score's quality by the names of their functions, and whether higher is better.
+MEASURES = {"auroc": True, "aurc": False, "prr": True}
+
 
 def auroc(uncertainty: ArrayLike, correct: ArrayLike) -> float:
     """Probability that a wrong answer is given more uncertainty than a right one; ties count half.

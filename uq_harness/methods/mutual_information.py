@@ -55,7 +55,7 @@ class MutualInformation(LikelihoodMethod):
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples, and the likelihood of each distinct one after each other one."""
-        return (*self.likelihoods(), self._conditionals)
+        return (self._conditionals, *self.likelihoods())
 
     def score(self, evidence: Evidence) -> float:
         """Nats, 0 for one distinct answer; ``nan`` where a likelihood is undefined."""

@@ -5,7 +5,6 @@ Only the model is another: it hands out what was saved.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,7 +24,7 @@ from uq_harness.backends.saved.read import SavedAnswer, SavedFile
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import QuestionInstance, UQText
 from uq_harness.evaluation.task import UQTask
-from uq_harness.files import NOT_AVAILABLE, plain
+from uq_harness.files import NOT_AVAILABLE, is_whole, plain
 from uq_harness.methods import Method, build_methods, settings
 from uq_harness.models.saved import MethodReport, Planner, Scorer
 from uq_harness.rendering.escape import visible
@@ -304,18 +303,3 @@ def _with_lm_evals_signs(results: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         task: {name: str(value) if value == NOT_AVAILABLE else value for name, value in metrics.items()}
         for task, metrics in results.items()
     }
-
-
-def is_whole(file: Path, lines: int | None) -> bool:
-    """Whether a file is complete: valid JSON, or so many lines of which the last has its end."""
-    try:
-        if lines is None:
-            json.loads(file.read_bytes())
-            return True
-        last, count = b"", 0
-        with file.open("rb") as content:
-            for count, last in enumerate(content, 1):  # noqa: B007  # what is read last
-                pass
-        return count == lines and last.endswith(b"\n") and isinstance(json.loads(last), dict)
-    except (OSError, ValueError):
-        return False

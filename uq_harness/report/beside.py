@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from uq_harness.evaluation.metrics import FEW_MEANS
 from uq_harness.report.published.tables import ReferenceColumn, ReferenceTable, paper_table
 from uq_harness.report.quality import UNDEFINED
-from uq_harness.report.run import Column
+from uq_harness.report.run import RunSummary
 from uq_harness.report.tables import Cell, Heading, Row, Table, method_title, order_of_methods
 
 PAPER = "paper"
 _LEFT_OUT = Cell(math.nan)
 
 
-def beside_the_paper(columns: Sequence[Column]) -> list[Table]:
+def beside_the_paper(columns: Sequence[RunSummary]) -> list[Table]:
     """The runs beside the paper's Tables 1, 4, 5 and 3, as far as they share tasks; nothing is tested across them.
 
     Differences are shown where a run's model is one of the paper's.
@@ -32,7 +32,7 @@ def beside_the_paper(columns: Sequence[Column]) -> list[Table]:
 
 
 def _quality(
-    reference: ReferenceTable, columns: Sequence[Column], wanted: Callable[[ReferenceColumn], bool]
+    reference: ReferenceTable, columns: Sequence[RunSummary], wanted: Callable[[ReferenceColumn], bool]
 ) -> Table | None:
     """AUROC or AURC of the runs, then the paper's, then the differences of equal models."""
     tasks = {column.task for column in columns}
@@ -83,7 +83,7 @@ def _quality(
     )
 
 
-def _same(column: Column, other: ReferenceColumn) -> bool:
+def _same(column: RunSummary, other: ReferenceColumn) -> bool:
     return column.run.model.partition("@")[0] == other.model and column.task == other.task
 
 
@@ -91,7 +91,7 @@ def _heading(column: ReferenceColumn, what: str) -> Heading:
     return Heading(f"{what}: {column.model_title}" if column.model_title else what, column.task_title)
 
 
-def _seconds(columns: Sequence[Column]) -> Table | None:
+def _seconds(columns: Sequence[RunSummary]) -> Table | None:
     """Seconds per question beside the paper's Table 3."""
     reference = paper_table(3)
     tasks = {column.task for column in columns}
@@ -101,7 +101,7 @@ def _seconds(columns: Sequence[Column]) -> Table | None:
     if not ours:
         return None
 
-    def cost(column: Column, method: str | None) -> Cell:
+    def cost(column: RunSummary, method: str | None) -> Cell:
         return Cell(column.costs.answer if method is None else column.costs.extra.get(method, math.nan))
 
     rows = [
@@ -126,7 +126,7 @@ def _seconds(columns: Sequence[Column]) -> Table | None:
     )
 
 
-def ablation_table(columns: Sequence[Column]) -> list[Table]:
+def ablation_table(columns: Sequence[RunSummary]) -> list[Table]:
     """SemGrad of runs beside the variant of the paper's Table 2 that they ran; empty where no task is shared."""
     reference = paper_table(2)
     tasks = {column.task for column in columns if "semgrad" in column.quality}
@@ -158,7 +158,7 @@ def ablation_table(columns: Sequence[Column]) -> list[Table]:
     ]
 
 
-def _variant(column: Column) -> dict[str, object]:
+def _variant(column: RunSummary) -> dict[str, object]:
     """The options of SemGrad in which a run differs from the paper's method."""
     used = column.run.model_settings.get("uncertainty")
     if not used:

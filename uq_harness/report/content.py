@@ -2,66 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from uq_harness.evaluation.metrics import MEASURES, WHY_NO_ERROR, too_few
+from uq_harness.evaluation.metrics import WHY_NO_ERROR, too_few
+from uq_harness.functional import MEASURES
 from uq_harness.report.beside import ablation_table, beside_the_paper, reference_notes
-from uq_harness.report.examples import ConfidentError, confident_errors
-from uq_harness.report.quality import Estimate, Ranking, rank
-from uq_harness.report.run import Column, label_runs, latest, make_column
+from uq_harness.report.examples import confident_errors
+from uq_harness.report.quality import Ranking, rank
+from uq_harness.report.run import RunSummary, label_runs, latest, summarize
 from uq_harness.report.tables import Table, method_title, quality_table
 from uq_harness.results.run import TaskRun
-
-
-@dataclass(frozen=True)
-class RunView:
-    """One run as readers see it.
-
-    Attributes:
-        id: Its anchor, letters and digits.
-        column: Its measurements.
-        judge: Its judge's name.
-        questions: Number of answers.
-        undefined: Number of scores that are undefined, over all methods.
-        seconds: Seconds per question for the greedy answer alone; ``nan`` where the records do not say.
-        date: When it was made.
-        examples: Its most confident wrong answers.
-        examples_by: The method that they are the most confident by; empty where there are none.
-    """
-
-    id: str
-    column: Column
-    judge: str
-    questions: int
-    undefined: int
-    seconds: float
-    date: str
-    examples: tuple[ConfidentError, ...]
-    examples_by: str
-
-    @property
-    def model(self) -> str:
-        """Its model's label."""
-        return self.column.model
-
-    @property
-    def task(self) -> str:
-        """Its task's name."""
-        return self.column.task
-
-    @property
-    def accuracy(self) -> Estimate:
-        """Share of right answers."""
-        return self.column.accuracy
-
-    @property
-    def name(self) -> str:
-        """Model, task and judge in one line."""
-        return f"{self.model} · {self.task} · {self.judge}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +24,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Content:
+class Report:
     """A report.
 
     Attributes:
@@ -87,7 +38,7 @@ class Content:
 
     title: str
     notes: tuple[str, ...]
-    runs: tuple[RunView, ...]
+    runs: tuple[RunSummary, ...]
     sections: tuple[Section, ...]
     beside: tuple[Table, ...] = ()
     reference_notes: tuple[str, ...] = ()
@@ -115,7 +66,7 @@ def collect(
     examples_by: str | None = None,
     alpha: float = 0.05,
     warnings: Iterable[str] = (),
-) -> Content:
+) -> Report:
     """Measures all runs and lays out the tables.
 
     Args:
@@ -130,7 +81,7 @@ def collect(
     """
     kept, earlier = (list(runs), []) if all_runs else latest(runs)
     labelled = sorted(label_runs(kept), key=lambda pair: (pair[0], pair[1].task, pair[1].judge))
-    columns = [make_column(run, label, alpha) for label, run in labelled]
+    columns = [summarize(run, label, alpha) for label, run in labelled]
     judges = list(dict.fromkeys(column.run.judge for column in columns))
     notes = [*warnings]
     if earlier:
@@ -139,7 +90,7 @@ def collect(
             f"them: {', '.join(run.path.name for run in earlier[:5])}{', …' if len(earlier) > 5 else ''}"
         )
     notes += [note for column in columns for note in _notes(column)]
-    views = [_view(number, column, examples, examples_by) for number, column in enumerate(columns, 1)]
+    shown = [_with_examples(number, column, examples, examples_by) for number, column in enumerate(columns, 1)]
     sections = []
     for judge in judges:
         under = [column for column in columns if column.run.judge == judge]
@@ -148,17 +99,17 @@ def collect(
     beside = beside_the_paper(columns) if reference else []
     if reference:
         beside += [*ablation_table(columns)]
-    return Content(
+    return Report(
         title,
         tuple(dict.fromkeys(notes)),
-        tuple(views),
+        tuple(shown),
         tuple(sections),
         tuple(beside),
         tuple(reference_notes() if reference else ()),
     )
 
 
-def _overall(columns: Sequence[Column], alpha: float) -> Ranking:
+def _overall(columns: Sequence[RunSummary], alpha: float) -> Ranking:
     """How the methods rank over all runs in which any of them has an AUROC."""
     counted = [column for column in columns if column.ranking.best is not None]
     if not all(len(column.run) for column in counted):
@@ -166,7 +117,7 @@ def _overall(columns: Sequence[Column], alpha: float) -> Ranking:
     return rank([column.run.uncertainty for column in counted], [column.run.correct for column in counted], alpha)
 
 
-def _notes(column: Column) -> list[str]:
+def _notes(column: RunSummary) -> list[str]:
     """What a reader has to know about one run."""
     run, name = column.run, f"{column.model} on {column.task} ({column.run.judge})"
     notes = []
@@ -196,29 +147,19 @@ def _notes(column: Column) -> list[str]:
     return notes
 
 
-def _view(number: int, column: Column, examples: int, examples_by: str | None) -> RunView:
-    run = column.run
-    method = examples_by if examples_by in run.uncertainty else column.ranking.best
+def _with_examples(number: int, summary: RunSummary, examples: int, examples_by: str | None) -> RunSummary:
+    run = summary.run
+    method = examples_by if examples_by in run.uncertainty else summary.ranking.best
     if method not in run.uncertainty:
-        method = next((name for name, count in column.scored.items() if count), None)
+        method = next((name for name, count in summary.scored.items() if count), None)
     chosen = (
         confident_errors(method, run.uncertainty, run.correct, run.questions, run.answers, run.references, examples)
         if method
         else []
     )
-    return RunView(
+    return replace(
+        summary,
         id=f"run-{number}",
-        column=column,
-        judge=run.judge,
-        questions=len(run) or run.reported_questions,
-        undefined=sum(len(run) - count for count in column.scored.values()),
-        seconds=column.costs.answer,
-        date=f"{run.date:%Y-%m-%d %H:%M}" if run.date else "",
         examples=tuple(chosen),
         examples_by=method_title(method) if method and chosen else "",
     )
-
-
-def error_rate(view: RunView) -> float:
-    """Share of wrong answers."""
-    return float(np.mean(view.column.run.correct == 0)) if len(view.column.run) else math.nan

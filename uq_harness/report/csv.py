@@ -7,9 +7,9 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from uq_harness.evaluation.metrics import MEASURES
+from uq_harness.functional import MEASURES
 from uq_harness.rendering.escape import csv_text
-from uq_harness.report.content import Content
+from uq_harness.report.content import Report
 
 NUMBERS = (
     "model",
@@ -30,20 +30,19 @@ NUMBERS = (
 )
 
 
-def write_numbers(content: Content) -> str:
+def write_numbers(content: Report) -> str:
     """AUROC, AURC and PRR of every method in every run, as fractions; accuracy too, with no method."""
     rows: list[Sequence[object]] = []
     for run in content.runs:
-        column = run.column
         where = (csv_text(run.model), csv_text(run.task), csv_text(run.judge))
         about = (run.questions, "", _number(run.seconds), run.date)
         rows.append(
             (*where, "", "accuracy", *map(_number, (run.accuracy.value, run.accuracy.stderr)), "", "", "", *about, "")
         )
-        for method, found in column.quality.items():
+        for method, found in run.quality.items():
             for measure, higher in MEASURES.items():
                 one = found[measure]
-                values = [q[measure].value for q in column.quality.values() if math.isfinite(q[measure].value)]
+                values = [q[measure].value for q in run.quality.values() if math.isfinite(q[measure].value)]
                 best = bool(values) and one.value == (max if higher else min)(values)
                 tested = measure == "auroc"
                 rows.append(
@@ -54,11 +53,11 @@ def write_numbers(content: Content) -> str:
                         _number(one.value),
                         _number(one.stderr),
                         int(best),
-                        int(method in column.ranking.not_worse) if tested else "",
-                        _number(column.ranking.p_values.get(method, math.nan)) if tested else "",
+                        int(method in run.ranking.not_worse) if tested else "",
+                        _number(run.ranking.p_values.get(method, math.nan)) if tested else "",
                         run.questions,
-                        column.scored.get(method, ""),  # not known without samples
-                        _number(column.costs.extra.get(method, math.nan)),
+                        run.scored.get(method, ""),  # not known without samples
+                        _number(run.costs.extra.get(method, math.nan)),
                         run.date,
                         int(one.few),
                     )
@@ -66,7 +65,7 @@ def write_numbers(content: Content) -> str:
     return as_csv(NUMBERS, rows)
 
 
-def write_examples(content: Content) -> str:
+def write_examples(content: Report) -> str:
     """The most confident wrong answers of every run."""
     titles = (
         "model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from uq_harness.rendering.escape import latex
-from uq_harness.report.content import Content
+from uq_harness.report.content import Report
 from uq_harness.report.tables import Cell, Table
 
 _PREAMBLE = r"""\documentclass{article}
@@ -23,7 +23,7 @@ _PREAMBLE = r"""\documentclass{article}
 """
 
 
-def write_latex(content: Content) -> str:
+def write_latex(content: Report) -> str:
     """A document that compiles with pdflatex, xelatex and lualatex."""
     tables = "\n".join(table_as_latex(table, heading) for heading, table in content.all_tables())
     return f"{_PREAMBLE}{tables}\\end{{document}}\n"

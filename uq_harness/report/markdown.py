@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from uq_harness.evaluation.metrics import FEW_MARK
 from uq_harness.rendering.escape import markdown, markdown_quote
-from uq_harness.report.content import Content, RunView
+from uq_harness.report.content import Report
+from uq_harness.report.run import RunSummary
 from uq_harness.report.tables import Cell, Table
 
 
-def write_markdown(content: Content) -> str:
+def write_markdown(content: Report) -> str:
     """Runs, tables and the most confident wrong answers."""
     parts = [f"# {markdown(content.title)}"]
     if content.notes:
@@ -46,7 +47,7 @@ def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: i
     return "\n".join(f"| {' | '.join(row)} |" for row in [titles, rule, *rows])
 
 
-def _runs(runs: Sequence[RunView]) -> str:
+def _runs(runs: Sequence[RunSummary]) -> str:
     titles = ["model", "task", "judge", "questions", "accuracy", "undefined scores", "seconds an answer", "date"]
     rows = [
         [
@@ -64,7 +65,7 @@ def _runs(runs: Sequence[RunView]) -> str:
     return _pipes(titles, rows, numbers_from=3)
 
 
-def _examples(run: RunView) -> str:
+def _examples(run: RunSummary) -> str:
     head = f"## Most confident wrong answers: {markdown(run.name)}\n\nBy {markdown(run.examples_by)}.\n\n"
     titles = ["question", "answer", "reference answers", "score", "surer than", "agree"]
     rows = [

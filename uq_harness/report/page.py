@@ -2,89 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
-from uq_harness.methods import all_methods
+from markupsafe import Markup
+
+from uq_harness.rendering.figures import PAGE_TEXT, Marks, inline_svg, page_axes
 from uq_harness.rendering.pages import render
-from uq_harness.report.charts import (
-    SLOTS,
-    HistogramChart,
-    LineChart,
-    ScatterChart,
-    histogram_chart,
-    risk_chart,
-    roc_chart,
-    scatter_chart,
-)
-from uq_harness.report.content import Content, RunView, error_rate
-from uq_harness.report.curves import Curve, Histogram, histogram, risk_at, risk_coverage_curve, roc_curve
-from uq_harness.report.examples import ConfidentError
-from uq_harness.report.quality import Estimate
-from uq_harness.report.tables import Cell, Heading, Row, Table, method_title, order_of_methods
+from uq_harness.report.content import Report
+from uq_harness.report.curves import Histogram, risk_at
+from uq_harness.report.figures import CostPoint, RunFigures, draw_cost, draw_histogram, draw_risk, draw_roc
+from uq_harness.report.run import RunSummary
+from uq_harness.report.tables import Cell, Heading, Row, Table, method_title
 
 _COVERAGES = (0.5, 0.8, 0.9, 1.0)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What is drawn of a run, in numbers; the page and the picture files are both made from it.
-
-    Attributes:
-        methods: The methods that score any answer, the best by AUROC first.
-        slots: Colours of the first few of them.
-        roc: ROC curves of those that have one.
-        risk: Risk-coverage curves.
-        histograms: Histograms of scores.
-        error_rate: Share of wrong answers.
-    """
-
-    methods: tuple[str, ...]
-    slots: dict[str, int]
-    roc: dict[str, Curve]
-    risk: dict[str, Curve]
-    histograms: dict[str, Histogram]
-    error_rate: float
-
-
-def draw(view: RunView) -> Drawn:
-    """The curves of a run."""
-    run, quality = view.column.run, view.column.quality
-    scored = order_of_methods([name for name, count in view.column.scored.items() if count])
-
-    def behind(name: str) -> float:
-        value = quality[name]["auroc"].value
-        return -value if math.isfinite(value) else math.inf
-
-    methods = sorted(scored, key=behind)
-    roc = {name: roc_curve(run.uncertainty[name], run.correct) for name in methods}
-    risk = {name: risk_coverage_curve(run.uncertainty[name], run.correct) for name in methods}
-    bars = {name: histogram(run.uncertainty[name], run.correct) for name in methods}
-    return Drawn(
-        methods=tuple(methods),
-        slots={name: slot for slot, name in enumerate(methods[:SLOTS], 1)},
-        roc={name: curve for name, curve in roc.items() if curve},
-        risk={name: curve for name, curve in risk.items() if curve},
-        histograms={name: one for name, one in bars.items() if one},
-        error_rate=error_rate(view),
-    )
-
-
-def cost_points(view: RunView) -> list[tuple[str, float, float, float, bool]]:
-    """Title, seconds beyond the answer, AUROC, its error, and whether it samples, of each method that has both."""
-    column = view.column
-    return [
-        (method_title(name), column.costs.extra[name], found["auroc"].value, found["auroc"].stderr, _samples(name))
-        for name, found in column.quality.items()
-        if math.isfinite(found["auroc"].value) and math.isfinite(column.costs.extra.get(name, math.nan))
-    ]
-
-
-def _samples(name: str) -> bool:
-    known = all_methods().get(name)
-    return known is not None and known.sampling
+_RISK_NOTE = "Error rate when only the most certain answers are given; dotted: all answers"
+_ROC_NOTE = "Wrong answers found against right ones flagged, over all thresholds; dotted: chance"
+_COST_NOTE = (
+    "Filled: no sampling; hollow: samples answers. Bars: one standard error. A stage of the run that several methods "
+    "share counts in full for each of them; where samples were drawn, the greedy answer's part of decoding is "
+    "estimated from the rows decoded."
+)
 
 
 @dataclass(frozen=True)
@@ -95,26 +35,22 @@ class _LegendEntry:
 
 
 @dataclass(frozen=True)
-class _RunPage:
-    """A run as the template reads it."""
-
+class _Picture:
     id: str
-    model: str
-    task: str
-    judge: str
-    questions: int
-    accuracy: Estimate
-    undefined: int
-    seconds: float
-    date: str
-    why_empty: str
+    title: str
+    note: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures of a run as the template reads them."""
+
     legend: Sequence[_LegendEntry]
-    charts: Sequence[LineChart]
+    curves: Sequence[_Picture]
     risks: Table | None
-    scatter: ScatterChart | None
-    histograms: Sequence[HistogramChart]
-    examples: Sequence[ConfidentError]
-    examples_by: str
+    cost: _Picture | None
+    histograms: Sequence[_Picture]
 
 
 @dataclass(frozen=True)
@@ -130,12 +66,12 @@ class _Section:
     tables: Sequence[_HeadedTable]
 
 
-def write_page(content: Content, drawn: dict[str, Drawn]) -> str:
+def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
     """The page.
 
     Args:
         content: The report.
-        drawn: What is drawn of each run, by its id.
+        figures: What is drawn of each run, by its id.
     """
     several = len(content.sections) > 1
     sections = [
@@ -160,52 +96,67 @@ def write_page(content: Content, drawn: dict[str, Drawn]) -> str:
         sections=sections,
         beside=content.beside,
         reference_notes=content.reference_notes,
-        runs=[_run_page(run, drawn[run.id]) for run in content.runs],
+        runs=content.runs,
+        pictures={run.id: _pictures(run, figures[run.id]) for run in content.runs},
         judges=len(content.sections),
     )
 
 
-def _run_page(view: RunView, drawn: Drawn) -> _RunPage:
-    titles = {name: method_title(name) for name in drawn.methods}
-    charts = []
-    if drawn.risk:
-        charts.append(risk_chart(drawn.risk, titles, drawn.slots, drawn.error_rate))
-    if drawn.roc:
-        charts.append(roc_chart(drawn.roc, titles, drawn.slots))
-    points = cost_points(view)
-    return _RunPage(
-        id=view.id,
-        model=view.model,
-        task=view.task,
-        judge=view.judge,
-        questions=view.questions,
-        accuracy=view.accuracy,
-        undefined=view.undefined,
-        seconds=view.seconds,
-        date=view.date,
-        why_empty="" if drawn.methods else "There are no scores to draw.",
-        legend=[_LegendEntry(name, titles[name], drawn.slots.get(name, 0)) for name in drawn.methods],
-        charts=charts,
-        risks=_risks(view, drawn),
-        scatter=scatter_chart(points) if points else None,
-        histograms=[histogram_chart(name, titles[name], one) for name, one in drawn.histograms.items()],
-        examples=view.examples,
-        examples_by=view.examples_by,
+def _pictures(summary: RunSummary, figures: RunFigures) -> _Pictures:
+    titles = {name: method_title(name) for name in figures.methods}
+    return _Pictures(
+        legend=[_LegendEntry(name, titles[name], figures.slots.get(name, 0)) for name in figures.methods],
+        curves=_curves(summary.id, figures),
+        risks=_risks(summary, figures),
+        cost=_cost(f"{summary.id}-cost", figures.costs) if figures.costs else None,
+        histograms=[
+            _histogram(f"{summary.id}-histogram-{number}", titles[name], found)
+            for number, (name, found) in enumerate(figures.histograms.items(), 1)
+        ],
     )
 
 
-def _risks(view: RunView, drawn: Drawn) -> Table | None:
+def _curves(run: str, figures: RunFigures) -> list[_Picture]:
+    kinds = (
+        (figures.risk, draw_risk, "Risk-coverage curves", _RISK_NOTE),
+        (figures.roc, draw_roc, "ROC curves", _ROC_NOTE),
+    )
+    pictures = []
+    for number, (_, draw, title, note) in enumerate((kind for kind in kinds if kind[0]), 1):
+        axes, marks = page_axes(480, 322, (62, 10, 470, 282)), Marks()
+        draw(axes, figures, marks)
+        pictures.append(_picture(axes, marks, f"{run}-line-{number}", title, note))
+    return pictures
+
+
+def _cost(name: str, points: Sequence[CostPoint]) -> _Picture:
+    axes, marks = page_axes(960, 416, (60, 12, 900, 372)), Marks()
+    draw_cost(axes, points, marks, size=PAGE_TEXT)
+    return _picture(axes, marks, name, "Cost against AUROC", _COST_NOTE, "wide")
+
+
+def _histogram(name: str, title: str, found: Histogram) -> _Picture:
+    axes, marks = page_axes(220, 102, (4, 4, 216, 84)), Marks()
+    draw_histogram(axes, found, marks)
+    return _picture(axes, marks, name, title, "log scale" if found.logarithmic else "")
+
+
+def _picture(axes: Any, marks: Marks, name: str, title: str, note: str, classes: str = "") -> _Picture:
+    return _Picture(name, title, note, Markup(inline_svg(axes.figure, marks, name, classes)))
+
+
+def _risks(summary: RunSummary, figures: RunFigures) -> Table | None:
     """Error rates at a few coverages: the curves in numbers."""
-    if not drawn.methods:
+    if not figures.methods:
         return None
-    run = view.column.run
+    run = summary.run
     rows = [
         Row(
             name,
             method_title(name),
             tuple(Cell(100 * risk) for risk in risk_at(run.uncertainty[name], run.correct, _COVERAGES)),
         )
-        for name in drawn.methods
+        for name in figures.methods
     ]
     return Table(
         "risk",

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from uq_harness import functional
-from uq_harness.evaluation.metrics import MEASURES, RESAMPLES, too_few
-from uq_harness.functional import FloatArray
+from uq_harness.evaluation.metrics import RESAMPLES, too_few
+from uq_harness.functional import MEASURES, FloatArray
 
 Column = tuple[FloatArray, NDArray[np.int64]]
 

@@ -1,4 +1,4 @@
-"""One column of the tables: a run under its label, with the quality of all its methods."""
+"""One run of a report: a column of the tables, with the quality of all its methods."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uq_harness.evaluation.metrics import MEASURES, too_few
+from uq_harness.evaluation.metrics import too_few
+from uq_harness.functional import MEASURES
 from uq_harness.report.cost import Costs, costs
+from uq_harness.report.examples import ConfidentError
 from uq_harness.report.quality import UNDEFINED, Estimate, Ranking, estimates, rank
 from uq_harness.results.run import TaskRun
 from uq_harness.results.settings import as_label, repeated_runs, telling_settings
 
 
 @dataclass(frozen=True)
-class Column:
-    """A run as a column.
+class RunSummary:
+    """A run as readers see it; a column of the tables.
 
     Attributes:
         run: The run.
@@ -31,6 +33,9 @@ class Column:
         scored: Number of answers that each method scores.
         ranking: The methods against the best of them.
         costs: Seconds per question.
+        id: Its anchor in the report, letters and digits; empty outside one.
+        examples: Its most confident wrong answers.
+        examples_by: The method that they are the most confident by; empty where there are none.
     """
 
     run: TaskRun
@@ -41,9 +46,47 @@ class Column:
     scored: Mapping[str, int]
     ranking: Ranking
     costs: Costs
+    id: str = ""
+    examples: tuple[ConfidentError, ...] = ()
+    examples_by: str = ""
+
+    @property
+    def judge(self) -> str:
+        """Its judge's name."""
+        return self.run.judge
+
+    @property
+    def name(self) -> str:
+        """Model, task and judge in one line."""
+        return f"{self.model} · {self.task} · {self.judge}"
+
+    @property
+    def questions(self) -> int:
+        """Number of answers."""
+        return len(self.run) or self.run.reported_questions
+
+    @property
+    def undefined(self) -> int:
+        """Number of scores that are undefined, over all methods."""
+        return sum(len(self.run) - count for count in self.scored.values())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds per question for the greedy answer alone; ``nan`` where the records do not say."""
+        return self.costs.answer
+
+    @property
+    def date(self) -> str:
+        """When it was made."""
+        return f"{self.run.date:%Y-%m-%d %H:%M}" if self.run.date else ""
+
+    @property
+    def error_rate(self) -> float:
+        """Share of wrong answers."""
+        return float(np.mean(self.run.correct == 0)) if len(self.run) else math.nan
 
 
-def make_column(run: TaskRun, model: str, alpha: float) -> Column:
+def summarize(run: TaskRun, model: str, alpha: float) -> RunSummary:
     """Measures a run; one that logged no samples has what its results file says, and no tests."""
     reported = _reported(run)
     if len(run):
@@ -67,7 +110,7 @@ def make_column(run: TaskRun, model: str, alpha: float) -> Column:
         accuracy = Estimate(run.metrics.get("accuracy", math.nan), run.metrics.get("accuracy_stderr", math.nan))
     scored = {name: int(np.isfinite(scores).sum()) for name, scores in run.uncertainty.items()}
     spent = costs(run.costs, run.answer_tokens, list(run.uncertainty))
-    return Column(run, model, run.task, accuracy, quality, scored, ranking, spent)
+    return RunSummary(run, model, run.task, accuracy, quality, scored, ranking, spent)
 
 
 def _seed(run: TaskRun) -> int:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from uq_harness.evaluation.metrics import FEW_MEANS, MEASURES
+from uq_harness.evaluation.metrics import FEW_MEANS
+from uq_harness.functional import MEASURES
 from uq_harness.methods import all_methods
 from uq_harness.report.published.tables import paper_table
 from uq_harness.report.quality import UNDEFINED, Estimate, Ranking, average
-from uq_harness.report.run import Column
+from uq_harness.report.run import RunSummary
 
 TITLES = {"auroc": "AUROC ↑", "aurc": "AURC ↓", "prr": "PRR ↑"}
 
@@ -107,7 +108,7 @@ def order_of_methods(names: Sequence[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def quality_table(measure: str, columns: Sequence[Column], overall: Ranking, alpha: float = 0.05) -> Table:
+def quality_table(measure: str, columns: Sequence[RunSummary], overall: Ranking, alpha: float = 0.05) -> Table:
     """The paper's Table 1 for one measure: percent, best in each column marked; AUROC also marks its equals.
 
     Args:

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from uq_harness.report.content import Content
+from uq_harness.report.content import Report
 from uq_harness.report.csv import write_examples, write_numbers
+from uq_harness.report.figures import run_figures
 from uq_harness.report.latex import write_latex
 from uq_harness.report.markdown import write_markdown
-from uq_harness.report.page import draw, write_page
+from uq_harness.report.page import write_page
 from uq_harness.report.plots import write_plots
 from uq_harness.results.load import load_runs
 from uq_harness.results.run import TaskRun
@@ -44,7 +45,7 @@ def read_with_warnings(paths: Iterable[str | Path]) -> tuple[list[TaskRun], list
     return runs, collector.messages
 
 
-def write_report(content: Content, folder: Path, *, pictures: bool = True) -> list[Path]:
+def write_report(content: Report, folder: Path, *, pictures: bool = True) -> list[Path]:
     """Writes all formats into a folder.
 
     Args:
@@ -54,14 +55,11 @@ def write_report(content: Content, folder: Path, *, pictures: bool = True) -> li
 
     Returns:
         The files, the page first.
-
-    Raises:
-        UQHarnessError: Pictures are asked for and matplotlib is not installed.
     """
-    drawn = {view.id: draw(view) for view in content.runs}
+    figures = {summary.id: run_figures(summary) for summary in content.runs}
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "report.html": write_page(content, drawn),
+        "report.html": write_page(content, figures),
         "report.md": write_markdown(content),
         "report.tex": write_latex(content),
         "report.csv": write_numbers(content),
@@ -71,4 +69,4 @@ def write_report(content: Content, folder: Path, *, pictures: bool = True) -> li
     for name, text in texts.items():
         files.append(folder / name)
         files[-1].write_text(text, encoding="utf-8")
-    return files + (write_plots(content, drawn, folder / "plots") if pictures else [])
+    return files + (write_plots(content, figures, folder / "plots") if pictures else [])

@@ -11,5 +11,5 @@ way if it writes these fields:
 - In the results: ``results.<task>`` (``<metric>,<judge>`` → number; may be empty), ``configs.<task>`` with
   ``metadata.judges``, ``versions.<task>``, ``model_name``, ``date`` (seconds since 1970), ``config`` (optional).
 
->>> from uq_harness.results import load_runs
+>>> from uq_harness.results.load import load_runs
 """

@@ -10,8 +10,7 @@ import pytest
 
 from tests.report.runs import made_up, write_run
 from uq_harness.functional import aurc, auroc
-from uq_harness.report.leaderboard.rows import collect_entries
-from uq_harness.report.leaderboard.write import write_leaderboard
+from uq_harness.report.leaderboard import collect_entries, write_leaderboard
 from uq_harness.report.write import read_with_warnings
 
 

@@ -9,8 +9,6 @@ from tests.studies.ablation.made_up import evidence, sps
 from uq_harness.studies.ablation.analysis import Choices, analyse
 from uq_harness.studies.ablation.figures import draw
 
-pytest.importorskip("matplotlib")
-
 
 @pytest.mark.parametrize("kind", ["with SPS", "all right", "an answer without tokens"])
 def test_pictures_are_drawn_and_tell_the_correlation(tmp_path: Path, kind: str) -> None:

@@ -10,8 +10,6 @@ import pytest
 from uq_harness.studies.sps.heat_map import colour_range, draw_heat_maps, heat_map, token_label
 from uq_harness.studies.sps.result import SpsResult
 
-pytest.importorskip("matplotlib")
-
 
 def test_a_picture_for_each_data_set_in_both_formats(result: SpsResult, tmp_path: Path) -> None:
     files = draw_heat_maps(result, tmp_path)

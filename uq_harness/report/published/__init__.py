@@ -1,6 +1,6 @@
 """Results that others published, to put beside your own, and configurations that repeat their runs.
 
->>> from uq_harness.report.published import paper_table
+>>> from uq_harness.report.published.tables import paper_table
 >>> table = paper_table(1)
 >>> semgrad = next(row for row in table.rows if row.method == "semgrad")
 >>> table.columns[0].model, table.columns[0].task, semgrad.values[0]

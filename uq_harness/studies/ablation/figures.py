@@ -22,9 +22,6 @@ def draw(ablation: Ablation, path: Path) -> list[Path]:
 
     Returns:
         The files, PNG and SVG.
-
-    Raises:
-        UQHarnessError: matplotlib is not installed.
     """
     pictures = {"hybridgrad": _hybridgrad(ablation), "states": _states(ablation)}
     return [file for name, figure in pictures.items() for file in save(figure, path.with_name(f"{path.name}_{name}"))]

@@ -13,7 +13,9 @@ import numpy as np
 
 from uq_harness import __version__
 from uq_harness.evaluation.metrics import FEW_MARK, FEW_MEANS
+from uq_harness.files import plain
 from uq_harness.functional import FloatArray
+from uq_harness.rendering.escape import markdown
 from uq_harness.studies.ablation.analysis import Ablation
 from uq_harness.studies.ablation.comparison import Compared, Quality
 from uq_harness.studies.ablation.evidence import FORMAT, FORMAT_KEY
@@ -51,39 +53,29 @@ def _one(ablation: Ablation) -> dict[str, Any]:
         "too_few": ablation.too_few or None,
         "positions": [asdict(position) for position in evidence.positions],
         "semantic_token": np.unique(evidence.semantic_token).tolist(),
-        "methods": {name: _plain(asdict(quality)) for name, quality in ablation.methods.items()},
+        "methods": {name: plain(asdict(quality)) for name, quality in ablation.methods.items()},
         "semgrad": [_compared(one) for one in ablation.semgrad],
         "tokens": [_compared(one) for one in ablation.tokens],
         "hybridgrad": [_compared(one) for one in ablation.hybridgrad],
-        "states": {name: _plain(values.tolist()) for name, values in vars(states).items()},
+        "states": {name: plain(values.tolist()) for name, values in vars(states).items()},
         "preservation": None if ablation.preservation is None else _preservation(ablation.preservation),
     }
 
 
 def _compared(one: Compared) -> dict[str, Any]:
-    difference = None if one.difference is None else _plain(one.difference._asdict())
+    difference = None if one.difference is None else plain(one.difference._asdict())
     return {
         "label": one.variant.label,
         "options": dict(one.variant.options),
-        **_plain(asdict(one.quality)),
+        **plain(asdict(one.quality)),
         "against_default": difference,
-        "p_holm": _plain(one.p_holm),
+        "p_holm": plain(one.p_holm),
     }
 
 
 def _preservation(found: Preservation) -> dict[str, Any]:
-    plain: dict[str, Any] = _plain({**vars(found), "sps": found.sps.tolist()})
-    return plain | {"caution": CAUTION}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+    values: dict[str, Any] = plain({**vars(found), "sps": found.sps.tolist()})
+    return values | {"caution": CAUTION}
 
 
 # ------------------------------------------------------------------ tables
@@ -222,16 +214,16 @@ def _interval(ends: tuple[float, float]) -> str:
 def to_markdown(ablations: Sequence[Ablation]) -> str:
     """The tables as Markdown."""
     heads = columns(ablations)
-    lines = ["# Ablation", "", *map(_safe, answers(ablations)), "", "## SemGrad", ""]
+    lines = ["# Ablation", "", *answers(ablations, markdown), "", "## SemGrad", ""]
     lines += [*_table(["variant", *heads], semgrad_rows(ablations)), "", NOTE, "", "## SemGrad token by token", ""]
     lines += [*_table(["token", *heads], token_rows(ablations)), "", "## All methods of the run", ""]
     lines += _table(["method", *heads], method_rows(ablations))
     for head, ablation in zip(heads, ablations, strict=True):
         betas, rows = hybridgrad_rows(ablation, cell)
-        lines += ["", f"## HybridGrad on {_safe(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
+        lines += ["", f"## HybridGrad on {markdown(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
     lines += ["", "## Single states", "", BEST, ""]
     for head, ablation in zip(heads, ablations, strict=True):
-        lines.append(f"- {_safe(head)}: {best_states_line(ablation)}")
+        lines.append(f"- {markdown(head)}: {best_states_line(ablation)}")
         if ablation.preservation is not None:
             lines.append(f"  {preservation_line(ablation.preservation)}")
     if any(ablation.preservation is not None for ablation in ablations):
@@ -239,11 +231,16 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def answers(ablations: Sequence[Ablation]) -> list[str]:
-    """How many answers there are, and how many are right; below them what the mark means, where it stands."""
+def answers(ablations: Sequence[Ablation], show: Callable[[str], str] = str) -> list[str]:
+    """How many answers there are, and how many are right; below them what the mark means, where it stands.
+
+    Args:
+        ablations: The ablations.
+        show: Makes names safe for the format.
+    """
     lines = [
-        f"- {head}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} ({one.evidence.judge}), "
-        f"semantic-preserving token at {_semantic_token(one)}{_left_out(one)}"
+        f"- {show(head)}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} "
+        f"({show(one.evidence.judge)}), semantic-preserving token at {_semantic_token(one)}{_left_out(one)}"
         for head, one in zip(columns(ablations), ablations, strict=True)
     ]
     return [*lines, f"- {FEW_MEANS}"] if any(one.too_few for one in ablations) else lines
@@ -261,9 +258,4 @@ def _semantic_token(ablation: Ablation) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     lines = [head, ["---"] * len(head), *([label, *cells] for label, cells in rows)]
-    return ["| " + " | ".join(map(_safe, line)) + " |" for line in lines]
-
-
-def _safe(text: str) -> str:
-    """Text that Markdown shows as it is: tokens such as ``<|im_start|>`` would be read as tags and columns."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`").replace("*", "\\*")
+    return ["| " + " | ".join(map(markdown, line)) + " |" for line in lines]

@@ -12,11 +12,7 @@ from uq_harness.studies.sps.result import DataSetSps, SpsResult
 
 
 def draw_heat_maps(result: SpsResult, folder: Path) -> list[Path]:
-    """Writes a heat map for each data set, as PNG and SVG.
-
-    Raises:
-        UQHarnessError: matplotlib is not installed.
-    """
+    """Writes a heat map for each data set, as PNG and SVG."""
     return [file for one in result.data_sets for file in save(heat_map(result, one), folder / f"sps_{one.name}")]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from uq_harness.answering.identity import ModelIdentity
 from uq_harness.answering.recommended_token import FORMAT, FORMAT_KEY, identity_of, is_current, of_type, parse
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
-from uq_harness.files import user_path
+from uq_harness.files import plain, user_path
 from uq_harness.functional import FloatArray
 from uq_harness.studies.paraphrase.file import Dropped
 from uq_harness.studies.sps.prompts import Position
@@ -192,7 +191,9 @@ class SpsResult:
         if column < 0:
             return TokenChoice(position, None, None)
         means = self.token_scores(self.average)
-        return TokenChoice(position, self.positions[column].text, None if means is None else _plain(means[column]))
+        return TokenChoice(
+            position, self.positions[column].text, None if means is None else plain(float(means[column]))
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The content of the result file; undefined scores are ``None``."""
@@ -348,8 +349,5 @@ def _scores(rows: Any, name: str, shape: tuple[int, int]) -> FloatArray:
 
 
 def _rows(scores: FloatArray) -> list[list[float | None]]:
-    return [[_plain(score) for score in row] for row in scores]
-
-
-def _plain(score: float) -> float | None:
-    return float(score) if math.isfinite(score) else None
+    values: list[list[float | None]] = plain(scores.tolist())
+    return values
