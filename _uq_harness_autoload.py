@@ -9,7 +9,7 @@ import sys
 
 # Modules of lm_eval, and the function of `uq_harness.evaluation.plugin` that runs once each has been executed.
 _WATCHED = {
-    "lm_eval.models": "register_model",
+    "lm_eval.models": "register_models",
     "lm_eval.tasks.manager": "register_tasks",
     "lm_eval._cli.harness": "guard_command",
     "lm_eval.loggers.evaluation_tracker": "guard_tracker",

@@ -1,7 +1,7 @@
 """Counts what the structure of the package can be judged by: ``python .ci/structure.py``; ``--json`` for a machine.
 
-An arrow is an import between two rooms: the packages inside ``uq_harness`` (a package inside `studies`, `backends` or
-another one belongs to it) and the modules that lie loose beside them.
+An arrow is an import between two names at the top level of ``uq_harness``: packages, with all that they contain, and
+modules. ``lint-imports`` checks that the arrows run one way (pyproject.toml lists the layers).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def sizes(files: list[Path]) -> dict[str, Any]:
 
 
 def shape(trees: dict[Path, ast.Module], arrows: set[tuple[str, str]]) -> dict[str, Any]:
-    """Names at the top level, rooms, and the arrows between them."""
-    top = {room(file) for file in trees} - {"__init__", "__main__"}
+    """Names at the top level, and the arrows between them."""
+    top = {top_level_name(file) for file in trees} - {"__init__", "__main__"}
     return {
         "names at the top level": len(top),
         "arrows": len(arrows),
@@ -58,14 +58,14 @@ def shape(trees: dict[Path, ast.Module], arrows: set[tuple[str, str]]) -> dict[s
     }
 
 
-def room(file: Path) -> str:
-    """The room that a file belongs to."""
+def top_level_name(file: Path) -> str:
+    """The package or module at the top level that a file belongs to."""
     first = file.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
 
 
 def arrows_of(trees: dict[Path, ast.Module]) -> set[tuple[str, str]]:
-    """All imports between two rooms."""
+    """All imports between two names at the top level."""
     found: set[tuple[str, str]] = set()
     for file, tree in trees.items():
         for node in ast.walk(tree):
@@ -73,7 +73,7 @@ def arrows_of(trees: dict[Path, ast.Module]) -> set[tuple[str, str]]:
                 parts = name.split(".")
                 if parts[0] == PACKAGE.name:
                     target = parts[1] if len(parts) > 1 and exists(parts[1]) else "__init__"
-                    found.add((room(file), target))
+                    found.add((top_level_name(file), target))
     return {(source, target) for source, target in found if source != target}
 
 
@@ -92,7 +92,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def in_circles(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The arrows from whose end their beginning can be reached."""
+    """The arrows whose source can be reached from their target."""
     following: dict[str, set[str]] = defaultdict(set)
     for source, target in arrows:
         following[source].add(target)
@@ -115,7 +115,7 @@ def widest(trees: dict[Path, ast.Module], count: int = 5) -> dict[str, int]:
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         owners = {id(child): one.name for one in classes for child in one.body}
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and room(file) != "cli":
+            if isinstance(node, ast.FunctionDef) and top_level_name(file) != "cli":
                 owner = owners.get(id(node))
                 name = f"{owner}.{node.name}" if owner else node.name
                 arguments = len(node.args.args) + len(node.args.kwonlyargs) - (owner is not None)

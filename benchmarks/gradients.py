@@ -28,7 +28,7 @@ from _questions import read_prompts
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.forward import left_pad
@@ -164,16 +164,16 @@ def _stock_generation(model: Any, ends: list[int], new_tokens: int) -> Callable[
 
 def _plain_gradients(model: Any, ends: list[int], new_tokens: int) -> Callable[[list[Prompt]], Any]:
     """Gradients by autograd on finished answers; decoding them is not timed (see `_measure`)."""
-    anatomy = Anatomy.of(model)
+    architecture = Architecture.of(model)
     request = Request(frozenset({True, False}), frozenset({True}), 0)
 
     def prepare(batch: list[Prompt]) -> Callable[[], Any]:
         decoded = decode(
-            anatomy, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
+            architecture, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
         )
         columns = np.full((len(batch), 1), decoded.prompt_ids.shape[1] - 3)
         scored = [range(n) for n in decoded.lengths]
-        return lambda: reference_gradients(anatomy, decoded, scored, columns, request)
+        return lambda: reference_gradients(architecture, decoded, scored, columns, request)
 
     return prepare
 
@@ -210,15 +210,17 @@ def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]
         shape = {**SHAPES["qwen3-0.6b"], "vocab_size": vocabulary, "num_hidden_layers": 4, "hidden_size": 512}
         with torch.device(device):
             model = _random_model(shape, torch.float32)
-        anatomy = Anatomy.of(model)
+        architecture = Architecture.of(model)
         ids = torch.randint(3, 1000, (batch_size, 32)).tolist()
-        decoded = decode(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
+        decoded = decode(
+            architecture, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, captured_block=2, captured_from=-3
+        )
         scored, columns = [range(16)] * batch_size, np.full((batch_size, 1), 29)
         request = Request(frozenset({True, False}), frozenset({True}), 2)
-        work = partial(gradients, anatomy, decoded, scored, columns, request)
+        work = partial(gradients, architecture, decoded, scored, columns, request)
         work()  # warm up
         used = peak_megabytes(work, device)
-        head = anatomy.head.weight.numel() * 4 / 1e6
+        head = architecture.head.weight.numel() * 4 / 1e6
         rows.append({"vocabulary": vocabulary, "scoring_mb": used, "head_mb": head})
     return rows
 

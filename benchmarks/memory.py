@@ -21,7 +21,7 @@ from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.backends.transformers.backend import TransformersBackend
-from uq_harness.backends.transformers.decode import Keep
+from uq_harness.backends.transformers.decode import Kept
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.evidence.backend import gather_all
 from uq_harness.evidence.prompt import StopCriteria
@@ -95,7 +95,7 @@ def _measure(args: argparse.Namespace) -> float:
     backend = TransformersBackend(model, tokenizer, max_length=4096, pad_id=0)
     backend.prepare(needs)
     if args.keep_everything:
-        vars(backend._plan)["keep"] = Keep()
+        vars(backend._plan)["kept"] = Kept()
     ends = frozenset({tokenizer.eos_token_id}) if args.model else frozenset()
     stop = StopCriteria(ends, args.new_tokens, read=lambda tokens: (tokenizer.decode(tokens), range(len(tokens))))
     gather_all(backend, prompts[:1], StopCriteria(ends, 2, stop.read))  # what is loaded on first use

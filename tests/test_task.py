@@ -13,10 +13,10 @@ from lm_eval.tasks import TaskManager
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation import metrics as quality
-from uq_harness.evaluation.plugin import register_model, tasks_folder
+from uq_harness.evaluation.plugin import register_models, tasks_folder
 from uq_harness.methods import all_methods
 
-register_model()
+register_models()
 DEMO = {"pretrained": "demo", "dtype": "float32"}
 SAMPLING_FREE = [name for name, method in all_methods().items() if not method.sampling]
 

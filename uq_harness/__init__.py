@@ -26,7 +26,7 @@ _HOMES = {
     "UncertaintyModel": "uq_harness.answering.application",
 }
 
-# In a source checkout, tasks/ and metrics/ lie beside this folder and not inside it; running from the checkout's root
+# In a source checkout, tasks/ and metrics/ are next to this folder, not inside it; running from the checkout's root
 # makes it shadow an installed wheel.
 if not (Path(__file__).parent / "tasks").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
 
 def register() -> None:
-    """Makes model and tasks known to lm_eval; calling it twice does no harm.
+    """Registers the models and the tasks with lm_eval; calling it twice does no harm.
 
     >>> import uq_harness
     >>> uq_harness.register()
@@ -49,5 +49,5 @@ def register() -> None:
     """
     from uq_harness.evaluation import plugin
 
-    plugin.register_model()
+    plugin.register_models()
     plugin.register_tasks()

@@ -22,7 +22,7 @@ def read_json_lines(file: str | Path, kind: str, shape: str) -> list[tuple[str, 
         shape: What a line must look like, for messages.
 
     Raises:
-        UQHarnessError: The file does not exist or is in another encoding, or a line is no JSON object.
+        UQHarnessError: The file does not exist or is in another encoding, or a line is not a JSON object.
     """
     path = user_path(file, kind)
     if not path.is_file():
@@ -51,7 +51,7 @@ def question_and_texts(place: str, row: dict[str, Any], field: str, shape: str) 
     """The question of an object, and the list of texts under another of its fields.
 
     Raises:
-        UQHarnessError: One is missing, the question is blank, or something is no text.
+        UQHarnessError: One is missing, the question is blank, or something is not a text.
     """
     missing = [name for name in ("question", field) if name not in row]
     if missing:
@@ -62,7 +62,7 @@ def question_and_texts(place: str, row: dict[str, Any], field: str, shape: str) 
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UQHarnessError(f"{place}: the {field} are {texts!r}: they need to be a list of texts")
     if any("\ud800" <= character <= "\udfff" for text in (question, *texts) for character in text):
-        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is no character: remove it")
+        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is not a character: remove it")
     return question, texts
 
 

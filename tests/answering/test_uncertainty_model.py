@@ -218,7 +218,7 @@ class TestWrongUse:
             ({"nli_modle": "lexical"}, "unknown option 'nli_modle'"),
             ({"hybrid_beta": 0}, "hybrid_beta=0"),
             ({"max_new_tokens": 0}, "max_new_tokens=0 .* from 1 on"),
-            ({"max_new_tokens": 10**6}, "leaves no room for a prompt"),
+            ({"max_new_tokens": 10**6}, "leaves no space for a prompt"),
             ({"batch_size": "auto"}, "batch_size='auto'"),
             ({"prompt": "Answer!"}, r"prompt='Answer!' has no place .* \{question\}"),
             ({"sp_token": "middle"}, "sp_token='middle'"),

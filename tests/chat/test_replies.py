@@ -56,7 +56,7 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
     assert ReplyCache(file).get([str(number) for number in range(120)]) == {str(n): f"reply {n}" for n in range(120)}
 
 
-@pytest.mark.parametrize("content", [b"this is no database, but long enough to be taken for one" * 50, None])
+@pytest.mark.parametrize("content", [b"this is not a database, but long enough to be taken for one" * 50, None])
 def test_another_kind_of_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "replies.sqlite"
     if content is not None:
@@ -82,7 +82,7 @@ def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
 def test_a_file_that_is_lost_on_the_way_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = ReplyCache(tmp_path / "replies.sqlite")
     cache.put("a", "m", "yes")
-    cache.file.write_bytes(b"this is no database, but long enough to be taken for one" * 50)
+    cache.file.write_bytes(b"this is not a database, but long enough to be taken for one" * 50)
     for request in ("b", "c", "d"):
         cache.put(request, "m", "yes")
     assert cache.get(["a", "b"]) == {}

@@ -248,7 +248,7 @@ class TestBadInput:
 
     def test_position_before_the_prompt(self) -> None:
         template, cases = golden()
-        with pytest.raises(UQHarnessError, match=r"sp_token=-500 lies before the first token of a prompt of \d+"):
+        with pytest.raises(UQHarnessError, match=r"sp_token=-500 is before the first token of a prompt of \d+"):
             ask(model(sp_token=-500), [cases[0]["question"]], template)
 
     def test_model_without_a_chat_template(self) -> None:
@@ -273,7 +273,7 @@ class TestBadInput:
 
     def test_a_limit_that_leaves_no_room(self) -> None:
         template, cases = golden()
-        with pytest.raises(UQHarnessError, match="max_gen_toks=1024 leaves no room"):
+        with pytest.raises(UQHarnessError, match="max_gen_toks=1024 leaves no space"):
             ask(model(), [cases[0]["question"]], template, {**GREEDY, "max_gen_toks": 1024})
 
     def test_nan_logits_give_null_scores(self) -> None:

@@ -195,7 +195,7 @@ class TestFaults:
         run = load_runs(tmp_path)[0]
         assert (run.model, run.task, run.configuration) == ("org__model", "uq_sciq", {})
         assert run.date is not None
-        assert "no results file lies beside it" in caplog.text
+        assert "no results file is next to it" in caplog.text
 
     def test_results_without_samples_are_left_out_unless_wanted(self, tmp_path, caplog):
         caplog.set_level(logging.WARNING)

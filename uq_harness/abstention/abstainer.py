@@ -25,7 +25,7 @@ class Abstainer:
 
     Attributes:
         method: The uncertainty method whose scores it takes.
-        threshold: Answers are given where the score lies below it: ``inf`` wherever there is a score, ``-inf`` never.
+        threshold: Answers are given where the score is below it: ``inf`` wherever there is a score, ``-inf`` never.
         target: Highest error rate among given answers that it was made for.
         delta: Probability that the error rate is higher all the same.
         curve: Points of the map from score to probability of error, scores ascending.
@@ -54,7 +54,7 @@ class Abstainer:
         """
         path = user_path(file, "policy")
         if path.exists() and not path.is_file():
-            raise UQHarnessError(f"policy {str(path)!r} is no file: {_FIX}")
+            raise UQHarnessError(f"policy {str(path)!r} is not a file: {_FIX}")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -75,7 +75,9 @@ class Abstainer:
             )
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else error
-            raise UQHarnessError(f"{str(path)!r} was changed by hand, and is no policy now ({what}): {_FIX}") from None
+            raise UQHarnessError(
+                f"{str(path)!r} was changed by hand, and is not a policy now ({what}): {_FIX}"
+            ) from None
 
     def __post_init__(self) -> None:
         """Finds what would make every decision wrong, or fail.
@@ -89,13 +91,13 @@ class Abstainer:
             raise UQHarnessError(f"threshold is {self.threshold!r}, but must be a number, inf or -inf")
         for name, value in (("target", self.target), ("delta", self.delta)):
             if not _is_number(value) or not 0 < value < 1:
-                raise UQHarnessError(f"{name} is {value!r}, but must lie between 0 and 1")
+                raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1")
         if not all(_is_number(number) and math.isfinite(number) for point in self.curve for number in point):
-            raise UQHarnessError("the curve holds what is no number")
+            raise UQHarnessError("the curve holds what is not a number")
         if any(right[0] < left[0] for left, right in pairwise(self.curve)):
             raise UQHarnessError("the curve's scores do not ascend")
         if not all(0 <= probability <= 1 for _, probability in self.curve):
-            raise UQHarnessError("the curve holds a probability that does not lie between 0 and 1")
+            raise UQHarnessError("the curve holds a probability that is not between 0 and 1")
 
     def should_answer(self, uncertainty: float | None) -> bool:
         """Whether to give an answer with this score; never without one."""
@@ -120,12 +122,12 @@ def _threshold(content: Mapping[str, Any]) -> float:
     limits = {"all": math.inf, "none": -math.inf}
     if answer == "below":
         if not _is_number(threshold) or not math.isfinite(threshold):
-            raise ValueError(f"answer is {answer!r}, and threshold is {threshold!r}, which is no number")
+            raise ValueError(f"answer is {answer!r}, and threshold is {threshold!r}, which is not a number")
         return float(threshold)
     if answer not in limits:
         raise ValueError(f"answer is {answer!r}")
     if threshold is not None:
-        raise ValueError(f"answer is {answer!r}, and threshold is {threshold!r} beside it")
+        raise ValueError(f"answer is {answer!r}, but threshold is {threshold!r}")
     return limits[answer]
 
 
@@ -148,7 +150,7 @@ def _score(uncertainty: float | None) -> float:
     """An answer's score; ``nan`` without one.
 
     Raises:
-        UQHarnessError: It is no number: a verdict, or a text.
+        UQHarnessError: It is not a number: a verdict, or a text.
     """
     if uncertainty is None:
         return math.nan

@@ -41,7 +41,7 @@ def check_on_halves(
     """Splits the answers at random, again and again.
 
     A threshold is made from half as many answers as the final one, so it is more cautious; and the error rate of a
-    half is itself uncertain, so that some splits lie above the target though the true rate does not.
+    half is itself uncertain, so that some splits are above the target though the true rate does not.
 
     Args:
         uncertainty: Scores, higher = more uncertain.

@@ -45,7 +45,7 @@ class Policy:
 
     @property
     def coverage_interval(self) -> tuple[float, float]:
-        """95 % interval of the share of future answers that lie below the threshold (Clopper and Pearson)."""
+        """95 % interval of the share of future answers that are below the threshold (Clopper and Pearson)."""
         given, n = self.rule.answered, self.rule.answers
         low = float(beta.ppf(0.025, given, n - given + 1)) if given else 0.0
         high = float(beta.ppf(0.975, given + 1, n - given)) if given < n else 1.0

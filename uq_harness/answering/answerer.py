@@ -17,7 +17,7 @@ from uq_harness.similarity.services import NLI, Similarity
 
 
 def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, Any]:
-    """The record of one answer; numbers that are undefined become ``None``, and what a backend lacks is left out.
+    """The record of one answer; undefined numbers become ``None``, and what a backend does not have is left out.
 
     Args:
         evidence: What was gathered about it.
@@ -60,10 +60,10 @@ class Answerer:
         services: The NLI service and the similarity service; each is loaded only if a method needs it.
         methods: The methods; what they and the recorders need is gathered, and nothing else.
         recorders: What they add stands in the records.
-        thinking: Looks at every answer for thinking that nobody told the end of.
+        thinking: Looks at every answer for thinking whose end is not known.
 
     Raises:
-        UQHarnessError: The backend lacks something for a method, an option does not fit the model, or an auxiliary
+        UQHarnessError: The backend cannot give what a method needs, an option does not fit the model, or an auxiliary
             model cannot be had.
     """
 
@@ -90,7 +90,7 @@ class Answerer:
         """Answers prompts in batches of similar length, longest first so that memory runs out early or never.
 
         Args:
-            prompts: Tokenised prompts that leave room for their answers.
+            prompts: Tokenised prompts that leave space for their answers.
             stop: How answers end.
             batch_size: The largest batch.
 
@@ -122,7 +122,7 @@ class Answerer:
         return {**self._backend.describe(), **self._comparer.describe()}
 
     def _unsupported(self, what: str) -> UQHarnessError:
-        """The error about the methods that the backend lacks something for, with those that it can compute."""
+        """The error about the methods that the backend cannot compute, with those that it can."""
 
         def works(method: Method) -> bool:
             return first_missing(self._backend, method.needs()) is None

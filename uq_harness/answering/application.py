@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from lm_eval.models.utils import resolve_max_length
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness import __version__
 from uq_harness.answering.answerer import Answerer, record
 from uq_harness.answering.conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering.measured_token import measure_token
@@ -147,7 +147,7 @@ class UncertaintyModel:
         **options: Any,
     ) -> None:
         _check_model(model, tokenizer)
-        # its own: another thread that pads or cuts texts sets up the tokenizer anew
+        # its own: another thread that pads or cuts texts sets up the tokenizer again
         tokenizer = copy.deepcopy(tokenizer)
         seed = read_whole("seed", seed, 0, LARGEST_SEED)
         batch_invariant = read_flag("batch_invariant", batch_invariant)
@@ -201,7 +201,7 @@ class UncertaintyModel:
         self._settings = {
             "model": model.name_or_path,
             "dtype": str(model.dtype),
-            "uq_harness": __version__,
+            "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             "seed": seed,
             "prompt": prompt,
@@ -221,8 +221,8 @@ class UncertaintyModel:
             One answer a question, in their order.
 
         Raises:
-            UQHarnessError: Something is no question, a prompt does not fit into the context, or the model has been put
-                into training mode.
+            UQHarnessError: Something is not a question, a prompt does not fit into the context, or the model has been
+                put into training mode.
         """
         _check_list(questions)
         if not questions:
@@ -268,7 +268,7 @@ def _check_model(model: Any, tokenizer: Any) -> None:
             f"the tokenizer is {tokenizer!r}: load it first, with transformers' AutoTokenizer.from_pretrained"
         )
     if getattr(model.config, "is_encoder_decoder", False):
-        raise UQHarnessError(f"{type(model).__name__} is no decoder-only model, which uncertainty scores need")
+        raise UQHarnessError(f"{type(model).__name__} is not a decoder-only model, which uncertainty scores need")
     check_evaluation_mode(model)
 
 
@@ -277,8 +277,8 @@ def _check_count(name: str, value: Any, below: int | None = None) -> None:
         raise UQHarnessError(f"{name}={value!r} is not allowed: use a whole number from 1 on")
     if below is not None and value >= below:
         raise UQHarnessError(
-            f"{name}={value} leaves no room for a prompt in the model's context of {below} tokens: use a number from 1 "
-            f"to {below - 1}"
+            f"{name}={value} leaves no space for a prompt in the model's context of {below} tokens: use a number from "
+            f"1 to {below - 1}"
         )
 
 

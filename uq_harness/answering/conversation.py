@@ -96,4 +96,4 @@ def _check_text(text: str, place: str, blank: bool = False) -> None:
     if not blank and not text.strip():
         raise UQHarnessError(f"{place} is blank: it needs to be {_SHAPE}")
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UQHarnessError(f"{place} holds half of a surrogate pair, which is no character: remove it")
+        raise UQHarnessError(f"{place} holds half of a surrogate pair, which is not a character: remove it")

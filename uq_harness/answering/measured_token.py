@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering.prompts import PromptEncoder, PromptText
 from uq_harness.answering.token_scores import MeasuredToken, TokenScore
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.last_states import last_states
 from uq_harness.evidence import LayerSpan
 from uq_harness.files import question_and_texts, read_json_lines
@@ -58,15 +58,15 @@ def measure_token(
         UQHarnessError: No candidate has a score.
     """
     encoder.check_model(model)
-    anatomy, asked = Anatomy.of(model), questions()
+    architecture, asked = Architecture.of(model), questions()
     prompts = [prompt(text) for wordings in asked for text in wordings]
     ids = encoder.token_ids(prompts)
     suffixes = {encoder.suffix_length(one.text) for one in prompts}
     # where the user's last token and the template's first are one, some prompts have a candidate less
     count = 1 + min(suffixes)
-    span = LayerSpan("top_half").resolve(anatomy.n_blocks)
+    span = LayerSpan("top_half").resolve(architecture.n_blocks)
     with precision or nullcontext():
-        states = last_states(anatomy, ids, span, count, pad_id, BATCH).numpy()
+        states = last_states(architecture, ids, span, count, pad_id, BATCH).numpy()
     last = np.array([row[-count:] for row in ids])
     scores = []
     for column in range(count):

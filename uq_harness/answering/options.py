@@ -37,11 +37,11 @@ def take_auxiliary_models(arguments: dict[str, Any]) -> tuple[NLI, Similarity]:
 
 
 def unknown_option(name: str, known: Iterable[str]) -> UQHarnessError:
-    """The error about an argument that nobody knows.
+    """The error about an unknown argument.
 
     Args:
         name: The argument.
-        known: What else may be given, beside the options of methods.
+        known: What else may be given, in addition to the options of methods.
     """
     names = [*known, *all_options()]
     close = difflib.get_close_matches(name, [*names, "nli_model", "similarity_model"], n=3)
@@ -57,7 +57,7 @@ def read_context(max_length: Any, config: PretrainedConfig) -> int | None:
         config: The model's configuration.
 
     Raises:
-        UQHarnessError: It is no number of tokens, or larger than the model's.
+        UQHarnessError: It is not a number of tokens, or larger than the model's.
     """
     context: int = resolve_max_length(config, default=0)  # 0 where the configuration does not say
     return None if max_length is None else read_whole("max_length", max_length, 1, context or 2**31 - 1)

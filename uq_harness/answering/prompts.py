@@ -72,7 +72,7 @@ class PromptEncoder:
         """Tokenised prompts with their semantic-preserving tokens.
 
         Raises:
-            UQHarnessError: The chosen position lies before a prompt's first token, or the chat template has lost a
+            UQHarnessError: The chosen position is before a prompt's first token, or the chat template has lost a
                 question.
         """
         for prompt in prompts:
@@ -92,7 +92,7 @@ class PromptEncoder:
         return found
 
     def token_ids(self, prompts: Sequence[PromptText]) -> list[list[int]]:
-        """Token ids of prompts whose semantic-preserving tokens nobody asks for."""
+        """Token ids of prompts whose semantic-preserving tokens are not needed."""
         texts = [prompt.text for prompt in prompts]
         found: list[list[int]] = self._tokenizer(texts, **self._special_tokens(texts[0]))["input_ids"]
         for ids in found:
@@ -148,7 +148,7 @@ class PromptEncoder:
                 f"max_gen_toks={max_new_tokens}, and cutting it would lose its semantic-preserving token"
             )
         log.warning(
-            "a prompt of %d tokens is cut to its last %d to leave room for an answer: %r",
+            "a prompt of %d tokens is cut to its last %d to leave space for an answer: %r",
             len(prompt.token_ids),
             room,
             prompt.question,
@@ -218,7 +218,7 @@ class PromptEncoder:
         room = max(1, self._max_length - self._max_gen_toks)
         if len(ids) > room:
             log.warning(
-                "a prompt of %d tokens that states an answer is cut to its last %d to leave room for another: %r",
+                "a prompt of %d tokens that states an answer is cut to its last %d to leave space for another: %r",
                 *(len(ids), room, prompt.question),
             )
         return ids[-room:]
@@ -234,7 +234,7 @@ class PromptEncoder:
         return self._render(message, header=True) if anchor_of(prompt.text, self._tail) else message
 
     def _special_tokens(self, text: str) -> dict[str, bool]:
-        """Whether the tokenizer shall add special tokens, decided as lm_eval does."""
+        """Whether the tokenizer adds special tokens, decided as lm_eval does."""
         if has_bos_prefix(text, self._tokenizer.bos_token):
             return {"add_special_tokens": False}
         return {} if self._add_bos_token is None else {"add_special_tokens": self._add_bos_token}

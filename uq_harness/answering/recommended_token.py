@@ -47,7 +47,7 @@ class RecommendedToken:
         content = _content(path, file)
         if not is_current(content):
             raise UQHarnessError(
-                f"sp_token={file} is no result file of this version's `uq-harness sps`: give the sps.json that it "
+                f"sp_token={file} is not a result file of this version's `uq-harness sps`: give the sps.json that it "
                 "writes into its --output folder"
             )
         try:
@@ -117,7 +117,7 @@ def parse(text: str) -> dict[str, Any]:
     """The JSON object of a result file; empty where it is none.
 
     Raises:
-        ValueError: The text is no JSON, or holds what no result file does.
+        ValueError: The text is not JSON, or holds what no result file does.
     """
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
@@ -147,7 +147,7 @@ def identity_of(model: Mapping[str, Any]) -> ModelIdentity:
 
     Raises:
         KeyError: Something is missing.
-        ValueError: Something is no text.
+        ValueError: Something is not a text.
     """
     return ModelIdentity(
         **{
@@ -158,7 +158,7 @@ def identity_of(model: Mapping[str, Any]) -> ModelIdentity:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _content(path: Path, file: str) -> dict[str, Any]:

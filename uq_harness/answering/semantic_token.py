@@ -1,4 +1,4 @@
-"""Where the prompt's semantic-preserving token lies.
+"""Where the prompt's semantic-preserving token is.
 
 The paper takes the first token of the generation header that the chat template puts behind the user's turn. It is found
 by rendering a conversation with and without the header and comparing, never by a table of model names.
@@ -57,7 +57,7 @@ class Anchor:
 
 
 def anchor_of(prompt: str, tail: ChatTail | None) -> Anchor | None:
-    """Where the token lies: the first token of the generation header, else the last token of the user's text.
+    """Where the token is: the first token of the generation header, else the last token of the user's text.
 
     ``None`` means the prompt's last token, for a prompt that did not go through the template.
     """
@@ -67,7 +67,7 @@ def anchor_of(prompt: str, tail: ChatTail | None) -> Anchor | None:
 
 
 def user_end(prompt: str, tail: ChatTail | None) -> Anchor | None:
-    """Where the last token of the user's text lies; ``None`` for a prompt that did not go through the template."""
+    """Where the last token of the user's text is; ``None`` for a prompt that did not go through the template."""
     if tail is not None and tail.closing and prompt.endswith(tail.closing):
         return Anchor(len(prompt[: -len(tail.closing)].rstrip()) - 1, first=False)
     return None
@@ -146,7 +146,7 @@ class SemanticToken:
             tail_tokens: Number of tokens from the anchor on, where there are no offsets.
 
         Raises:
-            UQHarnessError: The chosen position lies before the prompt's first token, or was recommended for prompts
+            UQHarnessError: The chosen position is before the prompt's first token, or was recommended for prompts
                 that end otherwise, or measured with such.
         """
         if self.measured is not None:
@@ -156,7 +156,7 @@ class SemanticToken:
         if self.position is not None:
             if -self.position > length:
                 raise UQHarnessError(
-                    f"sp_token={self.position} lies before the first token of a prompt of {length} tokens: use a "
+                    f"sp_token={self.position} is before the first token of a prompt of {length} tokens: use a "
                     f"position from {-length} to -1, last or auto"
                 )
             return self.position

@@ -1,4 +1,4 @@
-"""Notices that answers hold the model's thinking, where nobody said how it ends."""
+"""Notices that answers hold the model's thinking, where no one said how it ends."""
 
 from __future__ import annotations
 

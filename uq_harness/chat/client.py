@@ -155,7 +155,7 @@ class ChatClient:
                 self._learn(setting)
 
     def _settings(self) -> dict[str, Any]:
-        """What is sent beside the message: the endpoint's settings, less what its model refuses."""
+        """What is sent with the message: the endpoint's settings, less what its model refuses."""
         endpoint = self.endpoint
         refused = _refused.get((endpoint.url, endpoint.model), frozenset())
         limit = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
@@ -181,7 +181,7 @@ class ChatClient:
         )
         try:
             return within(self.endpoint.timeout, work)
-        except (ValueError, RecursionError) as error:  # a body that is no JSON, or nested too deeply
+        except (ValueError, RecursionError) as error:  # a body that is not JSON, or nested too deeply
             raise NotAReply(f"no JSON: {error}") from None
         except APIConnectionError as error:
             if isinstance(error.__cause__, NotAReply):  # some versions of the client wrap what ends the reading
@@ -211,7 +211,7 @@ def _read(completion: Any) -> tuple[str, bool]:
     """The text that came back, and whether it was cut; endpoints send all sorts of things with status 200.
 
     Raises:
-        NotAReply: It is no chat completion.
+        NotAReply: It is not a chat completion.
     """
     choices = getattr(completion, "choices", None)
     choice = choices[0] if isinstance(choices, list) and choices else None

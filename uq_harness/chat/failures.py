@@ -28,7 +28,7 @@ class RequestRefused(EndpointError):
 
 
 class NotAReply(Exception):
-    """Something came back that is no chat completion."""
+    """Something came back that is not a chat completion."""
 
 
 def is_transient(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ class Endpoint:
 
     Attributes:
         model: The name by which the endpoint knows the model.
-        base_url: Where ``/chat/completions`` lies, such as ``http://localhost:8000/v1``; None means the environment
+        base_url: Where ``/chat/completions`` is, such as ``http://localhost:8000/v1``; None means the environment
             variable OPENAI_BASE_URL, or OpenAI's own.
         api_key_env: The environment variable that holds the key; None means OPENAI_API_KEY, which goes out over https
             and to this machine, not over plain http to another one. Without it a request goes out with no key
@@ -100,7 +100,7 @@ class Endpoint:
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             raise UQHarnessError(
                 f"the environment variable {self.key_variable} holds white space or other characters "
-                "that no key has: set it anew"
+                "that no key has: set it again"
             )
         if not key and self.api_key_env:
             # the name is not quoted: a user may have put the key itself there

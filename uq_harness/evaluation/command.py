@@ -79,7 +79,7 @@ def try_output(questions: int) -> None:
     except OSError as error:
         raise UQHarnessError(
             f"--output_path {_run.tracker.output_path}: results cannot be written there ({error.strerror or error}): "
-            "name another folder, or make room in this one"
+            "name another folder, or free space in this one"
         ) from error
 
 

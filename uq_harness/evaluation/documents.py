@@ -63,7 +63,7 @@ def read_questions(file: str | Path) -> list[dict[str, Any]]:
     """Reads questions from a JSON lines file; other fields than ``question`` and ``answers`` are left out.
 
     Raises:
-        UQHarnessError: The file does not exist, is empty, or a line lacks something; file and line are named.
+        UQHarnessError: The file does not exist, is empty, or something is missing in a line; file and line are named.
     """
     rows = [_read_row(place, row) for place, row in read_json_lines(file, "data file", _SHAPE)]
     if not rows:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import importlib
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from typing import Any
 
 MODEL = "uq-hf"
-MODEL_CLASS = "uq_harness.models.hf:UQHFLM"
 
 
 def tasks_folder() -> str:
@@ -23,13 +23,14 @@ def tasks_folder() -> str:
     return str(next(iter(spec.submodule_search_locations)))
 
 
-def register_model() -> None:
-    """Makes ``--model uq-hf`` known; the class is imported when it is asked for."""
+def register_models() -> None:
+    """Makes the models of setup.cfg's entry points known to ``--model``; a class is imported when it is asked for."""
     from lm_eval.api.registry import model_registry
 
     importlib.import_module("lm_eval.models")  # lm_eval registers its own only if there is none at all
-    if MODEL not in model_registry:
-        model_registry.register(MODEL, target=MODEL_CLASS)
+    for model in distribution("uq-harness").entry_points.select(group="lm_eval.models"):
+        if model.name not in model_registry:
+            model_registry.register(model.name, target=model.value)
 
 
 def register_tasks() -> None:

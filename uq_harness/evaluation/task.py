@@ -152,7 +152,7 @@ class UQTask(ConfigurableTask):
         """Builds the requests; everything that may be missing is found here, before the first answer.
 
         Raises:
-            UQHarnessError: Answers shall be sampled, there are fewer questions than processes, a question has no
+            UQHarnessError: The task asks for sampling, there are fewer questions than processes, a question has no
                 reference answer, a judge cannot be loaded, or the output folder cannot be written.
         """
         decoding = self.config.generation_kwargs or {}
@@ -215,7 +215,7 @@ class UQTask(ConfigurableTask):
                 instance.filtered_resps[name] = UQText(text, {**record_of(instance.resps[0]), **record_of(text)})
 
     def _complete_records(self) -> None:
-        """A score that other answers have and one lacks, as an old cache may hold it, is undefined and counted."""
+        """A score that other answers have and one does not, as an old cache may hold it, is undefined and counted."""
         found = [record_of(instance.resps[0]).get("uncertainty", {}) for instance in self._instances]
         methods = dict.fromkeys(method for uncertainty in found for method in uncertainty)
         for method in methods:

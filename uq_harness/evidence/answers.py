@@ -1,4 +1,4 @@
-"""What is known about answers: the greedy one, sampled ones, and the values of the needs that are no plain arrays."""
+"""What is known about answers: the greedy one, sampled ones, and the values of the needs that are not plain arrays."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Sample:
             shape ``[tokens]``; ``None`` where the backend has none.
         complete: Whether it ended by itself; false when the token limit cut it.
         sampled_logprobs: Log-probability of each token under the law that it was drawn from (see `DrawLogProbs`), in
-            nats, shape ``[tokens]``; ``None`` where nobody asked for it.
+            nats, shape ``[tokens]``; ``None`` where it was not asked for.
     """
 
     text: str

@@ -60,7 +60,7 @@ class Backend(Protocol):
 
 
 def first_missing(backend: Backend, needs: Iterable[Need[Any]]) -> str | None:
-    """What a backend lacks for some needs, in words: of the first that it lacks something for; ``None`` for nothing."""
+    """What is missing in a backend for the first of some needs that it cannot give, in words; ``None`` for nothing."""
     return next((what for need in needs if (what := backend.missing(need)) is not None), None)
 
 

@@ -299,7 +299,7 @@ class AnswerEntailment(_OfSamples[FloatArray]):
 class PairwiseSimilarity(_OfSamples[FloatArray]):
     """Need: cross-encoder similarity of all pairs of a set's answers, each put behind the question.
 
-    Its value has the shape ``[n, n]`` and lies in [0, 1].
+    Its value has the shape ``[n, n]`` and is in [0, 1].
     """
 
     stage = "similarity"
@@ -317,7 +317,7 @@ class TokenRelevance(_OfSamples[tuple[FloatArray, ...]]):
 
 @dataclass(frozen=True)
 class RescoredLogProb(_OfSamples[FloatArray]):
-    """Need: mean log-probability per token of a set's answers as texts, tokenised anew and without the end token.
+    """Need: mean log-probability per token of a set's answers as texts, tokenised again and without the end token.
 
     Its value has the shape ``[n]``.
 

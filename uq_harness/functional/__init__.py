@@ -1,6 +1,6 @@
 """Uncertainty scores and their quality as pure functions of arrays (NumPy, float64): no model, no torch.
 
-They work on anybody's saved samples. Every score is oriented so that higher = more uncertain, logarithms are natural,
+They work on any saved samples. Every score is oriented so that higher = more uncertain, logarithms are natural,
 and what cannot be scored is ``nan`` and never an error; wrong shapes and impossible values raise `UQHarnessError`.
 
 Scores of one answer or of samples:

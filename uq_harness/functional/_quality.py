@@ -53,7 +53,7 @@ def auroc_stderr(uncertainty: ArrayLike, correct: ArrayLike) -> float:
 
     Returns:
         0 or more (0 where the score separates right and wrong without fault); ``nan`` with fewer than two right or two
-        wrong answers, whose variance nobody can tell.
+        wrong answers: the variance is undefined.
 
     Raises:
         UQHarnessError: Shapes do not match, or ``correct`` holds anything but 0 and 1.

@@ -39,7 +39,7 @@ def read_whole(name: str, value: Any, at_least: int, at_most: int) -> int:
     """A whole number within limits.
 
     Raises:
-        UQHarnessError: It is none, or lies beyond them.
+        UQHarnessError: It is not one, or is out of range.
 
     >>> read_whole("seed", "7", 0, 100)
     7
@@ -77,7 +77,7 @@ def whole(value: Any, at_least: int, at_most: int) -> int:
     """A whole number within limits; ``2.0`` and the text ``2`` are one, ``true`` and ``2.5`` are not.
 
     Raises:
-        ValueError: It is none, or lies beyond them.
+        ValueError: It is not one, or is out of range.
     """
     if isinstance(value, bool):
         raise ValueError(value)

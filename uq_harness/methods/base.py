@@ -67,7 +67,7 @@ def register_method(cls: M) -> M:
     """Class decorator that makes a method known under its name.
 
     Raises:
-        UQHarnessError: Another class has the name already, or the class is no dataclass.
+        UQHarnessError: Another class has the name already, or the class is not a dataclass.
     """
     if not dataclasses.is_dataclass(cls):
         raise UQHarnessError(f"method {cls.__name__} must be a frozen dataclass: put @dataclass(frozen=True) below")

@@ -12,7 +12,7 @@ from uq_harness.evidence import LayerSpan
 from uq_harness.methods import arguments
 from uq_harness.methods.arguments import read_argument, truth
 
-# More samples of a question than any experiment draws; what lies beyond is a slip that would fill the memory.
+# More samples of a question than any experiment draws; a larger number is a mistake that would fill the memory.
 MOST = 10_000
 
 

@@ -27,7 +27,7 @@ def check_cache(file: str | None) -> None:
         file: The file, which need not exist; ``None`` for none.
 
     Raises:
-        UQHarnessError: It is no response cache, is damaged, or another program has locked it.
+        UQHarnessError: It is not a response cache, is damaged, or another program has locked it.
     """
     if file is None or not Path(file).exists():
         return

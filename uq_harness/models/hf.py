@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
-from uq_harness import __version__
 from uq_harness.answering.answerer import Answerer
 from uq_harness.answering.identity import ModelIdentity
 from uq_harness.answering.measured_token import MESSAGE, measure_token
@@ -107,7 +107,7 @@ class UQHFLM(UncertainLM, HFLM):
         nli, similarity = take_auxiliary_models(kwargs)
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
-            "uq_harness": __version__,
+            "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             "sp_token": str(self._sp_token),
             "batch_invariant": self._batch_invariant,
@@ -123,7 +123,7 @@ class UQHFLM(UncertainLM, HFLM):
             super().__init__(pretrained, **kwargs)
         if self.backend != "causal":
             raise UQHarnessError(f"uq-hf needs a decoder-only model, and {self.pretrained} is of type {self.backend}")
-        if isinstance(pretrained, str):  # nobody else has the model: graphs need not keep what weights' gradients take
+        if isinstance(pretrained, str):  # the model is not shared: graphs need not keep what weights' gradients take
             self.model.requires_grad_(False)
         self._take_rank_from_launcher()
         if by_name and kwargs.get("tp_plan") is None:

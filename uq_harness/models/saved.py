@@ -27,7 +27,7 @@ class MethodReport:
         computed: Number of answers that it was computed for.
         kept: Number of answers whose score stood in the file.
         undefined: Number of these scores that are undefined.
-        lacking: Number of answers without a score, by what the file lacks for them.
+        lacking: Number of answers without a score, by what is missing in the file for them.
         samples: Smallest and largest number of samples used; ``None`` for a method without samples.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     Attributes:
         compute: Methods to compute.
         keep: Methods whose score stands in the file.
-        lacking: What the file lacks for each of the others.
+        lacking: What is missing in the file for each of the others.
     """
 
     compute: tuple[Method, ...]
@@ -64,14 +64,14 @@ class Planner:
 
     Args:
         methods: The chosen methods.
-        anew: Names of methods that are computed although the file has their scores, since their options were given.
+        recomputed: Names of methods to compute although the file has their scores, since their options were given.
         keep_others: Whether the file's scores of other methods are kept.
     """
 
     def __init__(
-        self, methods: Sequence[Method], anew: frozenset[str] = frozenset(), keep_others: bool = False
+        self, methods: Sequence[Method], recomputed: frozenset[str] = frozenset(), keep_others: bool = False
     ) -> None:
-        self._methods, self._anew, self._keep_others = tuple(methods), anew, keep_others
+        self._methods, self._recomputed, self._keep_others = tuple(methods), recomputed, keep_others
         self._plans: dict[object, Plan] = {}
 
     def plan(self, saved: SavedAnswer) -> Plan:
@@ -84,19 +84,19 @@ class Planner:
     def _made(self, saved: SavedAnswer) -> Plan:
         compute: list[Method] = []
         keep: list[str] = []
-        lacks: dict[str, str] = {}
+        missing: dict[str, str] = {}
         backend = SavedBackend(saved)
         for method in self._methods:
-            if method.name in saved.uncertainty and method.name not in self._anew:
+            if method.name in saved.uncertainty and method.name not in self._recomputed:
                 keep.append(method.name)
             elif (what := first_missing(backend, method.needs())) is None:
                 compute.append(method)
             else:
-                lacks[method.name] = what
+                missing[method.name] = what
         if self._keep_others:
             known = {method.name for method in self._methods}
             keep += [name for name in saved.uncertainty if name not in known]
-        return Plan(tuple(compute), tuple(keep), lacks)
+        return Plan(tuple(compute), tuple(keep), missing)
 
 
 def _kind(saved: SavedAnswer) -> object:

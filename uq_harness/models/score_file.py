@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import sanitize_model_name
 
-from uq_harness import __version__
 from uq_harness.answering.options import take_auxiliary_models, take_options, unknown_option
 from uq_harness.backends.saved.read import SavedAnswer, SavedFile
 from uq_harness.errors import UQHarnessError
@@ -93,8 +93,8 @@ def score_file(
         raise unknown_option(next(iter(given)), ["nli_model", "similarity_model"])
     chosen = build_methods("all" if methods is None else methods, options)
     answers = saved.answers if limit is None else saved.answers[:limit]
-    anew = frozenset(method.name for method in chosen if any(field.name in options for field in method.options()))
-    planner = Planner(chosen, anew, keep_others=methods is None)
+    recomputed = frozenset(method.name for method in chosen if any(field.name in options for field in method.options()))
+    planner = Planner(chosen, recomputed, keep_others=methods is None)
     if methods is not None:
         _refuse_what_cannot_be(methods, chosen, planner, answers)
     name, task = names_of(saved, model, task)
@@ -219,7 +219,7 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
             "filter_list": [],
             **{key: earlier[key] for key, kind in _KEPT.items() if isinstance(earlier.get(key), kind)},
             "dataset_kwargs": {"data_files": str(saved.path), **_object(earlier.get("dataset_kwargs"))},
-            "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": __version__},
+            "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": version("uq-harness")},
         },
     )
 
@@ -246,7 +246,7 @@ def names_of(saved: SavedFile, model: str | None, task: str | None) -> tuple[str
     """The names of model and task in the results: those given, else those of the file.
 
     Raises:
-        UQHarnessError: Files, and the folder that they lie in, cannot be called so.
+        UQHarnessError: Files, and the folder that they are in, cannot have such names.
     """
     names = model or saved.model or saved.path.stem, task or saved.task
     folder = sanitize_model_name(names[0])
@@ -292,7 +292,7 @@ def _written(tracker: EvaluationTracker, results: dict[str, Any], samples: dict[
             file.unlink(missing_ok=True)
         raise UQHarnessError(
             f"results could not be written to {tracker.output_path} in full: is it a folder you may write to, and is "
-            "there room on the disk?"
+            "there space on the disk?"
         )
     return tuple(found)
 

@@ -129,7 +129,7 @@ class UncertainLM(LM):
         """Answers requests; the answers to questions of uncertainty tasks carry their records.
 
         Raises:
-            UQHarnessError: A question shall be answered by sampling, or its prompt leaves no room for an answer.
+            UQHarnessError: A request asks for sampling, or its prompt leaves no space for an answer.
         """
         questions = [i for i, request in enumerate(requests) if isinstance(request, QuestionInstance)]
         others = [i for i, request in enumerate(requests) if not isinstance(request, QuestionInstance)]
@@ -175,7 +175,7 @@ class UncertainLM(LM):
         """Tokenised prompts as they are answered: without their beginning where an answer would not fit in.
 
         Raises:
-            UQHarnessError: A prompt leaves no room for an answer.
+            UQHarnessError: A prompt leaves no space for an answer.
         """
         limits = [self._stop_criteria(request.args[1]).max_new_tokens for request in requests]
         return [self._encoder.fit(prompt, limit) for prompt, limit in zip(self._prompts(requests), limits, strict=True)]
@@ -184,7 +184,7 @@ class UncertainLM(LM):
         """How answers end, from a task's generation arguments.
 
         Raises:
-            UQHarnessError: They ask for something else than greedy decoding, or leave no room for a prompt.
+            UQHarnessError: They ask for something else than greedy decoding, or leave no space for a prompt.
         """
         kwargs = normalize_gen_kwargs(dict(gen_kwargs), self.max_gen_toks)
         max_new_tokens = kwargs.pop("max_gen_toks")
@@ -199,7 +199,7 @@ class UncertainLM(LM):
             )
         if not 0 < max_new_tokens < self.max_length:
             raise UQHarnessError(
-                f"max_gen_toks={max_new_tokens} leaves no room for a prompt in the model's context of "
+                f"max_gen_toks={max_new_tokens} leaves no space for a prompt in the model's context of "
                 f"{self.max_length} tokens: use a number from 1 to {self.max_length - 1}"
             )
         return self._stop(stop_strings, max_new_tokens)

@@ -7,11 +7,11 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from uq_harness import __version__
 from uq_harness.files import plain
 from uq_harness.rendering.escape import csv_text
 from uq_harness.rendering.pages import render
@@ -177,7 +177,7 @@ def _page(entries: Sequence[Entry], folder: Path, title: str) -> str:
     return render(
         "leaderboard.html",
         title=title,
-        version=__version__,
+        version=version("uq-harness"),
         entries=entries,
         runs=list(runs.values()),
         links={number: _link(entry.results, folder) for number, entry in runs.items()},
@@ -200,7 +200,7 @@ def _row(entry: Entry, folder: Path) -> tuple[object, ...]:
         entry.questions,
         *(_number(value) for value in (*numbers, entry.answer_seconds, entry.extra_seconds)),
         entry.date,
-        csv_text(", ".join(f"{name} {version}" for name, version in entry.versions.items())),
+        csv_text(", ".join(f"{name} {number}" for name, number in entry.versions.items())),
         csv_text(_relative(entry.results, folder)),
         int(entry.auroc.few),
         csv_text(entry.settings),

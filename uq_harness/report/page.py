@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from markupsafe import Markup
 
-from uq_harness import __version__
 from uq_harness.rendering.figures import PAGE_TEXT, Marks, inline_svg, page_axes
 from uq_harness.rendering.pages import render
 from uq_harness.report.content import Report
@@ -91,7 +91,7 @@ def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
     return render(
         "report.html",
         title=content.title,
-        version=__version__,
+        version=version("uq-harness"),
         notes=content.notes,
         sections=sections,
         beside=content.beside,

@@ -1,6 +1,6 @@
 """Reading what lm_eval wrote: results and samples become runs of plain arrays.
 
-A call of ``lm_eval --output_path DIR --log_samples`` leaves ``results_<date>.json`` and, beside it, one
+A call of ``lm_eval --output_path DIR --log_samples`` leaves ``results_<date>.json`` and, next to it, one
 ``samples_<task>_<date>.jsonl`` a task. Whatever else writes such files can be read, compared and reported in the same
 way if it writes these fields:
 

@@ -66,7 +66,7 @@ class RunFiles:
 def find_files(paths: Iterable[str | Path]) -> list[RunFiles]:
     """All runs in the given files and folders, each once.
 
-    A results file brings the samples beside it, a samples file the results beside it. Files that lm_eval did not write
+    A results file brings the samples next to it, and the other way round. Files that lm_eval did not write
     are left out with a warning.
 
     Raises:
@@ -99,7 +99,7 @@ def _read(file: Path) -> Mapping[str, Any] | None:
         if not isinstance(content, dict) or not all(
             isinstance(content.get(key), dict) for key in ("results", "configs")
         ):
-            log.warning("%s is left out: it is no results file of lm_eval, which has 'results' and 'configs'", file)
+            log.warning("%s is left out: it is not a results file of lm_eval, which has 'results' and 'configs'", file)
             return None
         return _sound(_without_secrets(content), file)
     except (ValueError, RecursionError) as error:
@@ -172,12 +172,12 @@ def _is_file(path: Path) -> bool:
 
 
 def run_of_samples(samples: Path) -> RunFiles:
-    """The run that a file of samples belongs to, with the results beside it, whatever the file is called."""
+    """The run that a file of samples belongs to, with the results next to it, whatever the file is called."""
     named = _SAMPLES.fullmatch(samples.name)
     task, date = (named["task"], named["date"]) if named else (samples.stem, None)
     for results in sorted(samples.parent.glob(f"*_{date}.json" if date else "results.json")):
         content = _read(results) if results.is_file() else None
         if content is not None:
             return RunFiles(task, results, samples, content)
-    log.warning("%s: no results file lies beside it, so model and configuration are not known", samples)
+    log.warning("%s: no results file is next to it, so model and configuration are not known", samples)
     return RunFiles(task, None, samples, {})

@@ -129,7 +129,7 @@ def _as_float(value: float) -> float:
 def _newest(runs: list[TaskRun]) -> list[TaskRun]:
     """The last of repeated runs; what the earlier ones have beyond it is named.
 
-    Runs of one model on one task that differ in settings or prompts are no repetitions: all of them stay.
+    Runs of one model on one task that differ in settings or prompts are not repetitions: all of them stay.
     """
     groups = repeated_runs(runs)
     for repeats in groups:

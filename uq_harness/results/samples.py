@@ -77,7 +77,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 sample = _parse(line)
-            except (ValueError, RecursionError):  # also of bytes that are no UTF-8, and of brackets without end
+            except (ValueError, RecursionError):  # also of bytes that are not UTF-8, and of brackets without end
                 broken.append(number)
             else:
                 yield sample
@@ -139,7 +139,7 @@ def _response(sample: dict[str, Any]) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """A list's entries as texts, none of ``null``, and what is no list as the only entry."""
+    """A list's entries as texts, none of ``null``, and what is not a list as the only entry."""
     if value is None:
         return ()
     return tuple(map(str, value)) if isinstance(value, list) else (str(value),)

@@ -24,10 +24,10 @@ def test_a_cache_that_goes_unused_is_noticed_before_the_first_question(monkeypat
     """As with a new version of transformers that calls it by another name."""
     read = forward.states
 
-    def forgetful(anatomy, ids, mask, cache=None, use_cache=True, position_ids=None):
+    def forgetful(architecture, ids, mask, cache=None, use_cache=True, position_ids=None):
         if cache is None:
-            return read(anatomy, ids, mask, None, use_cache)
-        return read(anatomy, ids, mask[:, -ids.shape[1] :], None, use_cache)[0], cache
+            return read(architecture, ids, mask, None, use_cache)
+        return read(architecture, ids, mask[:, -ids.shape[1] :], None, use_cache)[0], cache
 
     monkeypatch.setattr(forward, "states", forgetful)
     with pytest.raises(UQHarnessError, match="decodes otherwise with its cache than without"):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support import SHARED, requires_shared
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.evidence import DiverseBeams, Samples
 
@@ -13,22 +13,22 @@ CASES = json.loads((SHARED / "golden" / "diverse_beams.json").read_text()) if SH
 
 
 @pytest.fixture(scope="module")
-def anatomy() -> Anatomy:
+def architecture() -> Architecture:
     from transformers import AutoModelForCausalLM
 
-    return Anatomy.of(AutoModelForCausalLM.from_pretrained(SHARED / "models" / "tiny-llama").eval())
+    return Architecture.of(AutoModelForCausalLM.from_pretrained(SHARED / "models" / "tiny-llama").eval())
 
 
 @requires_shared
 @pytest.mark.parametrize(
     "case", CASES["cases"], ids=lambda c: f"{c['name']}-{c['max_new_tokens']}-{'batch' if c['batched'] else 'alone'}"
 )
-def test_equals_group_beam_search(anatomy: Anatomy, case: dict) -> None:
+def test_equals_group_beam_search(architecture: Architecture, case: dict) -> None:
     ends, pad, beams = case["eos"], case["pad"], DiverseBeams(groups=10, penalty=case["penalty"])
 
     def search(prompts: list[list[int]]) -> list[list[list[int]]]:
         found = decode(
-            anatomy,
+            architecture,
             prompts,
             samplers=[beams],
             end_ids=frozenset(ends),
@@ -47,10 +47,10 @@ def test_equals_group_beam_search(anatomy: Anatomy, case: dict) -> None:
 
 
 @requires_shared
-def test_beams_are_the_same_whatever_else_is_sampled(anatomy: Anatomy) -> None:
+def test_beams_are_the_same_whatever_else_is_sampled(architecture: Architecture) -> None:
     beams, prompts = DiverseBeams(groups=4, penalty=1.0), CASES["prompts"][:5]
     settings = {"end_ids": frozenset({2}), "pad_id": 0, "max_new_tokens": 12}
-    alone = decode(anatomy, prompts, samplers=[beams], **settings)
-    mixed = decode(anatomy, prompts, samplers=[Samples(7, 1.3), beams, DiverseBeams(3, 0.5)], **settings)
+    alone = decode(architecture, prompts, samplers=[beams], **settings)
+    mixed = decode(architecture, prompts, samplers=[Samples(7, 1.3), beams, DiverseBeams(3, 0.5)], **settings)
     for one, other in zip(alone.samples, mixed.samples, strict=True):
         assert [a.token_ids for a in one[beams]] == [a.token_ids for a in other[beams]]

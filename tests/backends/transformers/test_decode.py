@@ -5,7 +5,7 @@ import torch
 
 from tests.backends.transformers.architectures import ARCHITECTURES, FLOAT32_ONLY, RECURRENT, tiny_model
 from tests.backends.transformers.test_gradients import prompts
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.forward import left_pad
 
@@ -21,7 +21,7 @@ def test_equals_generate_token_for_token(name: str) -> None:
     expected = model.generate(
         input_ids=ids, attention_mask=mask, max_new_tokens=STEPS, do_sample=False, eos_token_id=2, pad_token_id=0
     )[:, ids.shape[1] :]
-    found = decode(Anatomy.of(model), texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=STEPS)
+    found = decode(Architecture.of(model), texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=STEPS)
     for row, length in enumerate(found.lengths):
         assert found.token_ids[row, :length].tolist() == expected[row, :length].tolist()
 
@@ -29,7 +29,7 @@ def test_equals_generate_token_for_token(name: str) -> None:
 @pytest.mark.parametrize("name", ["llama", "mistral_window", "gpt2", "granite_scaled"])
 def test_logprobs_and_entropies_are_those_of_a_teacher_forced_pass(name: str) -> None:
     model = tiny_model(name)
-    found = decode(Anatomy.of(model), prompts(), end_ids=frozenset({2}), pad_id=0, max_new_tokens=STEPS)
+    found = decode(Architecture.of(model), prompts(), end_ids=frozenset({2}), pad_id=0, max_new_tokens=STEPS)
     for row, (text, length) in enumerate(zip(prompts(), found.lengths, strict=True)):
         answer = found.token_ids[row, :length].tolist()
         with torch.no_grad():
@@ -44,10 +44,10 @@ def test_logprobs_and_entropies_are_those_of_a_teacher_forced_pass(name: str) ->
 
 
 def test_stops_at_each_rows_own_end_and_says_which_were_cut() -> None:
-    anatomy = Anatomy.of(tiny_model("llama"))
-    free = decode(anatomy, prompts(), end_ids=frozenset(), pad_id=0, max_new_tokens=STEPS)
+    architecture = Architecture.of(tiny_model("llama"))
+    free = decode(architecture, prompts(), end_ids=frozenset(), pad_id=0, max_new_tokens=STEPS)
     end = int(free.token_ids[0, 2])
-    found = decode(anatomy, prompts(), end_ids=frozenset({end}), pad_id=0, max_new_tokens=STEPS)
+    found = decode(architecture, prompts(), end_ids=frozenset({end}), pad_id=0, max_new_tokens=STEPS)
     assert found.lengths[0] == free.token_ids[0].tolist().index(end) + 1
     assert found.ended[0]
     assert found.ended == [end in row[:STEPS] for row in free.token_ids.tolist()]
@@ -57,8 +57,8 @@ def test_nan_logits_end_the_answer() -> None:
     model = tiny_model("llama")
     with torch.no_grad():
         model.lm_head.weight.fill_(float("nan"))
-    anatomy = Anatomy.of(tiny_model("llama"))
-    broken = type(anatomy)(**{**vars(anatomy), "model": model, "decoder": model.model, "head": model.lm_head})
+    architecture = Architecture.of(tiny_model("llama"))
+    broken = type(architecture)(**{**vars(architecture), "model": model, "decoder": model.model, "head": model.lm_head})
     found = decode(broken, prompts(2), end_ids=frozenset({2}), pad_id=0, max_new_tokens=STEPS)
     assert found.lengths == [1, 1]
     assert bool(found.logprobs.isnan().all())

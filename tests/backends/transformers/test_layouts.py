@@ -7,42 +7,49 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.backends.transformers.architectures import tiny_model
 from uq_harness.backends.transformers import forward
-from uq_harness.backends.transformers import rows as layouts
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers import prefixes as layouts
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.backends.transformers.forward import Prefill
-from uq_harness.backends.transformers.rows import LONG_PROMPT, MANY_ANSWERS, CopiedRows, ReadAgainRows, TreeRows, begin
+from uq_harness.backends.transformers.prefixes import (
+    LONG_PROMPT,
+    MANY_ANSWERS,
+    CopiedPrefixes,
+    ReadAgainPrefixes,
+    TreePrefixes,
+    begin,
+)
 from uq_harness.demo import MODEL_DIR
 from uq_harness.evidence import Samples
 from uq_harness.evidence.backend import gather_all
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 
 
-def kind(anatomy: Anatomy, length: int, answers: int, layout: str = "auto") -> type:
-    prefill = Prefill.read(anatomy, [[7] * length], 0)
-    return type(begin(anatomy, prefill, (), answers, layout))
+def kind(architecture: Architecture, length: int, answers: int, layout: str = "auto") -> type:
+    prefill = Prefill.read(architecture, [[7] * length], 0)
+    return type(begin(architecture, prefill, (), answers, layout))
 
 
 def test_prompts_share_where_they_are_long_and_their_answers_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    anatomy = Anatomy.of(tiny_model("gpt_neox"))
+    architecture = Architecture.of(tiny_model("gpt_neox"))
     monkeypatch.setattr(layouts, "LONG_PROMPT", 32)
-    assert kind(anatomy, 32, MANY_ANSWERS) is TreeRows
-    assert kind(anatomy, 31, MANY_ANSWERS) is CopiedRows
-    assert kind(anatomy, 32, MANY_ANSWERS - 1) is CopiedRows
-    assert kind(anatomy, 32, MANY_ANSWERS, "copied") is CopiedRows
-    assert kind(anatomy, 5, 1, "tree") is TreeRows
+    assert kind(architecture, 32, MANY_ANSWERS) is TreePrefixes
+    assert kind(architecture, 31, MANY_ANSWERS) is CopiedPrefixes
+    assert kind(architecture, 32, MANY_ANSWERS - 1) is CopiedPrefixes
+    assert kind(architecture, 32, MANY_ANSWERS, "copied") is CopiedPrefixes
+    assert kind(architecture, 5, 1, "tree") is TreePrefixes
     assert LONG_PROMPT > 32
 
 
 @pytest.mark.parametrize("name", ["mistral_window", "gemma3", "bloom"])
 def test_windows_and_positions_from_masks_keep_copies(name: str) -> None:
-    anatomy = Anatomy.of(tiny_model(name, torch.float32))
-    assert kind(anatomy, 5, 1, "tree") is CopiedRows
+    architecture = Architecture.of(tiny_model(name, torch.float32))
+    assert kind(architecture, 5, 1, "tree") is CopiedPrefixes
 
 
 def test_a_cache_that_cannot_be_shared_is_read_again() -> None:
-    anatomy = Anatomy.of(tiny_model("lfm2"))
-    assert kind(anatomy, 5, 1, "tree") is ReadAgainRows
+    architecture = Architecture.of(tiny_model("lfm2"))
+    assert kind(architecture, 5, 1, "tree") is ReadAgainPrefixes
 
 
 def test_a_model_that_takes_no_mask_for_every_answer_keeps_copies(
@@ -60,8 +67,10 @@ def test_a_model_that_takes_no_mask_for_every_answer_keeps_copies(
     assert layout() == "auto"
     read = forward.states
 
-    def careless(anatomy, ids, mask, cache=None, use_cache=True, position_ids=None):
-        return read(anatomy, ids, torch.ones_like(mask) if mask.ndim == 4 else mask, cache, use_cache, position_ids)
+    def careless(architecture, ids, mask, cache=None, use_cache=True, position_ids=None):
+        return read(
+            architecture, ids, torch.ones_like(mask) if mask.ndim == 4 else mask, cache, use_cache, position_ids
+        )
 
     monkeypatch.setattr(forward, "states", careless)
     assert layout() == "copied"
@@ -90,11 +99,11 @@ def test_long_prompts_give_the_evidence_of_copies(monkeypatch: pytest.MonkeyPatc
 def test_eager_attention_takes_the_mask_as_summands() -> None:
     model = tiny_model("llama", torch.float32)
     model.set_attn_implementation("eager")
-    anatomy = Anatomy.of(model)
+    architecture = Architecture.of(model)
     found = {}
     for layout in ("copied", "tree"):
-        rows = begin(anatomy, Prefill.read(anatomy, [[7, 8, 9], [4, 5]], 0), (), 1, layout)
-        rows.grow(np.array([0, 0, 1]), np.array([11, 12, 13]))
-        rows.grow(np.array([0, 1, 1, 2]), np.array([21, 22, 23, 24]))
-        found[type(rows)] = rows.head_states
-    torch.testing.assert_close(found[TreeRows], found[CopiedRows], rtol=0, atol=1e-4)
+        prefixes = begin(architecture, Prefill.read(architecture, [[7, 8, 9], [4, 5]], 0), (), 1, layout)
+        prefixes.grow(np.array([0, 0, 1]), np.array([11, 12, 13]))
+        prefixes.grow(np.array([0, 1, 1, 2]), np.array([21, 22, 23, 24]))
+        found[type(prefixes)] = prefixes.head_states
+    torch.testing.assert_close(found[TreePrefixes], found[CopiedPrefixes], rtol=0, atol=1e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.backends.transformers.architectures import ARCHITECTURES, tiny_model
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.forward import left_pad
 from uq_harness.backends.transformers.position_states import visit_last_positions
 
@@ -12,7 +12,7 @@ PROMPTS = [[5, 9, 17, 4, 8], [11, 3, 7], [6, 2, 9, 9, 1, 30, 12, 13]]
 
 
 def last_states(name: str, prompts: list[list[int]], layers: range, count: int) -> torch.Tensor:
-    anatomy = Anatomy.of(tiny_model(name, torch.float32))
+    architecture = Architecture.of(tiny_model(name, torch.float32))
     ids, mask = left_pad(prompts, 0, torch.device("cpu"))
     seen: list[torch.Tensor] = []
     order: list[int] = []
@@ -21,7 +21,7 @@ def last_states(name: str, prompts: list[list[int]], layers: range, count: int) 
         order.append(layer)
         seen.append(states.clone())
 
-    visit_last_positions(anatomy, ids, mask, layers, count, visit)
+    visit_last_positions(architecture, ids, mask, layers, count, visit)
     assert order == list(layers)
     return torch.stack(seen, 1)
 

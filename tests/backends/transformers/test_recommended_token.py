@@ -82,9 +82,9 @@ def test_prompts_that_go_through_no_template_or_another_way_are_refused(tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"uq_harness_sps": 1}, "is no result file of this version"),  # it recommends positions inside the question
-        ({"uq_harness_sps": True}, "is no result file of this version"),
-        ({"uq_harness_sps": 2.0}, "is no result file of this version"),
+        ({"uq_harness_sps": 1}, "is not a result file of this version"),  # it recommends positions inside the question
+        ({"uq_harness_sps": True}, "is not a result file of this version"),
+        ({"uq_harness_sps": 2.0}, "is not a result file of this version"),
         (
             {"recommended": None, "no_recommendation": "SemGrad's layers were left out"},
             "recommends no token .*left out",

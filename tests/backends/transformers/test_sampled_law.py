@@ -16,9 +16,9 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from uq_harness.backends.transformers.architecture import Anatomy
-from uq_harness.backends.transformers.decode import Keep, decode
-from uq_harness.backends.transformers.draw import candidates, draw, sample_keys
+from uq_harness.backends.transformers.architecture import Architecture
+from uq_harness.backends.transformers.decode import Kept, decode
+from uq_harness.backends.transformers.sampler import candidates, draw, sample_keys
 from uq_harness.evidence import DiverseBeams, Samples
 
 WARPERS = [
@@ -96,7 +96,7 @@ def test_whole_answers_follow_their_exact_probabilities(tiny: AutoModelForCausal
     prompt = [5, 7, 1, 9]
     others = [s for s in WARPERS if s != sampler][:2]  # shared prefixes make nothing dependent
     found = decode(
-        Anatomy.of(tiny),
+        Architecture.of(tiny),
         [[3, 3], prompt],
         samplers=[*others, sampler],
         end_ids=frozenset({END}),
@@ -113,7 +113,9 @@ def test_whole_answers_follow_their_exact_probabilities(tiny: AutoModelForCausal
 
 def test_successive_samples_are_independent(tiny: AutoModelForCausalLM) -> None:
     sampler = Samples(20_000, 1.0)
-    found = decode(Anatomy.of(tiny), [[5, 7]], samplers=[sampler], end_ids=frozenset({END}), pad_id=0, max_new_tokens=1)
+    found = decode(
+        Architecture.of(tiny), [[5, 7]], samplers=[sampler], end_ids=frozenset({END}), pad_id=0, max_new_tokens=1
+    )
     tokens = [answer.token_ids[0] for answer in found.samples[0][sampler]]
     share = np.bincount(tokens, minlength=12) / len(tokens)
     pairs = np.zeros((12, 12))
@@ -127,9 +129,9 @@ def test_successive_samples_are_independent(tiny: AutoModelForCausalLM) -> None:
 def test_large_vocabularies_are_drawn_from_exactly(top_k: int, top_p: float, spread: float) -> None:
     """The likeliest tokens race one by one and the others as one."""
     torch.manual_seed(0)
-    scores, lanes = torch.randn(3, 400) * spread, 100_000
-    sampler = Samples(lanes, 0.9, top_p, top_k)
-    rows = torch.full((lanes,), 1)
+    scores, sequences = torch.randn(3, 400) * spread, 100_000
+    sampler = Samples(sequences, 0.9, top_p, top_k)
+    rows = torch.full((sequences,), 1)
     tokens = draw(scores, torch.full((3,), 0.9), top_k, top_p, rows, sample_keys(0, [5, 7], sampler))
     expected = warped(scores[1:2].double(), sampler)[0].numpy()
     assert p_value(np.bincount(tokens.numpy(), minlength=400).astype(float), expected) > 1e-3
@@ -155,13 +157,13 @@ def test_likelihoods_under_the_law_of_the_draw_are_those_of_transformers_warpers
 ) -> None:
     prompt, others = [5, 7, 1, 9], [Samples(5, 0.3, top_k=2), DiverseBeams(3, 1.0)]
     found = decode(
-        Anatomy.of(tiny),
+        Architecture.of(tiny),
         [[3, 3], prompt],
         samplers=[*others, sampler],
         end_ids=frozenset({END}),
         pad_id=0,
         max_new_tokens=STEPS,
-        keep=Keep(laws=frozenset({sampler})),
+        kept=Kept(laws=frozenset({sampler})),
     )
     expected = law(tiny, prompt, sampler)
     for answer in found.samples[1][sampler]:

@@ -10,10 +10,10 @@ from transformers import DynamicCache
 
 from tests.backends.transformers.architectures import RECURRENT, tiny_model
 from tests.backends.transformers.test_gradients import prompts
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer
-from uq_harness.backends.transformers.samplers import logprobs_and_entropies
+from uq_harness.backends.transformers.next_token import logprobs_and_entropies
 from uq_harness.evidence import DiverseBeams, Samples
 from uq_harness.evidence import SampleSet as Sampler
 
@@ -26,9 +26,11 @@ SAMPLERS: list[Sampler] = [
 STEPS = 8
 
 
-def run(anatomy: Anatomy, texts: list[list[int]], samplers: list[Sampler] = SAMPLERS, **settings: object) -> Decoded:
+def run(
+    architecture: Architecture, texts: list[list[int]], samplers: list[Sampler] = SAMPLERS, **settings: object
+) -> Decoded:
     defaults = {"end_ids": frozenset({2, 5, 9}), "pad_id": 0, "max_new_tokens": STEPS}
-    return decode(anatomy, texts, samplers=samplers, **(defaults | settings))
+    return decode(architecture, texts, samplers=samplers, **(defaults | settings))
 
 
 def tokens(samples: dict[Sampler, list[DecodedAnswer]]) -> dict[Sampler, list[tuple[int, ...]]]:
@@ -71,7 +73,7 @@ class OpaqueDecoder(nn.Module):
 @pytest.mark.parametrize("name", ["llama", "mistral_window", "gemma3", "gpt2", "qwen3_moe", *RECURRENT])
 def test_logprobs_entropies_and_states_are_those_of_a_teacher_forced_pass(name: str) -> None:
     model = tiny_model(name)
-    found = run(Anatomy.of(model), prompts(3))
+    found = run(Architecture.of(model), prompts(3))
     for text, samples in zip(prompts(3), found.samples, strict=True):
         for answer in (answer for answers in samples.values() for answer in answers):
             with torch.no_grad():
@@ -87,12 +89,12 @@ def test_logprobs_entropies_and_states_are_those_of_a_teacher_forced_pass(name: 
 
 @pytest.mark.parametrize("name", ["llama", "mistral_window", "gemma3", "gpt2", "opt", "qwen3", "lfm2"])
 def test_batch_mates_order_and_padding_change_nothing(name: str) -> None:
-    anatomy, texts = Anatomy.of(tiny_model(name)), prompts()
-    together = run(anatomy, texts)
-    backwards = run(anatomy, texts[::-1]).samples[::-1]
-    pairs = run(anatomy, texts[:2]).samples + run(anatomy, texts[2:]).samples
+    architecture, texts = Architecture.of(tiny_model(name)), prompts()
+    together = run(architecture, texts)
+    backwards = run(architecture, texts[::-1]).samples[::-1]
+    pairs = run(architecture, texts[:2]).samples + run(architecture, texts[2:]).samples
     for i, text in enumerate(texts):
-        alone = run(anatomy, [text])
+        alone = run(architecture, [text])
         for other in (together.samples[i], backwards[i], pairs[i]):
             assert_same(alone.samples[0], other)
         assert alone.token_ids[0].tolist() == together.token_ids[i, : together.lengths[i]].tolist()
@@ -100,9 +102,9 @@ def test_batch_mates_order_and_padding_change_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["llama", "mistral_window", "gpt2"])
 def test_greedy_answers_and_their_states_are_the_same_with_and_without_samples(name: str) -> None:
-    anatomy = Anatomy.of(tiny_model(name))
-    plain = run(anatomy, prompts(), [], tap=3, tap_from=-4)
-    found = run(anatomy, prompts(), tap=3, tap_from=-4)
+    architecture = Architecture.of(tiny_model(name))
+    plain = run(architecture, prompts(), [], captured_block=3, captured_from=-4)
+    found = run(architecture, prompts(), captured_block=3, captured_from=-4)
     assert found.lengths == plain.lengths
     assert found.ended == plain.ended
     assert torch.equal(found.token_ids, plain.token_ids)
@@ -115,9 +117,9 @@ def test_greedy_answers_and_their_states_are_the_same_with_and_without_samples(n
 
 @pytest.mark.parametrize("name", ["llama", "mistral_window", "gpt2"])
 def test_a_cache_that_cannot_be_shared_changes_nothing(name: str) -> None:
-    anatomy = Anatomy.of(tiny_model(name))
-    opaque = replace(anatomy, decoder=OpaqueDecoder(anatomy.decoder))
-    tree, plain = run(anatomy, prompts(3), tap=3), run(opaque, prompts(3), tap=3)
+    architecture = Architecture.of(tiny_model(name))
+    opaque = replace(architecture, decoder=OpaqueDecoder(architecture.decoder))
+    tree, plain = run(architecture, prompts(3), captured_block=3), run(opaque, prompts(3), captured_block=3)
     assert tree.prompt_cache is not None
     assert plain.prompt_cache is None
     assert plain.row_steps == tree.row_steps
@@ -127,10 +129,10 @@ def test_a_cache_that_cannot_be_shared_changes_nothing(name: str) -> None:
 
 
 def test_the_first_samples_do_not_depend_on_the_count() -> None:
-    anatomy = Anatomy.of(tiny_model("llama"))
+    architecture = Architecture.of(tiny_model("llama"))
     five, ten = Samples(5, 1.0), Samples(10, 1.0)
-    apart = [run(anatomy, prompts(2), [one]) for one in (five, ten)]
-    both = run(anatomy, prompts(2), [five, ten])
+    apart = [run(architecture, prompts(2), [one]) for one in (five, ten)]
+    both = run(architecture, prompts(2), [five, ten])
     for row in range(2):
         drawn = tokens(apart[1].samples[row])[ten]
         assert tokens(apart[0].samples[row])[five] == drawn[:5]
@@ -138,11 +140,11 @@ def test_the_first_samples_do_not_depend_on_the_count() -> None:
 
 
 def test_prompts_and_seeds_tell_samples_apart_and_equal_prompts_share_them() -> None:
-    anatomy, (text, another) = Anatomy.of(tiny_model("llama")), prompts(2)
+    architecture, (text, another) = Architecture.of(tiny_model("llama")), prompts(2)
     sampler = Samples(10, 1.0)
 
     def drawn(**settings: object) -> list[list[tuple[int, ...]]]:
-        return [tokens(s)[sampler] for s in run(anatomy, [text, another, text], [sampler], **settings).samples]
+        return [tokens(s)[sampler] for s in run(architecture, [text, another, text], [sampler], **settings).samples]
 
     one, other, same = drawn()
     assert one == same
@@ -152,15 +154,15 @@ def test_prompts_and_seeds_tell_samples_apart_and_equal_prompts_share_them() -> 
 
 
 def test_samplers_draw_independently_of_each_other() -> None:
-    anatomy = Anatomy.of(tiny_model("llama"))
+    architecture = Architecture.of(tiny_model("llama"))
     cool, warm = Samples(10, 1.0), Samples(10, 1.0 + 1e-6)
-    found = tokens(run(anatomy, prompts(1), [cool, warm]).samples[0])
+    found = tokens(run(architecture, prompts(1), [cool, warm]).samples[0])
     assert found[cool] != found[warm]
 
 
 @pytest.mark.parametrize("texts", [prompts(1), prompts(4)])
 def test_the_model_reads_every_distinct_prefix_once(texts: list[list[int]]) -> None:
-    found = run(Anatomy.of(tiny_model("llama")), texts)
+    found = run(Architecture.of(tiny_model("llama")), texts)
     expected = 0
     for row, samples in enumerate(found.samples):
         answers = {answer for drawn in tokens(samples).values() for answer in drawn}
@@ -170,7 +172,7 @@ def test_the_model_reads_every_distinct_prefix_once(texts: list[list[int]]) -> N
 
 
 def test_finished_greedy_answers_cost_nothing() -> None:
-    found = run(Anatomy.of(tiny_model("llama")), prompts(), [], end_ids=frozenset(range(0, 96, 3)))
+    found = run(Architecture.of(tiny_model("llama")), prompts(), [], end_ids=frozenset(range(0, 96, 3)))
     assert len(set(found.lengths)) > 1
     assert found.row_steps == sum(found.lengths)
 
@@ -178,7 +180,7 @@ def test_finished_greedy_answers_cost_nothing() -> None:
 def test_empty_and_one_token_answers() -> None:
     """All tokens end: the state is the one at the prompt's last token."""
     model = tiny_model("llama")
-    found = run(Anatomy.of(model), prompts(3), end_ids=frozenset(range(96)))
+    found = run(Architecture.of(model), prompts(3), end_ids=frozenset(range(96)))
     assert found.row_steps == 3
     for text, samples in zip(prompts(3), found.samples, strict=True):
         with torch.no_grad():
@@ -190,7 +192,7 @@ def test_empty_and_one_token_answers() -> None:
 
 
 def test_the_limit_cuts_answers() -> None:
-    found = run(Anatomy.of(tiny_model("llama")), prompts(2), end_ids=frozenset(), max_new_tokens=1)
+    found = run(Architecture.of(tiny_model("llama")), prompts(2), end_ids=frozenset(), max_new_tokens=1)
     for answer in (answer for samples in found.samples for answers in samples.values() for answer in answers):
         assert len(answer.token_ids) == 1
         assert not answer.ended
@@ -199,7 +201,7 @@ def test_the_limit_cuts_answers() -> None:
 def test_long_answers_keep_their_distributions() -> None:
     model = tiny_model("qwen3")
     texts = [text[:5] for text in prompts(2)]
-    found = run(Anatomy.of(model), texts, [Samples(3, 1.0)], end_ids=frozenset(), max_new_tokens=150)
+    found = run(Architecture.of(model), texts, [Samples(3, 1.0)], end_ids=frozenset(), max_new_tokens=150)
     for text, samples in zip(texts, found.samples, strict=True):
         for answer in samples[Samples(3, 1.0)]:
             assert len(answer.token_ids) == 150
@@ -210,10 +212,10 @@ def test_long_answers_keep_their_distributions() -> None:
 
 
 def test_stop_strings_end_every_answer() -> None:
-    anatomy = Anatomy.of(tiny_model("llama"))
-    free = run(anatomy, prompts(3), end_ids=frozenset())
+    architecture = Architecture.of(tiny_model("llama"))
+    free = run(architecture, prompts(3), end_ids=frozenset())
     stop = tokens(free.samples[0])[SAMPLERS[0]][0][2]
-    found = run(anatomy, prompts(3), end_ids=frozenset(), stops=lambda written: stop in written)
+    found = run(architecture, prompts(3), end_ids=frozenset(), stops=lambda written: stop in written)
     for before, after in zip(free.samples, found.samples, strict=True):
         for sampler in SAMPLERS[:3]:  # beams of one prompt influence each other
             for one, other in zip(before[sampler], after[sampler], strict=True):
@@ -228,7 +230,11 @@ def test_nan_logits_end_every_answer() -> None:
     with torch.no_grad():
         model.lm_head.weight.fill_(float("nan"))
     broken = replace(
-        Anatomy.of(tiny_model("llama")), model=model, decoder=model.model, blocks=model.model.layers, head=model.lm_head
+        Architecture.of(tiny_model("llama")),
+        model=model,
+        decoder=model.model,
+        blocks=model.model.layers,
+        head=model.lm_head,
     )
     found = run(broken, prompts(2))
     for answer in (answer for samples in found.samples for answers in samples.values() for answer in answers):
@@ -241,7 +247,7 @@ def test_logits_of_minus_infinity_are_never_drawn_and_have_no_entropy() -> None:
     model.lm_head.bias = nn.Parameter(torch.full((96,), -torch.inf))
     with torch.no_grad():
         model.lm_head.bias[[20, 30]] = 0
-    found = run(Anatomy.of(model), prompts(2))
+    found = run(Architecture.of(model), prompts(2))
     for answer in (answer for samples in found.samples for answers in samples.values() for answer in answers):
         assert np.isfinite(answer.logprobs[0])
         assert answer.token_ids[0] in (20, 30)

@@ -15,7 +15,7 @@ from tests.backends.transformers.test_gradients import prompts
 from tests.support import SHARED, requires_shared
 from uq_harness.backends.transformers import teacher_forcing as rescoring
 from uq_harness.backends.transformers import teacher_forcing as texts_module
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.forward import Prefill
 from uq_harness.backends.transformers.teacher_forcing import conditionals, mean_logprobs, rescore
@@ -53,7 +53,7 @@ def given(
     threshold: float = 0.25,
 ) -> list[ConditionalLogProbs]:
     state = [lambda answer, of=of: tokenise(stating(of[0], answer, of[1])) for of in messages]
-    return conditionals(Anatomy.of(model), samples, state, tokenise, threshold=threshold, pad_id=0)
+    return conditionals(Architecture.of(model), samples, state, tokenise, threshold=threshold, pad_id=0)
 
 
 @contextmanager
@@ -72,10 +72,10 @@ def shapes_of(decoder: nn.Module) -> Iterator[list[tuple[int, ...]]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_behind_the_prompts_that_decoding_has_read(name: str) -> None:
     model = tiny_model(name)
-    anatomy, texts = Anatomy.of(model), prompts(3)
-    prefill = decode(anatomy, texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=4).prefill
+    architecture, texts = Architecture.of(model), prompts(3)
+    prefill = decode(architecture, texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=4).prefill
     for temperature in (1.0, 0.1):
-        found = mean_logprobs(anatomy, prefill, TEXTS, tokenise, temperature=temperature, pad_id=0)
+        found = mean_logprobs(architecture, prefill, TEXTS, tokenise, temperature=temperature, pad_id=0)
         for prompt, row, answers in zip(texts, found, TEXTS, strict=True):
             for value, answer in zip(row, answers, strict=True):
                 expected = alone(model, prompt, tokenise(answer), temperature).mean() if answer else -np.inf
@@ -125,21 +125,21 @@ def test_only_so_many_rows_go_through_the_model_at_a_time(monkeypatch: pytest.Mo
 
 def test_equal_texts_are_read_once_and_longest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
-    anatomy = Anatomy.of(model)
-    prefill = Prefill.read(anatomy, prompts(1), 0)
+    architecture = Architecture.of(model)
+    prefill = Prefill.read(architecture, prompts(1), 0)
     monkeypatch.setattr(rescoring, "ROWS", 2)
     texts = [["5", "5 6 7 8", "5 6", "5 6 7", "5 6 7"]]
     with shapes_of(model.model) as shapes:
-        mean_logprobs(anatomy, prefill, texts, tokenise, temperature=1.0, pad_id=0)
+        mean_logprobs(architecture, prefill, texts, tokenise, temperature=1.0, pad_id=0)
     assert shapes == [(2, 3), (2, 1)]
 
 
 def test_texts_of_one_token_take_no_pass_at_all() -> None:
     model = tiny_model("llama")
-    anatomy = Anatomy.of(model)
-    prefill = Prefill.read(anatomy, prompts(2), 0)
+    architecture = Architecture.of(model)
+    prefill = Prefill.read(architecture, prompts(2), 0)
     with shapes_of(model.model) as shapes:
-        found = mean_logprobs(anatomy, prefill, [["8", "9"], ["20"]], tokenise, temperature=1.0, pad_id=0)
+        found = mean_logprobs(architecture, prefill, [["8", "9"], ["20"]], tokenise, temperature=1.0, pad_id=0)
     assert shapes == []
     expected = [
         [alone(model, text, [token])[0] for token in row] for text, row in zip(prompts(2), ([8, 9], [20]), strict=True)
@@ -148,10 +148,10 @@ def test_texts_of_one_token_take_no_pass_at_all() -> None:
 
 
 def test_nothing_to_score() -> None:
-    anatomy = Anatomy.of(tiny_model("llama"))
-    prefill = Prefill.read(anatomy, prompts(1), 0)
-    assert rescore(anatomy, prefill, [], [], pad_id=0) == []
-    assert [len(one) for one in rescore(anatomy, prefill, [0, 0], [[], [5]], pad_id=0)] == [0, 1]
+    architecture = Architecture.of(tiny_model("llama"))
+    prefill = Prefill.read(architecture, prompts(1), 0)
+    assert rescore(architecture, prefill, [], [], pad_id=0) == []
+    assert [len(one) for one in rescore(architecture, prefill, [0, 0], [[], [5]], pad_id=0)] == [0, 1]
 
 
 @requires_shared

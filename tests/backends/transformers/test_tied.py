@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from tests.backends.transformers.architectures import tiny_model
 from tests.backends.transformers.test_gradients import prompts
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.tied import tied_gradients, what_is_not_tied
@@ -31,17 +31,17 @@ def plain(model: PreTrainedModel, prompt: Sequence[int], answer: Sequence[int], 
 
 
 def answers(model: PreTrainedModel, texts: list[list[int]]) -> Decoded:
-    return decode(Anatomy.of(model), texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=7)
+    return decode(Architecture.of(model), texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=7)
 
 
 def found(model: PreTrainedModel, decoded: Decoded) -> list[dict[bool, float]]:
-    return tied_gradients(Anatomy.of(model), decoded, [range(n) for n in decoded.lengths], BOTH)
+    return tied_gradients(Architecture.of(model), decoded, [range(n) for n in decoded.lengths], BOTH)
 
 
 @pytest.mark.parametrize("name", TIED)
 def test_equals_plain_autograd(name: str) -> None:
     model = tiny_model(name, torch.float32 if name == "gemma2_softcap" else torch.float64)
-    assert what_is_not_tied(Anatomy.of(model)) is None
+    assert what_is_not_tied(Architecture.of(model)) is None
     decoded = answers(model, prompts())
     rtol = 1e-3 if name == "gemma2_softcap" else 1e-5
     for row, (ours, prompt) in enumerate(zip(found(model, decoded), prompts(), strict=True)):
@@ -63,7 +63,7 @@ def test_only_the_tokens_that_count_are_in_the_loss() -> None:
     model = tiny_model("llama_tied")
     decoded = answers(model, prompts()[:1])
     tokens = decoded.token_ids[0, : decoded.lengths[0]].tolist()
-    ours = tied_gradients(Anatomy.of(model), decoded, [range(2, 5)], BOTH)[0]
+    ours = tied_gradients(Architecture.of(model), decoded, [range(2, 5)], BOTH)[0]
     for weighted in BOTH:
         expected = plain(model, [*prompts()[0], *tokens[:2]], tokens[2:5], weighted)
         assert ours[weighted] == pytest.approx(expected, rel=1e-5)
@@ -88,10 +88,10 @@ def test_it_leaves_the_model_as_it_was() -> None:
 def test_an_answer_without_tokens_has_none() -> None:
     model = tiny_model("llama_tied")
     decoded = answers(model, prompts()[:1])
-    assert np.isnan(tied_gradients(Anatomy.of(model), decoded, [range(0)], BOTH)[0][True])
+    assert np.isnan(tied_gradients(Architecture.of(model), decoded, [range(0)], BOTH)[0][True])
 
 
 def test_a_model_with_two_matrices_is_refused() -> None:
-    what = what_is_not_tied(Anatomy.of(tiny_model("llama")))
+    what = what_is_not_tied(Architecture.of(tiny_model("llama")))
     assert what is not None
     assert what.endswith("has two (tie_word_embeddings is false): use head_gradient=head")

@@ -1,4 +1,4 @@
-"""Answers that somebody saved: read, scored as far as the file goes, judged, and written as a run is.
+"""Saved answers as a backend: reads a file, and gives the evidence that is in it.
 
-No model answers here. What a file lacks is said, method by method.
+No model answers here. What is missing in a file is said, method by method.
 """

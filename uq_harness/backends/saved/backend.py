@@ -1,4 +1,4 @@
-"""Saved answers as a backend: the evidence that a file holds, and what it lacks."""
+"""Saved answers as a backend: the evidence that a file holds, and what is missing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from uq_harness.evidence import (
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.functional import FloatArray
 
-# What a need that takes the model lacks in a file, in words.
+# What is missing in a file for a need that takes the model, in words.
 _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     HeadGradient: "gradients, which take the model",
     StateGradient: "gradients, which take the model",
@@ -89,9 +89,9 @@ class SavedBackend:
         self.special_ids = frozenset({Vocabulary.SPECIAL})
 
     def missing(self, need: Need[Any]) -> str | None:
-        """What the answers lack for a need, in words; ``None`` where they have all.
+        """What the answers do not have for a need, in words; ``None`` where they have everything.
 
-        Comparisons of texts lack nothing if their texts are there: the auxiliary models make them.
+        Nothing is missing for comparisons of texts if their texts are there: the auxiliary models make them.
         """
         saved = self._example
         if isinstance(need, AnswerLogProbs):

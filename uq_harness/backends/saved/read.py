@@ -70,7 +70,7 @@ class SavedSet:
 
 @dataclass(frozen=True)
 class SavedAnswer:
-    """A question with the answer that was given, and what was saved beside it.
+    """A question with the answer that was given, and what was saved with it.
 
     Attributes:
         place: File and line.
@@ -123,8 +123,8 @@ def read_saved(file: str | Path, *, first_sample_answers: bool = False) -> Saved
 
     Args:
         file: JSON lines, UTF-8.
-        first_sample_answers: Whether a line without ``answer`` takes its first sample for it, which then is no sample
-            any more.
+        first_sample_answers: Whether a line without ``answer`` takes its first sample for it, which is then not
+            a sample any more.
 
     Raises:
         UQHarnessError: The file does not exist or holds no answer, or a line is wrong; file and line are named.
@@ -164,7 +164,7 @@ def _of_one_judge(rows: Sequence[tuple[str, dict[str, Any]]]) -> list[tuple[str,
 def _unfolded(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     doc = row.get("doc")
     if not isinstance(doc, Mapping) or not isinstance(record := doc.get("uq", {}), Mapping):
-        raise UQHarnessError(f"{place}: the line is no sample of lm_eval, which has doc, and doc.uq in it")
+        raise UQHarnessError(f"{place}: the line is not a sample of lm_eval, which has doc, and doc.uq in it")
     verdict = ("judge", "correctness", "correct")
     return {
         **{name: doc[name] for name in ("question", "answers") if name in doc},
@@ -381,4 +381,4 @@ def _scores(place: str, scores: Any) -> dict[str, float]:
 
 def _check_characters(place: str, text: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is no character: remove it")
+        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is not a character: remove it")

@@ -18,7 +18,7 @@ from uq_harness.errors import UQHarnessError
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class Architecture:
     """The parts of a causal language model.
 
     Attributes:
@@ -27,7 +27,7 @@ class Anatomy:
         blocks: The transformer blocks in order.
         head: The LM head, a linear map from states to logits.
         logit_scale: Factor that the model puts on the head's output.
-        logit_softcap: ``cap`` where the model bends logits to ``cap * tanh(logits / cap)``, else ``None``.
+        logit_softcap: ``cap`` where the model caps logits at ``cap * tanh(logits / cap)``, else ``None``.
         blocks_return_tuples: Whether a block returns a tuple that begins with the hidden state, not the state alone.
         vocabulary: Number of logits.
     """
@@ -42,7 +42,7 @@ class Anatomy:
     vocabulary: int
 
     @classmethod
-    def of(cls, model: PreTrainedModel) -> Anatomy:
+    def of(cls, model: PreTrainedModel) -> Architecture:
         """Finds the parts.
 
         Raises:
@@ -54,23 +54,25 @@ class Anatomy:
         stacks = [m for m in decoder.modules() if isinstance(m, nn.ModuleList) and len(m) == count] if decoder else []
         if not stacks or head is None or getattr(head, "weight", None) is None:
             raise UQHarnessError(
-                f"{type(model).__name__} is no decoder-only transformer that uq-hf understands: it needs one list of "
-                f"{count} blocks and a linear LM head; use `--model hf` for results without uncertainty"
+                f"{type(model).__name__} is not a decoder-only transformer that uq-hf understands: it needs one list "
+                f"of {count} blocks and a linear LM head; use `--model hf` for results without uncertainty"
             )
         scale = getattr(config, "logit_scale", None) or 1.0  # Cohere
         scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite
         softcap = getattr(config, "final_logit_softcapping", None)
-        anatomy = cls(model, decoder, stacks[0], head, float(scale), softcap, blocks_return_tuples=False, vocabulary=0)
-        return anatomy._probe()
+        architecture = cls(
+            model, decoder, stacks[0], head, float(scale), softcap, blocks_return_tuples=False, vocabulary=0
+        )
+        return architecture._probe()
 
     @torch.no_grad()
-    def _probe(self) -> Anatomy:
+    def _probe(self) -> Architecture:
         """Feeds one token: checks that head and logits are as found, and sees what blocks and head return."""
         returned: list[Any] = []
         with block_output(self.blocks[0], returned.append):
             ids = torch.zeros(1, 1, dtype=torch.long, device=self.input_device)
             read = self.decoder(input_ids=ids)[0]
-            found, true = self.bend(self.head(read)).double(), self.model(input_ids=ids).logits.double()
+            found, true = self.logits_of(self.head(read)).double(), self.model(input_ids=ids).logits.double()
         finite = torch.isfinite(true)
         if not torch.allclose(found.to(true.device)[finite], true[finite], rtol=1e-2, atol=1e-2):
             raise UQHarnessError(
@@ -102,7 +104,7 @@ class Anatomy:
 
     @property
     def input_device(self) -> torch.device:
-        """Where token ids have to lie, also when the model is spread over devices or partly offloaded."""
+        """Where token ids must be, also when the model is spread over devices or partly offloaded."""
         embedding = self.model.get_input_embeddings()
         device: torch.device = embedding.weight.device
         if device.type == "meta":  # accelerate fetches the weights when they are used
@@ -123,13 +125,13 @@ class Anatomy:
         names = ("cache", "past_key_values")  # transformers from 5.24 on, and before
         return next((name for name in names if self.accepts(name)), None)
 
-    def bend(self, linear: Tensor) -> Tensor:
+    def logits_of(self, linear: Tensor) -> Tensor:
         """Logits from the head's linear output."""
         logits = linear * self.logit_scale if self.logit_scale != 1 else linear
         cap = self.logit_softcap
         return torch.tanh(logits / cap) * cap if cap else logits
 
-    def slope(self, logits: Tensor) -> Tensor | float:
+    def logit_slope(self, logits: Tensor) -> Tensor | float:
         """Derivative of the logits with respect to the head's linear output, entry by entry."""
         cap = self.logit_softcap
         return self.logit_scale * (1 - (logits / cap) ** 2) if cap else self.logit_scale

@@ -35,8 +35,8 @@ class AttentionSinkCheck:
         Args:
             prompts: Prompts to come.
             batch_size: How many go through the model together.
-            compare: Gives the mean cosine between the prompts' states, and in which layers; ``None`` where nobody takes
-                gradients there.
+            compare: Gives the mean cosine between the prompts' states, and in which layers; ``None`` if no method
+                takes gradients there.
         """
         if self._done:
             return

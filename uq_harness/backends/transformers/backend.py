@@ -1,4 +1,4 @@
-"""The transformers engine as a backend: decodes answers, takes gradients, scores texts anew, batch by batch.
+"""The transformers engine as a backend: decodes answers, takes gradients, scores texts again, batch by batch.
 
 What needs models of its own (NLI, cross-encoder) is added later, by `uq_harness.similarity`.
 """
@@ -16,7 +16,7 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.assemble import Answers, Columns, evidence_of, gradient_columns
 from uq_harness.backends.transformers.attention_sink import AttentionSinkCheck
 from uq_harness.backends.transformers.decode import decode_stream
@@ -25,9 +25,9 @@ from uq_harness.backends.transformers.gradients import Gradients, gradients
 from uq_harness.backends.transformers.head import Request
 from uq_harness.backends.transformers.last_states import last_states, mean_cosine
 from uq_harness.backends.transformers.plan import KINDS, Plan
+from uq_harness.backends.transformers.prefixes import Layout
 from uq_harness.backends.transformers.reference import reference_gradients
-from uq_harness.backends.transformers.rows import Layout
-from uq_harness.backends.transformers.self_check import Trial
+from uq_harness.backends.transformers.self_check import SelfCheck
 from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.backends.transformers.teacher_forcing import ROWS, ContinuationScorer, conditionals, mean_logprobs
 from uq_harness.backends.transformers.tied import tied_gradients, what_is_not_tied
@@ -49,7 +49,7 @@ from uq_harness.evidence import (
 from uq_harness.evidence.cost import Stopwatch
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 
-GradientPass = Callable[[Anatomy, Decoded, list[range], IntArray, Request], list[Gradients]]
+GradientPass = Callable[[Architecture, Decoded, list[range], IntArray, Request], list[Gradients]]
 # The way out where a model gives no gradients.
 WITHOUT_QUANTISATION = (
     "load the model in float32, bfloat16 or float16 without quantised kernels, or with another attention "
@@ -96,8 +96,8 @@ class TransformersBackend:
         self._lock = lock_of(model.get_decoder() or model)
         with self._lock, torch.inference_mode(False):
             check_evaluation_mode(model)
-            self._anatomy = Anatomy.of(model)
-        self._plan = Plan((), self._anatomy.n_blocks)
+            self._architecture = Architecture.of(model)
+        self._plan = Plan((), self._architecture.n_blocks)
         self._scorers: dict[ContinuationLogProb, ContinuationScorer] = {}
         self._layout: Layout = "copied"
         self._room, self._alone = Room(ROWS), Room(1)
@@ -109,13 +109,13 @@ class TransformersBackend:
         """What is missing for a need; a quantised head has no gradient, for instance. ``None`` for nothing."""
         if not isinstance(need, KINDS):
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
-        if isinstance(need, HeadGradient) and not self._anatomy.has_dense_head:
-            head = self._anatomy.head._get_name()
+        if isinstance(need, HeadGradient) and not self._architecture.has_dense_head:
+            head = self._architecture.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
-        if isinstance(need, HeadGradient) and need.tied and (what := what_is_not_tied(self._anatomy)) is not None:
+        if isinstance(need, HeadGradient) and need.tied and (what := what_is_not_tied(self._architecture)) is not None:
             return what
         if isinstance(need, StateGradient | StateGradientMap) or (isinstance(need, HeadGradient) and need.tied):
-            plan = Plan((need,), self._anatomy.n_blocks)
+            plan = Plan((need,), self._architecture.n_blocks)
             lowest = 0 if isinstance(need, HeadGradient) else plan.gradients.first_block
             if lowest not in self._blocked:
                 self._blocked[lowest] = self._what_blocks_gradients(plan, lowest)
@@ -130,17 +130,19 @@ class TransformersBackend:
             UQHarnessError: A layer span does not fit the model, a few-shot prefix does not fit into the context, or
                 this version of transformers treats caches or masks in some new way.
         """
-        self._plan = plan = Plan(tuple(dict.fromkeys(needs)), self._anatomy.n_blocks)
+        self._plan = plan = Plan(tuple(dict.fromkeys(needs)), self._architecture.n_blocks)
         self._scorers = {
-            need: ContinuationScorer(self._anatomy, self._tokenizer, need, self._max_length, self._pad_id, self._room)
+            need: ContinuationScorer(
+                self._architecture, self._tokenizer, need, self._max_length, self._pad_id, self._room
+            )
             for need in plan.of_kind(ContinuationLogProb)
         }
         with self._working():
-            trial = self._trial(plan)
-            trial.check_decoding()
-            self._layout = trial.layout() if plan.sets.samplers else "copied"
-            ways = [partial(_take_states, self._anatomy, plan, way) for way in (gradients, reference_gradients)]
-            fast = not plan.spans or trial.allows_fast_gradients(*ways)
+            check = self._self_check(plan)
+            check.check_decoding()
+            self._layout = check.layout() if plan.sets.samplers else "copied"
+            ways = [partial(_take_states, self._architecture, plan, way) for way in (gradients, reference_gradients)]
+            fast = not plan.spans or check.allows_fast_gradients(*ways)
             self._gradients = gradients if fast else reference_gradients
 
     def gather(
@@ -151,7 +153,7 @@ class TransformersBackend:
         Of a question that memory does not hold alone, what does not fit is undefined, in the end the answer itself.
 
         Raises:
-            UQHarnessError: A prompt lacks a position whose gradients are needed, or the model has been put into
+            UQHarnessError: A prompt does not have a position whose gradients are needed, or the model has been put into
                 training mode.
         """
         self._check(prompts)
@@ -191,18 +193,24 @@ class TransformersBackend:
     def _what_blocks_gradients(self, plan: Plan, first_block: int) -> str | None:
         """What keeps gradients from the blocks from a given one on; ``None`` where nothing does."""
         with self._working():
-            trial = self._trial(plan)
-            blocked = trial.what_blocks_gradients(first_block)
+            check = self._self_check(plan)
+            blocked = check.what_blocks_gradients(first_block)
             if (
                 blocked is None
                 and plan.spans
-                and not trial.has_gradients(partial(_take_states, self._anatomy, plan, reference_gradients))
+                and not check.has_gradients(partial(_take_states, self._architecture, plan, reference_gradients))
             ):
                 return "all gradients of a short answer are 0"
             return blocked
 
-    def _trial(self, plan: Plan) -> Trial:
-        return Trial(self._anatomy, self._tokenizer, self._pad_id, reach=plan.n_positions, tap=plan.captured_block)
+    def _self_check(self, plan: Plan) -> SelfCheck:
+        return SelfCheck(
+            self._architecture,
+            self._tokenizer,
+            self._pad_id,
+            n_positions=plan.n_positions,
+            captured_block=plan.captured_block,
+        )
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
         """Checks that every prompt has the positions whose gradients are needed.
@@ -225,7 +233,7 @@ class TransformersBackend:
         finished: list[DecodedPrompt] = []
         for some in self._decode(prompts, stop, size):
             finished += some
-            some.clear()  # what it holds shall go as soon as it has been read
+            some.clear()  # frees what it holds as soon as it has been read
             while len(finished) >= size:
                 yield self._evidence(prompts, finished, size, stop)
         if finished:
@@ -240,7 +248,7 @@ class TransformersBackend:
         Args:
             prompt: The question's prompt.
             stop: How answers end.
-            essential: Whether it is an error if there is no room for an answer at all: where no question has been
+            essential: Whether it is an error if memory does not hold an answer at all: where no question has been
                 answered, going on would be of no use.
         """
         try:
@@ -278,7 +286,7 @@ class TransformersBackend:
         samplers: Sequence[SampleSet] | None = None,
     ) -> Iterator[list[DecodedPrompt]]:
         return decode_stream(
-            self._anatomy,
+            self._architecture,
             [prompt.token_ids for prompt in prompts],
             size=size,
             samplers=self._plan.sets.samplers if samplers is None else samplers,
@@ -286,9 +294,9 @@ class TransformersBackend:
             pad_id=self._pad_id,
             max_new_tokens=stop.max_new_tokens,
             stops=stop.stops,
-            keep=self._plan.keep,
-            tap=self._plan.captured_block,
-            tap_from=min(-self._plan.n_positions, *(prompt.semantic_token for prompt in prompts)),
+            kept=self._plan.kept,
+            captured_block=self._plan.captured_block,
+            captured_from=min(-self._plan.n_positions, *(prompt.semantic_token for prompt in prompts)),
             seed=self._seed,
             layout=self._layout,
         )
@@ -300,7 +308,7 @@ class TransformersBackend:
         numbers = [one.number for one in finished[:size]]
         prompts = [prompts[number] for number in numbers]
         decoding = [{"decode_seconds": one.seconds, "row_steps": one.row_steps} for one in finished[:size]]
-        decoded = Decoded.of(finished[:size], self._pad_id, self._anatomy.input_device)
+        decoded = Decoded.of(finished[:size], self._pad_id, self._architecture.input_device)
         del finished[:size]
         answers = Answers.read(decoded, stop, self._plan)
         columns = answers.columns(self._plan)
@@ -331,17 +339,17 @@ class TransformersBackend:
         if not wanted.head and not wanted.states and not self._plan.tied:
             return {}
         take = partial(self._take_all, decoded, answers.counted)
-        if len(prompts) > 1:  # a smaller batch may do, and is begun anew
+        if len(prompts) > 1:  # a smaller batch may do, and starts from the beginning
             return gradient_columns(take(prompts), self._plan)
         ((_, found),) = in_shrinking_batches(take, prompts, self._alone, lambda _: [])
         return gradient_columns(found or [None], self._plan)
 
     def _take_all(self, decoded: Decoded, counted: list[range], prompts: Sequence[Prompt]) -> list[Gradients]:
         wanted, tied = self._plan.gradients, self._plan.tied
-        found = _take(self._anatomy, self._plan, self._gradients, wanted, decoded, counted, prompts)
+        found = _take(self._architecture, self._plan, self._gradients, wanted, decoded, counted, prompts)
         if not tied:
             return found
-        of_matrix = tied_gradients(self._anatomy, decoded, counted, tied)
+        of_matrix = tied_gradients(self._architecture, decoded, counted, tied)
         return [replace(one, tied=both) for one, both in zip(found, of_matrix, strict=True)]
 
     def _cosine_at_semantic_token(self, prompts: Sequence[Prompt], size: int) -> tuple[float, range] | None:
@@ -362,14 +370,14 @@ class TransformersBackend:
             return None
         layers = range(min(span.start for span in spans), max(span.stop for span in spans))
         ids = [prompt.token_ids for prompt in long_enough]
-        states = last_states(self._anatomy, ids, layers, count, self._pad_id, size)
+        states = last_states(self._architecture, ids, layers, count, self._pad_id, size)
         own = [state[:, count + prompt.semantic_token] for state, prompt in zip(states, long_enough, strict=True)]
         return mean_cosine(torch.stack(own)), layers
 
     def _rescored(self, decoded: Decoded, answers: Answers) -> Columns:
         return {
             need: mean_logprobs(
-                self._anatomy,
+                self._architecture,
                 decoded.prefill,
                 [[sample.text for sample in drawn[need.samples]] for drawn in answers.samples],
                 self._tokenise,
@@ -384,7 +392,7 @@ class TransformersBackend:
     def _conditional(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
         return {
             need: conditionals(
-                self._anatomy,
+                self._architecture,
                 [drawn[need.samples] for drawn in answers.samples],
                 [partial(prompt.stating, words=need.prompt) for prompt in prompts],
                 self._tokenise,
@@ -412,7 +420,7 @@ class TransformersBackend:
         Raises:
             UQHarnessError: The model is in training mode, or was put into it meanwhile.
         """
-        precision, device = self._mixed_precision, self._anatomy.input_device.type
+        precision, device = self._mixed_precision, self._architecture.input_device.type
         with (
             self._lock,
             torch.inference_mode(False),
@@ -450,7 +458,7 @@ def _drops(module: torch.nn.Module) -> bool:
 
 
 def _take(
-    anatomy: Anatomy,
+    architecture: Architecture,
     plan: Plan,
     way: GradientPass,
     wanted: Request,
@@ -460,12 +468,12 @@ def _take(
 ) -> list[Gradients]:
     """Gradients at each prompt's semantic-preserving token and at the plan's positions, in this order."""
     positions = np.array([[prompt.semantic_token, *plan.positions] for prompt in prompts])
-    return way(anatomy, decoded, counted, decoded.prompt_ids.shape[1] + positions, wanted)
+    return way(architecture, decoded, counted, decoded.prompt_ids.shape[1] + positions, wanted)
 
 
-def _take_states(anatomy: Anatomy, plan: Plan, way: GradientPass, *batch: Any) -> list[Gradients]:
+def _take_states(architecture: Architecture, plan: Plan, way: GradientPass, *batch: Any) -> list[Gradients]:
     """The state gradients alone: the head's would take several times the head's memory."""
-    return _take(anatomy, plan, way, replace(plan.gradients, head=frozenset()), *batch)
+    return _take(architecture, plan, way, replace(plan.gradients, head=frozenset()), *batch)
 
 
 def _distinct_texts(plan: Plan, drawn: Mapping[SampleSet, Sequence[Sample]]) -> int:

@@ -19,18 +19,18 @@ Float32Array = NDArray[np.float32]  # the precision in which transformers adds s
 
 
 class Beams:
-    """The lanes of one diverse beam search, its groups side by side for each prompt.
+    """The sequences of one diverse beam search, its groups side by side for each prompt.
 
     Args:
         sampler: The search.
-        place: Numbers of its lanes within a slot.
+        place: Numbers of its sequences within a slot.
         slots: Number of slots.
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
 
     Attributes:
         sampler: The search.
-        place: Numbers of its lanes within a slot.
+        place: Numbers of its sequences within a slot.
     """
 
     def __init__(self, sampler: DiverseBeams, place: IntArray, slots: int, end_ids: Iterable[int], pad_id: int) -> None:
@@ -39,19 +39,19 @@ class Beams:
         self._totals: Float32Array = np.zeros((slots, sampler.groups), dtype=np.float32)
         self._penalty, self._ends, self._pad = np.float32(sampler.penalty), np.array(sorted(end_ids)), pad_id
 
-    def seat(self, slot: int, prompt: Sequence[int]) -> None:
+    def admit(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins a prompt's search."""
         self._totals[slot] = 0
 
     def has(self, places: IntArray) -> BoolArray:
-        """Which lanes, by their numbers within a slot, belong to the search."""
+        """Which sequences, by their numbers within a slot, belong to the search."""
         return np.isin(places, self.place)
 
     def __call__(
-        self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray
+        self, scores: Tensor, slot: IntArray, place: IntArray, prefix: IntArray, step: IntArray
     ) -> tuple[Tensor, None]:
-        """The next token of all live lanes of some slots, which no law draws; arguments as in `Draws`."""
-        rows, where = np.unique(row, return_inverse=True)
+        """The next token of all live sequences of some slots, which no law draws; arguments as in `Sampler`."""
+        rows, where = np.unique(prefix, return_inverse=True)
         on_rows = scores.index_select(0, torch.as_tensor(rows, device=scores.device)).float()
         # at most groups - 1 tokens are penalised, so the best few are among the best few and groups - 1 more
         few = max(2, 1 + len(self._ends)) + self._totals.shape[1] - 1
@@ -68,8 +68,8 @@ class Beams:
     def _step(self, slots: IntArray, ids: IntArray, logprobs: Float32Array, live: BoolArray) -> IntArray:
         """One token a group from its candidates, ``[prompts, groups, candidates]``; group after group.
 
-        For the penalty a group counts as having used its best token that is no end token, even where it ends; a group
-        that has ended counts as using the padding token.
+        For the penalty a group counts as having used its best token that is not an end token, even where it ends; a
+        group that has ended counts as using the padding token.
         """
         chosen, used = np.zeros(live.shape, dtype=np.int64), np.zeros(live.shape, dtype=np.int64)
         totals = self._totals[slots]

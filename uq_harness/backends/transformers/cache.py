@@ -130,7 +130,7 @@ class _Growing:
         self.keys, self.values = (store[..., start : self._end, :] for store in self._stores)
 
     def _append(self, *new: Tensor) -> None:
-        """Writes new columns behind the visible ones, into larger tensors where there is no room."""
+        """Writes new columns behind the visible ones, into larger tensors where these are full."""
         count = new[0].shape[-2]
         if self._end + count > self._stores[0].shape[-2]:
             used = self._end - self._start + count

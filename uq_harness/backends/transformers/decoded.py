@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicCache
 
 from uq_harness.backends.transformers.cache import CacheRow, stack
 from uq_harness.backends.transformers.forward import Prefill, left_pad
-from uq_harness.evidence import SampleSet as Sampler
+from uq_harness.evidence import SampleSet
 from uq_harness.functional import FloatArray
 
 
@@ -50,17 +50,17 @@ class DecodedPrompt:
         samples: The answers of every sampler; those of a beam search best first.
         head_states: The state that the head read to predict each token of the greedy answer, ``[tokens, width]``; only
             the first where the others are not kept.
-        middle_states: The states that entered the tapped block, from the wanted prompt column to the answer's last but
-            one token, ``[columns, width]``.
+        middle_states: The states that entered the captured block, from the wanted prompt column to the answer's last
+            but one token, ``[columns, width]``.
         cache: The prompt's keys and values; ``None`` where the model's cache cannot be shared.
-        row_steps: Number of its rows that went through the model, all steps together.
-        seconds: Its share of the time that decoding took, by its share of the rows of each step.
+        row_steps: Its forward tokens: tokens that went through the model in all steps, the prompt counted as one.
+        seconds: Its share of the time that decoding took, by its share of each step's forward tokens.
     """
 
     number: int
     prompt_ids: Sequence[int]
     greedy: DecodedAnswer
-    samples: dict[Sampler, list[DecodedAnswer]]
+    samples: dict[SampleSet, list[DecodedAnswer]]
     head_states: Tensor
     middle_states: Tensor | None
     cache: CacheRow | None
@@ -82,12 +82,12 @@ class Decoded:
         entropies: Entropy of each token's distribution in nats, float64, ``[batch, steps]``.
         head_states: The state that the head read to predict each token, zero behind an answer's end,
             ``[batch, steps, width]``; only the first where the others are not kept.
-        middle_states: The states entering the tapped block from prompt column ``first_column`` on, zero behind an
-            answer's last but one token, ``[batch, columns, width]``; ``None`` where no block was tapped.
+        middle_states: The states entering the captured block from prompt column ``first_column`` on, zero behind an
+            answer's last but one token, ``[batch, columns, width]``; ``None`` where no block was captured.
         first_column: The prompt column where ``middle_states`` begin.
         prompt_cache: Keys and values of the prompts; ``None`` where they were not kept or cannot be shared.
         samples: For each prompt the answers of every sampler; those of a beam search best first.
-        row_steps: Number of rows that went through the model, prompts and all steps together.
+        row_steps: The forward tokens of all prompts.
     """
 
     prompt_ids: Tensor
@@ -101,7 +101,7 @@ class Decoded:
     middle_states: Tensor | None
     first_column: int
     prompt_cache: DynamicCache | None
-    samples: list[dict[Sampler, list[DecodedAnswer]]]
+    samples: list[dict[SampleSet, list[DecodedAnswer]]]
     row_steps: int
 
     @classmethod
@@ -111,13 +111,13 @@ class Decoded:
         Args:
             prompts: The prompts, with the same things kept of each.
             pad_id: Token that fills the padding.
-            device: Where the token ids shall lie.
+            device: Where the token ids are put.
         """
         answers = [prompt.greedy for prompt in prompts]
         ids, mask = left_pad([prompt.prompt_ids for prompt in prompts], pad_id, device)
         caches = [prompt.cache for prompt in prompts if prompt.cache is not None]
-        tapped = [prompt.middle_states for prompt in prompts if prompt.middle_states is not None]
-        before = [len(states) - len(p.greedy.token_ids) + 1 for p, states in zip(prompts, tapped, strict=False)]
+        captured = [prompt.middle_states for prompt in prompts if prompt.middle_states is not None]
+        before = [len(states) - len(p.greedy.token_ids) + 1 for p, states in zip(prompts, captured, strict=False)]
         return cls(
             prompt_ids=ids,
             prompt_mask=mask,
@@ -127,7 +127,7 @@ class Decoded:
             logprobs=pad_sequence([torch.as_tensor(answer.logprobs) for answer in answers], True),
             entropies=pad_sequence([torch.as_tensor(answer.entropies) for answer in answers], True),
             head_states=pad_sequence([prompt.head_states for prompt in prompts], True),
-            middle_states=_align(tapped, before) if tapped else None,
+            middle_states=_align(captured, before) if captured else None,
             first_column=ids.shape[1] - max(before, default=1),
             prompt_cache=stack(caches) if caches else None,
             samples=[prompt.samples for prompt in prompts],

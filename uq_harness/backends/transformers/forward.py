@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from uq_harness.backends.transformers.architecture import Anatomy, block_input
+from uq_harness.backends.transformers.architecture import Architecture, block_input
 from uq_harness.backends.transformers.cache import is_plain
 
 
@@ -38,7 +38,7 @@ def positions(mask: Tensor) -> Tensor:
 
 
 def states(
-    anatomy: Anatomy,
+    architecture: Architecture,
     ids: Tensor,
     mask: Tensor,
     cache: Any = None,
@@ -48,7 +48,7 @@ def states(
     """Runs the decoder over the columns that the cache does not hold yet.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         ids: New token ids, ``[rows, new]``.
         mask: Attention mask over cached and new columns, ``[rows, cached + new]``; or, for every new column apart, what
             the blocks' attention takes as it is, ``[rows, 1, new, cached + new]``.
@@ -59,22 +59,22 @@ def states(
     Returns:
         The states that the LM head reads, ``[rows, new, width]``, and the cache.
     """
-    name = anatomy.cache_argument
+    name = architecture.cache_argument
     arguments = {
         "input_ids": ids,
         "attention_mask": mask,
         "position_ids": positions(mask)[:, -ids.shape[1] :] if position_ids is None else position_ids,
         "use_cache": use_cache and name is not None,
     }
-    arguments = {key: value for key, value in arguments.items() if anatomy.accepts(key)}
+    arguments = {key: value for key, value in arguments.items() if architecture.accepts(key)}
     if name is not None and cache is not None:
         arguments[name] = cache
-    output = anatomy.decoder(**arguments)
+    output = architecture.decoder(**arguments)
     return output[0], getattr(output, name, None) if name is not None else None
 
 
 def watched_states(
-    anatomy: Anatomy,
+    architecture: Architecture,
     ids: Tensor,
     mask: Tensor,
     cache: Any = None,
@@ -91,14 +91,14 @@ def watched_states(
 
     with ExitStack() as stack:
         for block in watch:
-            stack.enter_context(block_input(anatomy.blocks[block], partial(keep, block)))
-        hidden, cache = states(anatomy, ids, mask, cache, use_cache, position_ids)
+            stack.enter_context(block_input(architecture.blocks[block], partial(keep, block)))
+        hidden, cache = states(architecture, ids, mask, cache, use_cache, position_ids)
     return hidden, cache, entered
 
 
-def logits(anatomy: Anatomy, head_input: Tensor) -> Tensor:
+def logits(architecture: Architecture, head_input: Tensor) -> Tensor:
     """The model's logits for the given states, ``[..., vocabulary]``, in the model's own precision."""
-    return anatomy.bend(anatomy.head(head_input))
+    return architecture.logits_of(architecture.head(head_input))
 
 
 def in_float64(values: Tensor) -> Tensor:
@@ -133,17 +133,17 @@ class Prefill:
     @classmethod
     @torch.no_grad()
     def read(
-        cls, anatomy: Anatomy, prompts: Sequence[Sequence[int]], pad_id: int, watch: Collection[int] = ()
+        cls, architecture: Architecture, prompts: Sequence[Sequence[int]], pad_id: int, watch: Collection[int] = ()
     ) -> Prefill:
         """Reads prompts.
 
         Args:
-            anatomy: The model.
+            architecture: The model.
             prompts: Their token ids.
             pad_id: Token that fills the padding.
             watch: Numbers of the blocks whose inputs are kept.
         """
-        ids, mask = left_pad(prompts, pad_id, anatomy.input_device)
-        hidden, cache, entered = watched_states(anatomy, ids, mask, watch=watch)
+        ids, mask = left_pad(prompts, pad_id, architecture.input_device)
+        hidden, cache, entered = watched_states(architecture, ids, mask, watch=watch)
         # a clone, since a view would keep the states at all tokens in memory
         return cls(ids, mask, hidden[:, -1].clone(), cache if is_plain(cache) else None, entered)

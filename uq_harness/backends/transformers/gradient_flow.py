@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uq_harness.backends.transformers.architecture import Anatomy, block_input, leaf_of, of_this_thread
+from uq_harness.backends.transformers.architecture import Architecture, block_input, leaf_of, of_this_thread
 from uq_harness.backends.transformers.forward import left_pad, states
 from uq_harness.batching import is_out_of_memory
 
@@ -32,35 +32,35 @@ class _Call:
     returned: Tensor
 
 
-def what_blocks_gradients(anatomy: Anatomy, prompt: list[int], pad_id: int, first_block: int) -> str | None:
+def what_blocks_gradients(architecture: Architecture, prompt: list[int], pad_id: int, first_block: int) -> str | None:
     """Which layer of the blocks, from a given one on, or of the head passes no gradient; ``None`` where all do.
 
     Every module's own gradient is looked at, since those of other paths, such as the residual stream's, would hide
     one that is missing.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         prompt: Token ids to read.
         pad_id: Token that fills the padding.
         first_block: The lowest block whose input gradients are taken at.
     """
-    if any(parameter.is_inference() for parameter in anatomy.model.parameters()):
+    if any(parameter.is_inference() for parameter in architecture.model.parameters()):
         return "its weights were made inside torch.inference_mode(): load it outside, where autograd can use them"
     modules = {
         f"{name or 'whole'} of block {first_block + number}": module
-        for number, block in enumerate(anatomy.blocks[first_block:])
+        for number, block in enumerate(architecture.blocks[first_block:])
         for name, module in block.named_modules()
-    } | {"LM head": anatomy.head}
+    } | {"LM head": architecture.head}
     calls: list[_Call] = []
     running: list[str] = []
-    ids, mask = left_pad([prompt], pad_id, anatomy.input_device)
+    ids, mask = left_pad([prompt], pad_id, architecture.input_device)
     try:
         with torch.no_grad(), ExitStack() as stack:  # until the graph begins
-            stack.enter_context(block_input(anatomy.blocks[first_block], leaf_of))
+            stack.enter_context(block_input(architecture.blocks[first_block], leaf_of))
             for name, module in modules.items():
                 _record(stack, name, module, calls, running)
-            read = states(anatomy, ids, mask, use_cache=False)[0]
-            anatomy.head(leaf_of(read[:, -1:]))
+            read = states(architecture, ids, mask, use_cache=False)[0]
+            architecture.head(leaf_of(read[:, -1:]))
     except Exception as error:
         if is_out_of_memory(error):
             raise

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uq_harness.backends.transformers.architecture import Anatomy, block_input
+from uq_harness.backends.transformers.architecture import Architecture, block_input
 from uq_harness.backends.transformers.cache import cut, select, share
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, states
@@ -51,25 +51,25 @@ class Gradients:
 
 
 def gradients(
-    anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: IntArray, request: Request
+    architecture: Architecture, decoded: Decoded, scored: list[range], columns: IntArray, request: Request
 ) -> list[Gradients]:
     """Gradients of every answer of a batch; one backward pass serves all layers and columns.
 
     Args:
-        anatomy: The model.
-        decoded: The answers, decoded with the block ``request.first_block`` tapped.
+        architecture: The model.
+        decoded: The answers, decoded with the block ``request.first_block`` captured.
         scored: For each answer the range of its tokens that count (thinking and stop strings do not).
-        columns: The prompt columns whose states are meant, ``[batch, columns]``; none lies before those that
-            ``decoded`` has kept of the tapped block.
+        columns: The prompt columns whose states are meant, ``[batch, columns]``; none is before those that
+            ``decoded`` has kept of the captured block.
         request: What is wanted.
     """
-    heads, pulls, scales = at_the_head(anatomy, decoded, scored, request)
-    levels = anatomy.n_blocks - request.first_block
-    sizes = {weighted: np.zeros((2, len(scored), levels, columns.shape[1])) for weighted in pulls}
-    for rows in _groups_of_like_length(decoded, scored) if pulls else ():
+    heads, at_head_input, scales = at_the_head(architecture, decoded, scored, request)
+    levels = architecture.n_blocks - request.first_block
+    sizes = {weighted: np.zeros((2, len(scored), levels, columns.shape[1])) for weighted in at_head_input}
+    for rows in _groups_of_like_length(decoded, scored) if at_head_input else ():
         steps = max(1, *(scored[row].stop for row in rows))
-        wanted = {weighted: pull[rows, :steps] for weighted, pull in pulls.items()}
-        found = _state_gradients(anatomy, _part(decoded, rows, steps), columns[rows], wanted, request.first_block)
+        wanted = {weighted: gradient[rows, :steps] for weighted, gradient in at_head_input.items()}
+        found = _state_gradients(architecture, _part(decoded, rows, steps), columns[rows], wanted, request.first_block)
         for weighted, values in found.items():
             sizes[weighted][:, rows] = values
     norms = {weighted: _unscaled(found, scales[weighted]) for weighted, found in sizes.items()}
@@ -120,15 +120,15 @@ def _part(decoded: Decoded, rows: list[int], steps: int) -> Decoded:
 
 
 def _state_gradients(
-    anatomy: Anatomy, decoded: Decoded, columns: IntArray, pulls: dict[bool, Tensor], first_block: int
+    architecture: Architecture, decoded: Decoded, columns: IntArray, at_head_input: dict[bool, Tensor], first_block: int
 ) -> dict[bool, FloatArray]:
     """Mean absolute value and mean square of the gradient at each answer's columns, ``[2, batch, blocks, columns]``.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         decoded: The answers.
         columns: Each answer's prompt columns, ``[batch, columns]``.
-        pulls: Gradient of each loss with respect to the states that the head reads, ``[batch, steps, width]``.
+        at_head_input: Gradient of each loss with respect to the states that the head reads, ``[batch, steps, width]``.
         first_block: Lowest block whose input is wanted.
     """
     assert decoded.middle_states is not None
@@ -137,9 +137,9 @@ def _state_gradients(
     fed = decoded.token_ids[:, : steps - 1]  # the last token predicts nothing
     ids = torch.cat([decoded.prompt_ids, fed], 1)
     mask = torch.cat([decoded.prompt_mask, torch.ones_like(fed)], 1)
-    prefix = _prefix_cache(anatomy, decoded, start)
+    prefix = _prefix_cache(architecture, decoded, start)
     rows, at = torch.arange(len(columns))[:, None], torch.as_tensor(columns) - start
-    levels = anatomy.n_blocks - first_block
+    levels = architecture.n_blocks - first_block
     sizes = np.zeros((2, len(columns), levels, columns.shape[1]))
 
     def measure(level: int, gradient: Tensor) -> None:
@@ -148,31 +148,31 @@ def _state_gradients(
 
     with torch.enable_grad():
         leaf = decoded.middle_states.detach().requires_grad_(True)
-        read = _run_upper_blocks(anatomy, leaf, ids[:, start:], mask, prefix, first_block, measure)
+        read = _run_upper_blocks(architecture, leaf, ids[:, start:], mask, prefix, first_block, measure)
         read = read[:, prompt_length - 1 - start :]
 
-    def backward(pull: Tensor, factor: float) -> FloatArray:
+    def backward(start: Tensor, factor: float) -> FloatArray:
         sizes[:] = 0
-        (gradient,) = torch.autograd.grad(read, leaf, pull.to(read.device, read.dtype) * factor, retain_graph=True)
+        (gradient,) = torch.autograd.grad(read, leaf, start.to(read.device, read.dtype) * factor, retain_graph=True)
         measure(0, gradient)
         return sizes.copy()
 
-    return {weighted: in_range(partial(backward, pull)) for weighted, pull in pulls.items()}
+    return {weighted: in_range(partial(backward, gradient)) for weighted, gradient in at_head_input.items()}
 
 
-def _prefix_cache(anatomy: Anatomy, decoded: Decoded, length: int) -> Any:
+def _prefix_cache(architecture: Architecture, decoded: Decoded, length: int) -> Any:
     """Keys and values of the first ``length`` prompt columns, as constants."""
     if length == 0:
         return None
     kept = cut(decoded.prompt_cache, length) if decoded.prompt_cache is not None else None
-    if kept is None:  # a sliding window has dropped what lies before the semantic-preserving token
+    if kept is None:  # a sliding window has dropped what is before the semantic-preserving token
         with torch.no_grad():
-            kept = states(anatomy, decoded.prompt_ids[:, :length], decoded.prompt_mask[:, :length])[1]
+            kept = states(architecture, decoded.prompt_ids[:, :length], decoded.prompt_mask[:, :length])[1]
     return share(kept)
 
 
 def _run_upper_blocks(
-    anatomy: Anatomy,
+    architecture: Architecture,
     leaf: Tensor,
     ids: Tensor,
     mask: Tensor,
@@ -196,11 +196,11 @@ def _run_upper_blocks(
         return watch
 
     with ExitStack() as stack:
-        for block in anatomy.blocks[:first_block]:
-            stack.enter_context(_passing_through(block, anatomy.blocks_return_tuples))
-        for level, block in enumerate(anatomy.blocks[first_block:]):
+        for block in architecture.blocks[:first_block]:
+            stack.enter_context(_passing_through(block, architecture.blocks_return_tuples))
+        for level, block in enumerate(architecture.blocks[first_block:]):
             stack.enter_context(block_input(block, enter(level)))
-        return states(anatomy, ids, mask, prefix)[0]
+        return states(architecture, ids, mask, prefix)[0]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, log_softmax_and_entropy
 from uq_harness.functional import FloatArray
@@ -35,7 +35,7 @@ class Request:
 
 
 def at_the_head(
-    anatomy: Anatomy, decoded: Decoded, scored: list[range], request: Request
+    architecture: Architecture, decoded: Decoded, scored: list[range], request: Request
 ) -> tuple[list[dict[bool, float]], dict[bool, Tensor], dict[bool, FloatArray]]:
     """The head's gradients, and where the state gradients start: what each loss makes of the states the head reads.
 
@@ -44,30 +44,32 @@ def at_the_head(
         the head reads, ``[batch, steps, width]``, and their scales, ``[batch]``.
     """
     heads: list[dict[bool, float]] = []
-    pulls = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
+    at_head_input = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
     scales = {weighted: np.zeros(len(scored)) for weighted in request.states}
     for row, tokens in enumerate(scored):
         part = slice(tokens.start, tokens.stop)
         read = decoded.head_states[row, part].detach().requires_grad_(bool(request.states))
         with torch.set_grad_enabled(bool(request.states)):
-            linear = anatomy.head(read)
-        errors = errors_at_the_head(anatomy, linear.detach(), decoded.token_ids[row, part])
+            linear = architecture.head(read)
+        errors = errors_at_the_head(architecture, linear.detach(), decoded.token_ids[row, part])
         heads.append({weighted: mean_absolute(errors[weighted], read.detach()) for weighted in request.head})
         for weighted in request.states:
-            pulls[weighted][row, part], scales[weighted][row] = pull(linear, read, errors[weighted])
-    return heads, pulls, scales
+            at_head_input[weighted][row, part], scales[weighted][row] = head_input_gradient(
+                linear, read, errors[weighted]
+            )
+    return heads, at_head_input, scales
 
 
-def errors_at_the_head(anatomy: Anatomy, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
+def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
     """The loss's gradient with respect to the head's linear output, ``[tokens, vocabulary]``, float64.
 
     It is ``c_t (p_t - e_t)`` with ``c_t = H_t/T`` or ``1/T``, times the slope of what the model does to logits.
     """
-    scores = anatomy.bend(linear)
+    scores = architecture.logits_of(linear)
     logprobs, entropy = log_softmax_and_entropy(scores)
     error = logprobs.exp()
     error[torch.arange(len(chosen), device=error.device), chosen.to(error.device)] -= 1
-    error *= anatomy.slope(in_float64(scores))
+    error *= architecture.logit_slope(in_float64(scores))
     error /= max(1, len(chosen))
     return {False: error, True: error * entropy[:, None]}
 
@@ -87,7 +89,7 @@ def mean_absolute(error: Tensor, read: Tensor) -> float:
     return float(total) / (vocabulary * width)
 
 
-def pull(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
+def head_input_gradient(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
     """The loss's gradient with respect to the states that the head reads, scaled, and the scale.
 
     Scaling first the error and then the gradient to a largest entry of 1 keeps the tiny gradients of sure answers
@@ -98,9 +100,9 @@ def pull(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
     if not scale > 0:
         return torch.zeros_like(read), scale
     scaled = (error / scale).to(linear.device, linear.dtype)
-    pull = torch.autograd.grad(linear, read, scaled, retain_graph=True)[0]
-    largest = float(pull.abs().max())
+    gradient = torch.autograd.grad(linear, read, scaled, retain_graph=True)[0]
+    largest = float(gradient.abs().max())
     if not 0 < largest < math.inf:
-        return pull, scale
-    precise = torch.promote_types(pull.dtype, torch.float32)
-    return (pull.to(precise) / largest).to(pull.dtype), scale * largest
+        return gradient, scale
+    precise = torch.promote_types(gradient.dtype, torch.float32)
+    return (gradient.to(precise) / largest).to(gradient.dtype), scale * largest

@@ -8,7 +8,7 @@ import numpy as np
 
 from uq_harness.functional import FloatArray
 
-# Powers of two, which cost no digits. The first leaves float16 room for gradients 64 times as large as where they
+# Powers of two, which cost no digits. The first leaves float16 space for gradients 64 times as large as where they
 # start, and for those that a norm divides by the largest float16 number; the others are for passes that overflow.
 EXPONENTS = (10, 4, -2, -8, -14)
 

@@ -7,19 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.forward import left_pad
 from uq_harness.backends.transformers.position_states import visit_last_positions
 from uq_harness.batching import in_shrinking_batches
 
 
 def last_states(
-    anatomy: Anatomy, prompts: Sequence[Sequence[int]], layers: Sequence[int], count: int, pad_id: int, size: int
+    architecture: Architecture,
+    prompts: Sequence[Sequence[int]],
+    layers: Sequence[int],
+    count: int,
+    pad_id: int,
+    size: int,
 ) -> Tensor:
     """The states of each prompt's last tokens, ``[prompts, layers, count, width]``, float32 on the CPU.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         prompts: Token ids of prompts with at least ``count`` tokens.
         layers: Which states: ``l`` is the state entering block ``l``.
         count: Number of positions from the end.
@@ -29,12 +34,12 @@ def last_states(
 
     def read(batch: Sequence[Sequence[int]]) -> Tensor:
         seen: list[Tensor] = []
-        ids, mask = left_pad(batch, pad_id, anatomy.input_device)
+        ids, mask = left_pad(batch, pad_id, architecture.input_device)
 
         def keep(_: int, states: Tensor) -> None:
             seen.append(states.to("cpu", torch.float32, copy=True))  # a view would hold all positions in memory
 
-        visit_last_positions(anatomy, ids, mask, layers, count, keep)
+        visit_last_positions(architecture, ids, mask, layers, count, keep)
         return torch.stack(seen, 1)
 
     return torch.cat([found for _, found in in_shrinking_batches(read, prompts, size)])

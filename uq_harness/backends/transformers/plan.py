@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from uq_harness.backends.transformers.decode import Keep
+from uq_harness.backends.transformers.decode import Kept
 from uq_harness.backends.transformers.head import Request
 from uq_harness.evidence import (
     AnswerEntailment,
@@ -76,9 +76,9 @@ class Plan:
         return SampleSets.of(self.needs)
 
     @cached_property
-    def keep(self) -> Keep:
+    def kept(self) -> Kept:
         """What decoding keeps for the passes behind it."""
-        return Keep.of(self.needs, self.sets)
+        return Kept.of(self.needs, self.sets)
 
     @cached_property
     def spans(self) -> Mapping[StateGradient | StateGradientMap, range]:
@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def n_positions(self) -> int:
-        """How many of a prompt's last tokens gradients are wanted at, beside the semantic-preserving one."""
+        """How many of a prompt's last tokens gradients are wanted at, not counting the semantic-preserving one."""
         return -min(self.positions, default=0)
 
     @cached_property

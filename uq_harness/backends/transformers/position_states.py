@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uq_harness.backends.transformers.architecture import Anatomy, block_input, block_output
+from uq_harness.backends.transformers.architecture import Architecture, block_input, block_output
 from uq_harness.backends.transformers.forward import states
 
 
 @torch.no_grad()
 def visit_last_positions(
-    anatomy: Anatomy,
+    architecture: Architecture,
     ids: Tensor,
     mask: Tensor,
     layers: Iterable[int],
@@ -26,7 +26,7 @@ def visit_last_positions(
     """Runs the decoder once and shows the states of each prompt's last tokens; no other state outlives its block.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         ids: Prompts padded on the left, ``[rows, length]``.
         mask: Their attention mask.
         layers: Which states: ``l`` is the state entering block ``l``, the number of blocks what leaves the last one.
@@ -39,14 +39,14 @@ def visit_last_positions(
         return state
 
     def show_output(output: Any) -> None:
-        show(anatomy.n_blocks, output[0] if isinstance(output, tuple) else output)
+        show(architecture.n_blocks, output[0] if isinstance(output, tuple) else output)
 
     with ExitStack() as stack:
         for layer in layers:
-            within = layer < anatomy.n_blocks
+            within = layer < architecture.n_blocks
             stack.enter_context(
-                block_input(anatomy.blocks[layer], partial(show, layer))
+                block_input(architecture.blocks[layer], partial(show, layer))
                 if within
-                else block_output(anatomy.blocks[-1], show_output)
+                else block_output(architecture.blocks[-1], show_output)
             )
-        states(anatomy, ids, mask, use_cache=False)
+        states(architecture, ids, mask, use_cache=False)

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from uq_harness.backends.transformers.architecture import Anatomy, block_input, leaf_of
+from uq_harness.backends.transformers.architecture import Architecture, block_input, leaf_of
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, log_softmax_and_entropy, logits, states
 from uq_harness.backends.transformers.gradients import Gradients
@@ -24,26 +24,30 @@ from uq_harness.functional import FloatArray
 
 
 def reference_gradients(
-    anatomy: Anatomy, decoded: Decoded, scored: list[range], columns: IntArray, request: Request
+    architecture: Architecture, decoded: Decoded, scored: list[range], columns: IntArray, request: Request
 ) -> list[Gradients]:
     """The same numbers as `uq_harness.backends.transformers.gradients.gradients`, from the definition."""
-    return [_one(anatomy, decoded, row, scored[row], columns[row], request) for row in range(len(decoded.lengths))]
+    return [_one(architecture, decoded, row, scored[row], columns[row], request) for row in range(len(decoded.lengths))]
 
 
 @torch.no_grad()
-def full_logprobs(anatomy: Anatomy, prompt: list[int], answer: Tensor) -> Tensor:
+def full_logprobs(architecture: Architecture, prompt: list[int], answer: Tensor) -> Tensor:
     """Log-probability of each token of an answer, float64, from one pass over the whole sequence without a cache."""
     ids = torch.cat([torch.tensor(prompt, device=answer.device), answer])[None]
-    logprobs, _ = log_softmax_and_entropy(logits(anatomy, _full_states(anatomy, ids)[0, len(prompt) - 1 : -1]))
+    logprobs, _ = log_softmax_and_entropy(
+        logits(architecture, _full_states(architecture, ids)[0, len(prompt) - 1 : -1])
+    )
     return logprobs.gather(-1, answer[:, None].to(logprobs.device))[:, 0]
 
 
-def _full_states(anatomy: Anatomy, ids: Tensor) -> Tensor:
+def _full_states(architecture: Architecture, ids: Tensor) -> Tensor:
     """The states that the head reads over a whole sequence, ``[1, tokens, width]``."""
-    return states(anatomy, ids, torch.ones_like(ids), use_cache=False)[0]
+    return states(architecture, ids, torch.ones_like(ids), use_cache=False)[0]
 
 
-def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, columns: IntArray, request: Request) -> Gradients:
+def _one(
+    architecture: Architecture, decoded: Decoded, row: int, tokens: range, columns: IntArray, request: Request
+) -> Gradients:
     prompt = decoded.prompt_ids[row][decoded.prompt_mask[row].bool()]
     padding = decoded.prompt_ids.shape[1] - len(prompt)
     ids = torch.cat([prompt, decoded.token_ids[row, : tokens.stop]])[None]
@@ -54,13 +58,13 @@ def _one(anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, columns: I
         return entered[-1]
 
     with torch.no_grad(), ExitStack() as stack:
-        for block in anatomy.blocks[request.first_block :]:
+        for block in architecture.blocks[request.first_block :]:
             stack.enter_context(block_input(block, watch))
-        states_read = _full_states(anatomy, ids)
+        states_read = _full_states(architecture, ids)
     with torch.enable_grad():
         read = states_read[0, len(prompt) - 1 + tokens.start : len(prompt) - 1 + tokens.stop]
-        linear = anatomy.head(read)
-        scores = in_float64(anatomy.bend(linear))
+        linear = architecture.head(read)
+        scores = in_float64(architecture.logits_of(linear))
         losses = _losses(scores, ids[0, len(prompt) + tokens.start :])
         errors = {w: torch.autograd.grad(losses[w], scores, retain_graph=True)[0] for w in losses}
         head = {w: _head(scores, errors[w], linear, read) for w in request.head}

@@ -10,13 +10,13 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.gradient_flow import what_blocks_gradients
 from uq_harness.backends.transformers.gradients import Gradients
+from uq_harness.backends.transformers.prefixes import Layout
 from uq_harness.backends.transformers.reference import full_logprobs
-from uq_harness.backends.transformers.rows import Layout
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Samples, SampleSet
 from uq_harness.evidence.prompt import Prompt
@@ -25,24 +25,35 @@ log = logging.getLogger(__name__)
 Take = Callable[[Decoded, list[range], Sequence[Prompt]], list[Gradients]]
 
 
-class Trial:
+class SelfCheck:
     """Two short prompts of different lengths, and their answers.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         tokenizer: Its tokenizer.
         pad_id: Token that fills the padding.
-        reach: How many of a prompt's last tokens gradients are wanted at.
-        tap: Number of the block that the gradient pass starts from, if any.
+        n_positions: How many of a prompt's last tokens gradients are wanted at.
+        captured_block: Number of the block that the gradient pass starts from, if any.
     """
 
     def __init__(
-        self, anatomy: Anatomy, tokenizer: PreTrainedTokenizerBase, pad_id: int, *, reach: int, tap: int | None
+        self,
+        architecture: Architecture,
+        tokenizer: PreTrainedTokenizerBase,
+        pad_id: int,
+        *,
+        n_positions: int,
+        captured_block: int | None,
     ) -> None:
-        self._anatomy, self._pad_id, self._tap, self._tap_from = anatomy, pad_id, tap, min(-reach, -2)
-        self._name = type(anatomy.model).__name__
+        self._architecture, self._pad_id, self._captured_block, self._captured_from = (
+            architecture,
+            pad_id,
+            captured_block,
+            min(-n_positions, -2),
+        )
+        self._name = type(architecture.model).__name__
         ids = tokenizer("What is the capital of France?")["input_ids"]
-        ids = ids * (1 + reach // (len(ids) - 1))
+        ids = ids * (1 + n_positions // (len(ids) - 1))
         self._prompts = [Prompt("", "", ids, -2), Prompt("", "", ids[1:], -1)]
         self._decoded = self._answers()
 
@@ -53,7 +64,7 @@ class Trial:
             UQHarnessError: They differ; this version of transformers treats caches or masks in some new way.
         """
         if not self._is_right(self._decoded):
-            rounding = self._anatomy.rounding_layer
+            rounding = self._architecture.rounding_layer
             if rounding is not None:
                 raise UQHarnessError(
                     f"{self._name} has quantised layers ({rounding}) that give other numbers for the same answer when "
@@ -67,7 +78,7 @@ class Trial:
 
     def what_blocks_gradients(self, first_block: int) -> str | None:
         """What keeps gradients from the inputs of the blocks from a given one on; ``None`` where nothing does."""
-        return what_blocks_gradients(self._anatomy, list(self._prompts[0].token_ids), self._pad_id, first_block)
+        return what_blocks_gradients(self._architecture, list(self._prompts[0].token_ids), self._pad_id, first_block)
 
     def has_gradients(self, take: Take) -> bool:
         """Whether any state gradient is known and not 0; true also where the model itself gives no numbers."""
@@ -101,23 +112,25 @@ class Trial:
 
     def _answers(self, samplers: Sequence[SampleSet] = (), layout: Layout = "copied") -> Decoded:
         return decode(
-            self._anatomy,
+            self._architecture,
             [prompt.token_ids for prompt in self._prompts],
             samplers=samplers,
             end_ids=frozenset(),
             pad_id=self._pad_id,
             max_new_tokens=4,
-            tap=self._tap,
-            tap_from=self._tap_from,
+            captured_block=self._captured_block,
+            captured_from=self._captured_from,
             layout=layout,
         )
 
     def _is_right(self, decoded: Decoded) -> bool:
-        exact = decoded.head_states.dtype in (torch.float32, torch.float64) and self._anatomy.rounding_layer is None
+        exact = (
+            decoded.head_states.dtype in (torch.float32, torch.float64) and self._architecture.rounding_layer is None
+        )
         tolerance = 1e-2 if exact else 1.0
         for row, prompt in enumerate(self._prompts):
             answer = decoded.token_ids[row, : decoded.lengths[row]]
-            plain = full_logprobs(self._anatomy, list(prompt.token_ids), answer)
+            plain = full_logprobs(self._architecture, list(prompt.token_ids), answer)
             found = decoded.logprobs[row, : decoded.lengths[row]]
             if not torch.allclose(found, plain.to(found.device), rtol=0, atol=tolerance, equal_nan=True):
                 return False

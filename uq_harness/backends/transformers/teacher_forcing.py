@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
 from uq_harness import functional
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import cut, is_plain, repeat, select
 from uq_harness.backends.transformers.forward import (
     Prefill,
@@ -36,7 +36,7 @@ ENTRIES_ON_GPU = 2**26
 
 @torch.no_grad()
 def rescore(
-    anatomy: Anatomy,
+    architecture: Architecture,
     prefill: Prefill,
     rows: Sequence[int],
     continuations: Sequence[Sequence[int]],
@@ -48,7 +48,7 @@ def rescore(
     """Log-probability of every token of each continuation, in nats.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         prefill: The prompts.
         rows: For each continuation the number of the prompt it follows.
         continuations: Token ids; an empty one gets an empty array.
@@ -59,11 +59,11 @@ def rescore(
 
     def score(part: Sequence[int]) -> list[FloatArray]:
         tokens = [continuations[i] for i in part]
-        read = _read(anatomy, prefill, [rows[i] for i in part], tokens, pad_id)
+        read = _read(architecture, prefill, [rows[i] for i in part], tokens, pad_id)
         lengths = [len(one) for one in tokens]
         counted = torch.arange(read.shape[1]) < torch.tensor(lengths)[:, None]
         chosen = torch.tensor([token for one in tokens for token in one])
-        scores = _logprobs(anatomy, read[counted.to(read.device)], chosen, temperature)
+        scores = _logprobs(architecture, read[counted.to(read.device)], chosen, temperature)
         return np.split(scores, np.cumsum(lengths[:-1]))
 
     def undefined(i: int) -> list[FloatArray]:
@@ -77,19 +77,21 @@ def rescore(
     return found
 
 
-def _logprobs(anatomy: Anatomy, read: Tensor, chosen: Tensor, temperature: float) -> FloatArray:
+def _logprobs(architecture: Architecture, read: Tensor, chosen: Tensor, temperature: float) -> FloatArray:
     """Log-probability of one token for each state, ``[states]``, with a bounded part of the logits in memory."""
     found = []
     entries = ENTRIES if read.device.type == "cpu" else ENTRIES_ON_GPU
-    size = max(1, entries // anatomy.vocabulary)
+    size = max(1, entries // architecture.vocabulary)
     for states_, tokens in zip(read.split(size), chosen.split(size), strict=True):
-        scores = in_float64(logits(anatomy, states_)) / temperature
+        scores = in_float64(logits(architecture, states_)) / temperature
         taken = scores.gather(-1, tokens[:, None].to(scores.device))[:, 0]
         found.append((taken - scores.logsumexp(-1)).cpu())
     return torch.cat(found).numpy()
 
 
-def _read(anatomy: Anatomy, prefill: Prefill, rows: list[int], tokens: list[Sequence[int]], pad_id: int) -> Tensor:
+def _read(
+    architecture: Architecture, prefill: Prefill, rows: list[int], tokens: list[Sequence[int]], pad_id: int
+) -> Tensor:
     """The states that predict each token, ``[continuations, longest, width]``."""
     device = prefill.ids.device
     at = torch.tensor(rows, device=device)
@@ -100,9 +102,9 @@ def _read(anatomy: Anatomy, prefill: Prefill, rows: list[int], tokens: list[Sequ
     ids, new_mask = right_pad(fed, pad_id, device)
     mask = torch.cat([prefill.mask[at], new_mask], 1)
     if prefill.cache is None:
-        hidden, _ = states(anatomy, torch.cat([prefill.ids[at], ids], 1), mask, use_cache=False)
+        hidden, _ = states(architecture, torch.cat([prefill.ids[at], ids], 1), mask, use_cache=False)
         return hidden[:, prefill.ids.shape[1] - 1 :]
-    hidden, _ = states(anatomy, ids, mask, select(prefill.cache, at))
+    hidden, _ = states(architecture, ids, mask, select(prefill.cache, at))
     return torch.cat([first, hidden], 1)
 
 
@@ -110,7 +112,7 @@ Tokenise = Callable[[str], list[int]]
 
 
 def mean_logprobs(
-    anatomy: Anatomy,
+    architecture: Architecture,
     prefill: Prefill,
     texts: Sequence[Sequence[str]],
     tokenise: Tokenise,
@@ -124,7 +126,7 @@ def mean_logprobs(
     It is ``-inf`` for a text without tokens, and ``nan`` for one that memory does not hold.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         prefill: The prompts.
         texts: For each prompt the texts that follow it; equal ones are scored once.
         tokenise: Token ids of a text, without special tokens.
@@ -135,13 +137,13 @@ def mean_logprobs(
     distinct = list(dict.fromkeys((row, text) for row, given in enumerate(texts) for text in given))
     tokens = [tokenise(text) for _, text in distinct]
     rows = [row for row, _ in distinct]
-    scores = rescore(anatomy, prefill, rows, tokens, pad_id=pad_id, temperature=temperature, room=room)
+    scores = rescore(architecture, prefill, rows, tokens, pad_id=pad_id, temperature=temperature, room=room)
     means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
     return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
 
 
 def conditionals(
-    anatomy: Anatomy,
+    architecture: Architecture,
     samples: Sequence[Sequence[Sample]],
     stating: Sequence[Tokenise],
     tokenise: Tokenise,
@@ -156,7 +158,7 @@ def conditionals(
     A likelihood is ``nan`` where memory does not hold prompt and answer.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         samples: For each question the sampled answers.
         stating: For each question, the token ids of the whole prompt that states an answer.
         tokenise: Token ids of a text, without special tokens.
@@ -178,7 +180,7 @@ def conditionals(
                 rows += [len(stated)] * len(answers)
                 continuations += [tokenise(other) for other in answers]
                 stated.append(state(answer))
-    scores = iter(_sums(anatomy, stated, rows, continuations, pad_id, room or Room(ROWS)))
+    scores = iter(_sums(architecture, stated, rows, continuations, pad_id, room or Room(ROWS)))
     return [
         ConditionalLogProbs(
             answers=tuple(answers),
@@ -192,7 +194,7 @@ def conditionals(
 
 
 def _sums(
-    anatomy: Anatomy,
+    architecture: Architecture,
     prompts: list[list[int]],
     rows: list[int],
     continuations: list[list[int]],
@@ -207,11 +209,11 @@ def _sums(
     def score(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], dict[int, float]]]:
         for positions in _parts([len(following[row]) for row in waiting], size, room):
             part = [waiting[position] for position in positions]
-            prefill = Prefill.read(anatomy, [prompts[row] for row in part], pad_id)
+            prefill = Prefill.read(architecture, [prompts[row] for row in part], pad_id)
             numbers = [i for row in part for i in following[row]]
             places = [place for place, row in enumerate(part) for _ in following[row]]
             tokens = [continuations[i] for i in numbers]
-            scores = rescore(anatomy, prefill, places, tokens, pad_id=pad_id, room=room)
+            scores = rescore(architecture, prefill, places, tokens, pad_id=pad_id, room=room)
             yield positions, {i: float(one.sum()) for i, one in zip(numbers, scores, strict=True)}
 
     def undefined(row: int) -> dict[int, float]:
@@ -249,7 +251,7 @@ class ContinuationScorer:
     """Scores one kind of continuation; the shared prefix goes through the model once.
 
     Args:
-        anatomy: The model.
+        architecture: The model.
         tokenizer: Its tokenizer.
         need: What is scored.
         max_length: The model's context in tokens.
@@ -262,7 +264,7 @@ class ContinuationScorer:
 
     def __init__(
         self,
-        anatomy: Anatomy,
+        architecture: Architecture,
         tokenizer: PreTrainedTokenizerBase,
         need: ContinuationLogProb,
         max_length: int,
@@ -270,7 +272,7 @@ class ContinuationScorer:
         room: Room | None = None,
     ) -> None:
         self._room = room or Room(ROWS)
-        self._anatomy, self._tokenizer, self._need = anatomy, tokenizer, need
+        self._architecture, self._tokenizer, self._need = architecture, tokenizer, need
         self._max_length, self._pad_id = max_length, pad_id
         self._prefix: list[int] = self._encode(need.prefix)
         if len(self._prefix) >= max_length:
@@ -306,27 +308,27 @@ class ContinuationScorer:
         prefix = cut(self._cache, shared) if self._cache is not None else None
         shared = shared if prefix is not None else 0
         cache = repeat(prefix, len(wholes)) if prefix is not None else None
-        device = self._anatomy.input_device
+        device = self._architecture.input_device
         ids, mask = right_pad([whole[shared:-1] for whole in wholes], self._pad_id, device)
         mask = torch.cat([mask.new_ones(len(wholes), shared), mask], 1)
-        read, _ = states(self._anatomy, ids, mask, cache, use_cache=cache is not None)
+        read, _ = states(self._architecture, ids, mask, cache, use_cache=cache is not None)
         scores = []
         for row, (whole, start) in enumerate(zip(wholes, starts, strict=True)):
             tokens = torch.tensor(whole[start:])
             at = slice(start - 1 - shared, len(whole) - 1 - shared)
-            logprobs, _ = log_softmax_and_entropy(logits(self._anatomy, read[row, at]))
+            logprobs, _ = log_softmax_and_entropy(logits(self._architecture, read[row, at]))
             scores.append(float(logprobs.cpu().gather(-1, tokens[:, None]).sum()))
         return scores
 
     @cached_property
     def _cache(self) -> DynamicCache | None:
         """Keys and values of the prefix; ``None`` where the model's cache cannot be shared."""
-        ids, mask = right_pad([self._prefix], self._pad_id, self._anatomy.input_device)
-        _, cache = states(self._anatomy, ids, mask)
+        ids, mask = right_pad([self._prefix], self._pad_id, self._architecture.input_device)
+        _, cache = states(self._architecture, ids, mask)
         return cache if is_plain(cache) else None
 
     def _shared(self, whole: list[int], start: int) -> int:
-        """Length of the prefix that a prompt's tokens begin with; its last token has to be fed anew."""
+        """Length of the prefix that a prompt's tokens begin with; its last token must be fed again."""
         limit = min(len(self._prefix), start - 1)
         return next((i for i in range(limit) if whole[i] != self._prefix[i]), limit)
 

@@ -14,27 +14,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uq_harness.backends.transformers.architecture import Anatomy, of_this_thread
+from uq_harness.backends.transformers.architecture import Architecture, of_this_thread
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, states
-from uq_harness.backends.transformers.head import errors_at_the_head, mean_absolute, pull
+from uq_harness.backends.transformers.head import errors_at_the_head, head_input_gradient, mean_absolute
 
 
-def what_is_not_tied(anatomy: Anatomy) -> str | None:
+def what_is_not_tied(architecture: Architecture) -> str | None:
     """Why head and embedding are not one matrix whose gradient can be taken, and the way out; ``None`` if they are."""
-    name, embedding = type(anatomy.model).__name__, anatomy.model.get_input_embeddings()
+    name, embedding = type(architecture.model).__name__, architecture.model.get_input_embeddings()
     kind = type(embedding).__name__
-    if getattr(embedding, "weight", None) is not anatomy.head.weight:
+    if getattr(embedding, "weight", None) is not architecture.head.weight:
         return (
             f"head_gradient=tied is for models whose embedding and LM head are one matrix, and {name} of this "
             "checkpoint has two (tie_word_embeddings is false): use head_gradient=head"
         )
-    if not isinstance(embedding, nn.Embedding) or not anatomy.has_dense_head:
+    if not isinstance(embedding, nn.Embedding) or not architecture.has_dense_head:
         return (
             f"head_gradient=tied needs a plain embedding, and this {name} has a {kind} of "
-            f"{anatomy.head.weight.dtype}: load it unquantised, or use head_gradient=head"
+            f"{architecture.head.weight.dtype}: load it unquantised, or use head_gradient=head"
         )
-    if anatomy.head.weight.device.type == "meta":
+    if architecture.head.weight.device.type == "meta":
         return (
             f"head_gradient=tied needs the embedding in memory, and this {name}'s is offloaded: give it more memory, "
             "or use head_gradient=head"
@@ -57,45 +57,45 @@ def _factor(embedding: nn.Embedding) -> float | None:
 
 
 def tied_gradients(
-    anatomy: Anatomy, decoded: Decoded, scored: list[range], weightings: Collection[bool]
+    architecture: Architecture, decoded: Decoded, scored: list[range], weightings: Collection[bool]
 ) -> list[dict[bool, float]]:
     """Mean absolute value of the tied matrix's gradient, for each answer and weighting (true: by entropy).
 
     One example at a time, so no example depends on its batch.
 
     Args:
-        anatomy: The model; see `what_is_not_tied`.
+        architecture: The model; see `what_is_not_tied`.
         decoded: The answers.
         scored: For each answer the range of its tokens that count.
         weightings: The weightings that are wanted.
     """
-    return [_one(anatomy, decoded, row, tokens, weightings) for row, tokens in enumerate(scored)]
+    return [_one(architecture, decoded, row, tokens, weightings) for row, tokens in enumerate(scored)]
 
 
 def _one(
-    anatomy: Anatomy, decoded: Decoded, row: int, tokens: range, weightings: Collection[bool]
+    architecture: Architecture, decoded: Decoded, row: int, tokens: range, weightings: Collection[bool]
 ) -> dict[bool, float]:
     part = slice(tokens.start, tokens.stop)
     if not len(tokens):  # an answer without tokens has no gradient
         return dict.fromkeys(weightings, float("nan"))
     head_input = decoded.head_states[row, part].detach().requires_grad_(True)
     with torch.enable_grad():
-        linear = anatomy.head(head_input)
-    errors = errors_at_the_head(anatomy, linear.detach(), decoded.token_ids[row, part])
-    pulls = {weighted: pull(linear, head_input, errors[weighted]) for weighted in weightings}
+        linear = architecture.head(head_input)
+    errors = errors_at_the_head(architecture, linear.detach(), decoded.token_ids[row, part])
+    at_head_input = {weighted: head_input_gradient(linear, head_input, errors[weighted]) for weighted in weightings}
     del linear
     prompt = decoded.prompt_ids[row][decoded.prompt_mask[row].bool()]
     fed = torch.cat([prompt, decoded.token_ids[row, : tokens.stop - 1]])  # the last token predicts nothing
     first = len(prompt) - 1 + tokens.start
-    embedding = anatomy.model.get_input_embeddings()
+    embedding = architecture.model.get_input_embeddings()
     factor = _factor(embedding)
     assert factor is not None
     found: dict[bool, float] = {}
     with _graph_from(embedding) as given, torch.enable_grad():
-        read = states(anatomy, fed[None], torch.ones_like(fed[None]), use_cache=False)[0][0, first:]
-    for i, (weighted, (start, scale)) in enumerate(pulls.items()):
+        read = states(architecture, fed[None], torch.ones_like(fed[None]), use_cache=False)[0][0, first:]
+    for i, (weighted, (start, scale)) in enumerate(at_head_input.items()):
         (flow,) = torch.autograd.grad(
-            read, given[0], start.to(read.device, read.dtype), retain_graph=i + 1 < len(pulls)
+            read, given[0], start.to(read.device, read.dtype), retain_graph=i + 1 < len(at_head_input)
         )
         of_tokens = in_float64(flow[0]) * (scale * factor)
         if embedding.padding_idx is not None:  # autograd gives its row no gradient

@@ -80,7 +80,7 @@ def check_spans(spans: Sequence[str], n_blocks: int) -> None:
     """Checks that layer spans fit a model.
 
     Raises:
-        UQHarnessError: One is no span, or names blocks that the model does not have.
+        UQHarnessError: One is not a span, or names blocks that the model does not have.
     """
     for span in spans:
         LayerSpan(span).resolve(n_blocks)
@@ -90,7 +90,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
     """Numbers above zero, as typed with commas between them.
 
     Raises:
-        UQHarnessError: Something is no such number.
+        UQHarnessError: Something is not such a number.
 
     >>> numbers("--betas", "0.5,1,2")
     (0.5, 1.0, 2.0)
@@ -148,7 +148,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Compared:
-    """A variant's quality beside that of the default.
+    """A variant's quality compared with the default's.
 
     Attributes:
         variant: The variant.

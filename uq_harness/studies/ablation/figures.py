@@ -70,7 +70,7 @@ def _temperatures(ablation: Ablation, axes: Any) -> None:
 
 
 def _states(ablation: Ablation) -> Any:
-    """AUROC of SemGrad at every single state, beside the Semantic Preservation Score where there is one."""
+    """AUROC of SemGrad at every single state, next to the Semantic Preservation Score where there is one."""
     found = ablation.preservation
     panels = 1 if found is None else 3
     rows, columns = ablation.states.auroc.shape

@@ -1,4 +1,4 @@
-"""The model wrapper that writes the sizes of all gradients into the answers' records, beside the usual scores."""
+"""The model wrapper that writes the sizes of all gradients into the answers' records, with the usual scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from uq_harness.answering.answerer import Recorder
 from uq_harness.answering.prompts import PromptText
 from uq_harness.answering.semantic_token import anchor_of
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import QuestionInstance
 from uq_harness.evidence import Evidence, HeadGradient, LayerSpan, Need, StateGradientMap
@@ -106,7 +106,7 @@ class AblationLM(UQHFLM):
     @cached_property
     def n_blocks(self) -> int:
         """Number of the model's blocks."""
-        return Anatomy.of(self.model).n_blocks
+        return Architecture.of(self.model).n_blocks
 
     def describe_prompts(self, texts: Sequence[str]) -> tuple[bool, tuple[Position, ...]]:
         """Whether prompts go through the chat template, and the tokens at the positions that are covered."""
@@ -123,7 +123,7 @@ class AblationLM(UQHFLM):
         """Tokenised prompts.
 
         Raises:
-            UQHarnessError: The semantic-preserving token of one lies before the positions that are covered.
+            UQHarnessError: The semantic-preserving token of one is before the positions that are covered.
         """
         prompts = super()._prompts(requests)
         first = min(prompt.semantic_token for prompt in prompts)

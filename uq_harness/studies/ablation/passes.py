@@ -29,7 +29,7 @@ def generate(
 ) -> tuple[AblationEvidence, ...] | None:
     """Runs lm_eval on uncertainty tasks and takes the sizes of all gradients along.
 
-    The evidence is written to ``output`` as ``evidence_<task>_<judge>.npz``, beside lm_eval's results and samples as
+    The evidence is written to ``output`` as ``evidence_<task>_<judge>.npz``, next to lm_eval's results and samples as
     from a stock run of ``uq-hf``.
 
     Args:

@@ -77,7 +77,7 @@ def check_sps(sps: SpsResult, model: ModelIdentity, n_blocks: int, n_positions: 
         n_positions: How many of the prompt's last tokens are needed.
 
     Raises:
-        UQHarnessError: It is about another model or chat template, or lacks layers or positions.
+        UQHarnessError: It is about another model or chat template, or layers or positions are missing in it.
     """
     then = sps.model
     if then.weights != model.weights:

@@ -37,7 +37,7 @@ def peak_megabytes(work: Callable[[], Any], device: torch.device) -> float | Non
 
 
 def _give_back() -> None:
-    """Frees what nobody holds any more, so that it does not hide what comes next."""
+    """Frees what is no longer in use, so that it does not hide what comes next."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)

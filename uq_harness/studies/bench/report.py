@@ -36,7 +36,7 @@ class Work:
 
     Attributes:
         answer_tokens: Tokens of the answer.
-        row_steps: Rows that went through the model while decoding, prompts and samples included.
+        row_steps: Forward tokens of decoding: tokens that went through the model, a prompt counted as one.
         nli_pairs: Pairs of texts through the NLI model.
         similarity_pairs: Pairs of texts through the cross-encoder.
     """

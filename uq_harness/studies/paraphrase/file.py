@@ -85,8 +85,8 @@ def read_paraphrases(file: str | Path) -> ParaphraseFile:
     Texts that differ in white space only are equal.
 
     Raises:
-        UQHarnessError: The file does not exist or holds nothing to use, or a line lacks something; file and line are
-            named.
+        UQHarnessError: The file does not exist or holds nothing to use, or something is missing in a line; file and
+            line are named.
     """
     path = user_path(file, "paraphrase file")
     ids: dict[str, Any] = {}
@@ -160,7 +160,7 @@ class Output:
             self._take(text, given)
 
     def add(self, question: str, paraphrases: Sequence[str]) -> None:
-        """Writes down what was found for a question, beside what the file has already."""
+        """Adds what was found for a question to what the file has already."""
         self._take(question, paraphrases)
         self._file.write(self._line(question))
         self._file.flush()

@@ -32,7 +32,7 @@ def questions_of_file(file: str | Path) -> list[Question]:
     """The distinct questions of a JSON lines file, in its order.
 
     Raises:
-        UQHarnessError: The file does not exist or holds no question, or a line lacks something.
+        UQHarnessError: The file does not exist or holds no question, or something is missing in a line.
     """
     path = user_path(file, "question file")
     found = []

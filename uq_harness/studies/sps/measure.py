@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.forward import in_float64, left_pad
 from uq_harness.backends.transformers.position_states import visit_last_positions
 from uq_harness.batching import in_shrinking_batches
@@ -48,7 +48,7 @@ class UnitSums:
     Attributes:
         segments: The batch's prompts by question.
         all_prompts: Sum of the unit vectors of each segment, ``[segments, layers, positions, width]``, float64.
-        questions: Sum of the unit vectors of the batch's prompts that are no paraphrases, ``[layers, positions,
+        questions: Sum of the unit vectors of the batch's prompts that are not paraphrases, ``[layers, positions,
             width]``, float64.
     """
 
@@ -132,17 +132,17 @@ def measure(
     """
     if lm.world_size > 1:
         raise UQHarnessError(f"{lm.world_size} processes were started, but this analysis runs in one")
-    anatomy = Anatomy.of(lm.model)
-    chosen = _layers(layers, anatomy.n_blocks)
+    architecture = Architecture.of(lm.model)
+    chosen = _layers(layers, architecture.n_blocks)
     chat_template = chat_template and lm.tokenizer.chat_template is not None
     sets = [make_prompts(lm, source, max_paraphrases, chat_template=chat_template) for source in sources]
     count = _positions(positions, sets)
-    found = [_measure_one(lm, anatomy, prompts, chosen, count, batch_size) for prompts in sets]
+    found = [_measure_one(lm, architecture, prompts, chosen, count, batch_size) for prompts in sets]
     choices: Counter[int] = sum((prompts.template_choices for prompts in sets), Counter())
     return SpsResult.of(
         lm.identity,
         through_template=all(prompts.through_template for prompts in sets),
-        blocks=anatomy.n_blocks,
+        blocks=architecture.n_blocks,
         layers=chosen,
         positions=_tokens(lm, sets, count),
         data_sets=found,
@@ -210,13 +210,13 @@ def _rows(variants: Sequence[Sequence[NDArray[np.int32]]]) -> Iterator[_Row]:
 
 
 def _measure_one(
-    lm: UQHFLM, anatomy: Anatomy, prompts: PromptSet, layers: range, count: int, batch_size: int
+    lm: UQHFLM, architecture: Architecture, prompts: PromptSet, layers: range, count: int, batch_size: int
 ) -> DataSetSps:
     started = time.perf_counter()
     rows = list(_rows(prompts.variants))
     sums = CosineSums([len(variants) for variants in prompts.variants])
     precision = lm.mixed_precision_dtype
-    work = partial(_unit_sums, anatomy, layers, count, lm.tokenizer.pad_token_id)
+    work = partial(_unit_sums, architecture, layers, count, lm.tokenizer.pad_token_id)
     with (
         tqdm(total=len(rows), disable=None, desc=f"Reading {prompts.source.name}") as bar,
         torch.autocast(lm.device.type, precision, enabled=precision is not None),
@@ -248,9 +248,9 @@ def _measure_one(
     )
 
 
-def _unit_sums(anatomy: Anatomy, layers: range, count: int, pad: int, batch: Sequence[_Row]) -> UnitSums:
+def _unit_sums(architecture: Architecture, layers: range, count: int, pad: int, batch: Sequence[_Row]) -> UnitSums:
     """Sums of the unit vectors of a batch's states, in float64."""
-    home = anatomy.input_device
+    home = architecture.input_device
     ids, mask = left_pad([row.ids.tolist() for row in batch], pad, home)
     segments = [Segment(question, len(list(rows))) for question, rows in groupby(batch, lambda row: row.question)]
     of_segment = torch.repeat_interleave(torch.tensor([segment.rows for segment in segments]))
@@ -266,5 +266,5 @@ def _unit_sums(anatomy: Anatomy, layers: range, count: int, pad: int, batch: Seq
         all_prompts.append(total.to(all_prompts[0].device if all_prompts else total.device))
         questions.append(units[originals.to(units.device)].sum(0).to(all_prompts[0].device))
 
-    visit_last_positions(anatomy, ids, mask, layers, count, visit)
+    visit_last_positions(architecture, ids, mask, layers, count, visit)
     return UnitSums(segments, torch.stack(all_prompts, 1), torch.stack(questions))

@@ -98,7 +98,7 @@ def make_prompts(lm: UQHFLM, source: Source, max_paraphrases: int, *, chat_templ
         chat_template: Whether prompts go through the model's chat template.
 
     Raises:
-        UQHarnessError: A prompt leaves no room for an answer.
+        UQHarnessError: A prompt leaves no space for an answer.
     """
     texts = [(one, text) for one in source.questions for text in (one.question, *one.paraphrases[:max_paraphrases])]
     encoded = _encoded(lm, source, texts, chat_template)
@@ -145,7 +145,7 @@ def _request(lm: UQHFLM, source: Source, question: str, text: str, chat_template
 
 
 log = logging.getLogger(__name__)
-# Puts questions as all tasks of the package do, and its data lie in the package.
+# Puts questions as all tasks of the package do, and its data are in the package.
 _DEFAULT_TASK = "uq_demo"
 
 

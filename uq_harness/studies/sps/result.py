@@ -235,7 +235,7 @@ class SpsResult:
 
         Raises:
             KeyError: Something is missing.
-            TypeError: Something is no list or object that should be one.
+            TypeError: Something is not a list or object that should be one.
             ValueError: Something has a value that no result has.
         """
         model = content["model"]

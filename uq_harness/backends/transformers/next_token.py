@@ -1,4 +1,4 @@
-"""How every growing answer gets its next token, its log-probability and its distribution's entropy."""
+"""How every sequence gets its next token, its log-probability and its distribution's entropy."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.beams import Beams
-from uq_harness.backends.transformers.draw import Draws
 from uq_harness.backends.transformers.forward import in_float64, logits
-from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Lanes, take
-from uq_harness.evidence import DiverseBeams, Samples
-from uq_harness.evidence import SampleSet as Sampler
+from uq_harness.backends.transformers.sampler import Sampler
+from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
+from uq_harness.evidence import DiverseBeams, Samples, SampleSet
 from uq_harness.functional import FloatArray
 
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
 ENTRIES_ON_GPU = 2**26
-GREEDY = 0  # number of a slot's lane that holds the greedy answer
+GREEDY = 0  # number of a slot's sequence that holds the greedy answer
 
 
-def answers(sampler: Sampler) -> int:
+def answers(sampler: SampleSet) -> int:
     """Number of answers that a sampler gives to a prompt."""
     return sampler.groups if isinstance(sampler, DiverseBeams) else sampler.count
 
 
-class Chooser:
-    """Chooses the next token of every lane: greedily, or as the lane's sampler does.
+class NextToken:
+    """Chooses the next token of every sequence: greedily, or as the sequence's sampler does.
 
     Args:
-        samplers: What is drawn beside the greedy answers, without repetition.
+        samplers: What is drawn in addition to the greedy answers, without repetition.
         slots: Number of prompts that can be answered at a time.
         seed: Seed of all samples.
         end_ids: Tokens that end an answer.
@@ -41,19 +40,19 @@ class Chooser:
         laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
 
     Attributes:
-        width: Number of a prompt's lanes.
-        places: For every sampler the numbers of its lanes within a slot.
+        width: Number of a prompt's sequences.
+        places: For every sampler the numbers of its sequences within a slot.
     """
 
     def __init__(
         self,
-        samplers: Sequence[Sampler],
+        samplers: Sequence[SampleSet],
         slots: int,
         *,
         seed: int,
         end_ids: Iterable[int],
         pad_id: int,
-        laws: Collection[Sampler] = frozenset(),
+        laws: Collection[SampleSet] = frozenset(),
     ) -> None:
         starts = np.cumsum([GREEDY + 1, *map(answers, samplers)])
         self.width = int(starts[-1])
@@ -67,64 +66,64 @@ class Chooser:
             if isinstance(sampler, DiverseBeams)
         ]
         drawn = {sampler: place for sampler, place in self.places.items() if isinstance(sampler, Samples)}
-        self._choosers: list[Beams | Draws] = [*self._beams, *Draws.grouped(drawn, slots, self.width, seed, laws)]
+        self._samplers: list[Beams | Sampler] = [*self._beams, *Sampler.grouped(drawn, slots, self.width, seed, laws)]
 
-    def seat(self, slot: int, prompt: Sequence[int]) -> None:
+    def admit(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins the answers to a prompt."""
-        for chooser in self._choosers:
-            chooser.seat(slot, prompt)
+        for sampler in self._samplers:
+            sampler.admit(slot, prompt)
 
-    def order(self, slot: int, lengths: IntArray) -> dict[Sampler, IntArray]:
-        """For every sampler its lanes within a slot, those of a beam search best first."""
+    def order(self, slot: int, lengths: IntArray) -> dict[SampleSet, IntArray]:
+        """For every sampler its sequences within a slot, those of a beam search best first."""
         best_first = {
             beams.sampler: beams.place[beams.order(slot, lengths[beams.place].tolist())] for beams in self._beams
         }
         return self.places | best_first
 
-    def choose(self, anatomy: Anatomy, head_states: Tensor, lanes: Lanes) -> None:
-        """Adds a token to every live lane.
+    def choose(self, architecture: Architecture, head_states: Tensor, sequences: Sequences) -> None:
+        """Adds a token to every live sequence.
 
         Args:
-            anatomy: The model.
-            head_states: The states that the head reads to predict each row's next token, ``[rows, width]``.
-            lanes: All lanes.
+            architecture: The model.
+            head_states: The states that the head reads to predict each prefix's next token, ``[prefixes, width]``.
+            sequences: All sequences.
         """
-        live = np.flatnonzero(lanes.live)
-        owners = lanes.owners()
+        live = np.flatnonzero(sequences.live)
+        owners = sequences.owners()
         entries = ENTRIES if head_states.device.type == "cpu" else ENTRIES_ON_GPU
-        for rows in _whole_prompts(owners, max(1, entries // anatomy.vocabulary)):
-            members = live[(rows.start <= lanes.row[live]) & (lanes.row[live] < rows.stop)]
-            scores = logits(anatomy, head_states[rows.start : rows.stop])
-            lanes.write(members, *self._choose(scores, members, lanes.row[members] - rows.start, lanes))
+        for part in _whole_prompts(owners, max(1, entries // architecture.vocabulary)):
+            members = live[(part.start <= sequences.prefix[live]) & (sequences.prefix[live] < part.stop)]
+            scores = logits(architecture, head_states[part.start : part.stop])
+            sequences.write(members, *self._choose(scores, members, sequences.prefix[members] - part.start, sequences))
 
     def _choose(
-        self, scores: Tensor, members: IntArray, row: IntArray, lanes: Lanes
+        self, scores: Tensor, members: IntArray, prefix: IntArray, sequences: Sequences
     ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-        """The next token of some lanes, its log-probability, its distribution's entropy, and its law's log-probability.
+        """Each sequence's next token, its log-probability, the entropy, and the sampled log-probability.
 
-        The last is its log-probability under the law that it was drawn from, ``nan`` where nothing needs that.
+        The last is that under the law that the token was drawn from, ``nan`` where nothing needs it.
 
         Args:
-            scores: Logits, ``[rows, vocabulary]``.
-            members: Numbers of the lanes.
-            row: The row of ``scores`` on which each of them stands.
-            lanes: All lanes.
+            scores: Logits, ``[prefixes, vocabulary]``.
+            members: Numbers of the sequences.
+            prefix: The row of ``scores`` that each of them continues.
+            sequences: All sequences.
         """
         device = scores.device
         likeliest = scores.argmax(-1)
-        tokens = take(likeliest, row)
+        tokens = take(likeliest, prefix)
         laws = torch.full((len(members),), torch.nan, dtype=torch.float64, device=in_float64(scores[:0]).device)
-        slot, place = np.divmod(members, lanes.width)
-        for chooser in self._choosers:
-            mine = np.flatnonzero(chooser.has(place))
+        slot, place = np.divmod(members, sequences.width)
+        for sampler in self._samplers:
+            mine = np.flatnonzero(sampler.has(place))
             if len(mine):
-                chosen, law = chooser(scores, slot[mine], place[mine], row[mine], lanes.lengths[members[mine]])
+                chosen, law = sampler(scores, slot[mine], place[mine], prefix[mine], sequences.lengths[members[mine]])
                 tokens = tokens.index_copy(0, torch.as_tensor(mine, device=device), chosen)
                 if law is not None:
                     laws[torch.as_tensor(mine, device=laws.device)] = law
         greedy = np.zeros(len(scores), dtype=np.bool_)
-        greedy[row[place == GREEDY]] = True
-        at = torch.as_tensor(row, device=device)
+        greedy[prefix[place == GREEDY]] = True
+        at = torch.as_tensor(prefix, device=device)
         # one way to the host for all four; float64 holds token ids exactly
         found = logprobs_and_entropies(scores, likeliest, at, tokens, greedy)
         packed = torch.stack([in_float64(tokens), *found, laws]).cpu().numpy()
@@ -132,7 +131,7 @@ class Chooser:
 
 
 def _whole_prompts(owners: IntArray, most: int) -> Iterator[range]:
-    """Runs of rows that hold all rows of their prompts, and not more than the given number unless one prompt does."""
+    """Runs of prefixes that hold all of their prompts', and not more than the given number unless one prompt does."""
     ends = [*(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
     start = 0
     for end, following in zip(ends, [*ends[1:], None], strict=True):

@@ -1,8 +1,9 @@
-"""Drawing independent samples: each sampler's warped distribution, and noise that depends on nothing but its own key.
+"""Draws independent samples: each sampler's warped distribution, and noise that depends on nothing but its own key.
 
 A token is drawn by an exponential race: the winner is the one with the largest probability over its own Exp(1) noise,
 a hash of (key of the sample, step, token). Small changes of the probabilities, as batch shapes make them, then change
-few draws. Inverting cumulative probabilities lacks that: there one token's change shifts all later tokens' intervals.
+few draws. Inverting cumulative probabilities is not stable in this way: one token's change shifts all later tokens'
+intervals.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ CHUNK = 2**22  # noise entries in memory at a time
 GOLDEN, MIX1, MIX2 = (x - 2**64 for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-class Draws:
-    """The lanes of all samplers that cut their distributions off at the same place.
+class Sampler:
+    """Draws the next tokens of all sample sets that cut their distributions off at the same place.
 
     Args:
-        places: For every sampler the numbers of its lanes within a slot.
+        places: For every sampler the numbers of its sequences within a slot.
         slots: Number of slots.
-        width: Number of a slot's lanes.
+        width: Number of a slot's sequences.
         seed: Seed of all samples.
         laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
     """
@@ -63,37 +64,37 @@ class Draws:
         width: int,
         seed: int,
         laws: Collection[SampleSet] = frozenset(),
-    ) -> list[Draws]:
+    ) -> list[Sampler]:
         """Samplers that differ in temperature alone together."""
         together: dict[tuple[int, float], dict[Samples, IntArray]] = {}
         for sampler, place in places.items():
             together.setdefault((sampler.top_k, sampler.top_p), {})[sampler] = place
         return [cls(members, slots, width, seed, laws) for members in together.values()]
 
-    def seat(self, slot: int, prompt: Sequence[int]) -> None:
+    def admit(self, slot: int, prompt: Sequence[int]) -> None:
         """Begins a prompt's samples."""
         for sampler, place in self._places.items():
             self._keys[slot, torch.as_tensor(place)] = sample_keys(self._seed, prompt, sampler)
 
     def has(self, places: IntArray) -> BoolArray:
-        """Which lanes, by their numbers within a slot, these samplers serve."""
+        """Which sequences, by their numbers within a slot, these samplers serve."""
         return self._temperature[places] > 0
 
     def __call__(
-        self, scores: Tensor, slot: IntArray, place: IntArray, row: IntArray, step: IntArray
+        self, scores: Tensor, slot: IntArray, place: IntArray, prefix: IntArray, step: IntArray
     ) -> tuple[Tensor, Tensor | None]:
-        """The next token of some lanes, and where wanted its log-probability under the law that it was drawn from.
+        """The next token of some sequences, and where wanted its log-probability under the law that it was drawn from.
 
         Args:
-            scores: Logits, ``[rows, vocabulary]``.
-            slot: The slot of each lane.
+            scores: Logits, ``[prefixes, vocabulary]``.
+            slot: The slot of each sequence.
             place: Its number within the slot.
-            row: The row on which each of them stands.
+            prefix: The row of ``scores`` that each of them continues.
             step: Number of tokens that each of them has already.
         """
-        # lanes on one row at one temperature share a warped distribution
+        # sequences on one prefix at one temperature share a warped distribution
         heats, heat = np.unique(self._temperature[place], return_inverse=True)
-        pairs, where = np.unique(row * len(heats) + heat, return_inverse=True)
+        pairs, where = np.unique(prefix * len(heats) + heat, return_inverse=True)
         device = scores.device
         warped = scores.index_select(0, torch.as_tensor(pairs // len(heats), device=device)).float()
         temperature = torch.as_tensor(heats[pairs % len(heats)], dtype=torch.float32, device=device)
@@ -126,15 +127,15 @@ def mix(x: Tensor) -> Tensor:
 
 
 def draw(scores: Tensor, temperature: Tensor, top_k: int, top_p: float, rows: Tensor, keys: Tensor) -> Tensor:
-    """One token per lane from the warped distribution of its row.
+    """One token per sequence from the warped distribution of its row.
 
     Args:
         scores: Logits, float32, ``[rows, vocabulary]``.
         temperature: Temperature of each row.
         top_k: Number of the likeliest tokens that are drawn from; 0 for all.
         top_p: Smallest mass of the likeliest tokens that are drawn from; 1 for all.
-        rows: Each lane's row, ``[lanes]``.
-        keys: Each lane's key at this step, int64, ``[lanes]``.
+        rows: Each sequence's row, ``[sequences]``.
+        keys: Each sequence's key at this step, int64, ``[sequences]``.
     """
     vocabulary = scores.shape[-1]
     probabilities, ids = candidates(scores, temperature, top_k, top_p)
@@ -171,7 +172,7 @@ def candidates(scores: Tensor, temperature: Tensor, top_k: int, top_p: float) ->
 
 
 def law_logprobs(scores: Tensor, temperature: Tensor, top_k: int, top_p: float, rows: Tensor, tokens: Tensor) -> Tensor:
-    """Log-probability of one token per lane under its row's warped distribution, in nats and float64, ``[lanes]``.
+    """Log-probability of one token per sequence under its row's warped distribution, in nats and float64.
 
     The distribution is that of transformers' warpers: what is cut off has no probability, and the rest adds to 1.
 
@@ -180,8 +181,11 @@ def law_logprobs(scores: Tensor, temperature: Tensor, top_k: int, top_p: float, 
         temperature: Temperature of each row.
         top_k: Number of the likeliest tokens that are drawn from; 0 for all.
         top_p: Smallest mass of the likeliest tokens that are drawn from; 1 for all.
-        rows: Each lane's row, ``[lanes]``.
-        tokens: A token that may be drawn for each lane.
+        rows: Each sequence's row, ``[sequences]``.
+        tokens: A token that may be drawn for each sequence.
+
+    Returns:
+        ``[sequences]``.
     """
     probabilities, ids = candidates(scores, temperature, top_k, top_p)
     kept = scores if ids is None else scores.gather(-1, ids)
@@ -193,7 +197,7 @@ def law_logprobs(scores: Tensor, temperature: Tensor, top_k: int, top_p: float, 
 
 
 def race(probabilities: Tensor, ids: Tensor | None, rows: Tensor, keys: Tensor) -> Tensor:
-    """One token per lane: the candidate with the largest probability over its own noise."""
+    """One token per sequence: the candidate with the largest probability over its own noise."""
     everything = torch.arange(probabilities.shape[-1], device=probabilities.device)[None]
     winners = []
     size = max(1, CHUNK // probabilities.shape[-1])
@@ -207,7 +211,7 @@ def race(probabilities: Tensor, ids: Tensor | None, rows: Tensor, keys: Tensor) 
 
 
 def race_in_two(probabilities: Tensor, ids: Tensor | None, rows: Tensor, keys: Tensor) -> Tensor:
-    """One token per lane by the same law, with noise for the likeliest tokens and, where those lose, for the rest."""
+    """One token per sequence by the same law: noise for the likeliest tokens and, where those lose, for the rest."""
     top, places = probabilities.topk(HEAD)
     # those that tie with the last belong to the rest: which of them topk returns is its own affair
     last = top[:, -1:]

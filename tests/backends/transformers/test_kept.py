@@ -2,18 +2,18 @@
 
 import pytest
 
-from uq_harness.backends.transformers.decode import Keep
+from uq_harness.backends.transformers.decode import Kept
 from uq_harness.evidence import Samples, SampleStates
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import build_methods
 
 COOL = Samples(10, 0.5, top_p=0.99, top_k=5)
-NOTHING = Keep(head_states=False, prompt_cache=False, states=frozenset())
+NOTHING = Kept(head_states=False, prompt_cache=False, states=frozenset())
 
 
-def kept(methods: str) -> Keep:
+def kept(methods: str) -> Kept:
     needs = [need for method in build_methods(methods, {}) for need in method.needs()]
-    return Keep.of(needs, SampleSets.of(needs))
+    return Kept.of(needs, SampleSets.of(needs))
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ def kept(methods: str) -> Keep:
         ("g_nll", NOTHING),
         ("ln_pe+semantic_entropy+degree+sar+self_consistency+mutual_information", NOTHING),
         ("p_true", NOTHING),
-        ("exgrad", Keep(head_states=True, prompt_cache=False, states=frozenset())),
-        ("semgrad", Keep(head_states=True, prompt_cache=True, states=frozenset())),
-        ("semantic_density", Keep(head_states=False, prompt_cache=True, states=frozenset())),
-        ("eigenscore+ln_pe", Keep(head_states=False, prompt_cache=False, states=frozenset({COOL}))),
-        ("all", Keep(head_states=True, prompt_cache=True, states=frozenset({COOL}))),
+        ("exgrad", Kept(head_states=True, prompt_cache=False, states=frozenset())),
+        ("semgrad", Kept(head_states=True, prompt_cache=True, states=frozenset())),
+        ("semantic_density", Kept(head_states=False, prompt_cache=True, states=frozenset())),
+        ("eigenscore+ln_pe", Kept(head_states=False, prompt_cache=False, states=frozenset({COOL}))),
+        ("all", Kept(head_states=True, prompt_cache=True, states=frozenset({COOL}))),
     ],
 )
-def test_each_methods_own(methods: str, expected: Keep) -> None:
+def test_each_methods_own(methods: str, expected: Kept) -> None:
     assert kept(methods) == expected
 
 
