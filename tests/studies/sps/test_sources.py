@@ -74,7 +74,7 @@ class TestTasks:
         questions = tmp_path / "questions.jsonl"
         lines = [{"question": row["question"], "answers": ["x"]} for row in rows]
         questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        base = Path(__file__).parents[2] / "tasks" / "_question_answering.yaml_"
+        base = Path(__file__).parents[3] / "tasks" / "_question_answering.yaml_"
         task = tmp_path / "my_task.yaml"
         task.write_text(
             f"include: {base}\ntask: my_task\ndataset_path: json\ndataset_kwargs:\n  data_files: {questions}\n"
