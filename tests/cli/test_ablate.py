@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tests.cli.test_command_line import command
 from tests.studies.ablation.made_up import evidence, sps
-from uq_harness.cli.ablate import run_ablate
+from uq_harness.cli.ablate import ablate as ablate_command
 from uq_harness.errors import UQHarnessError
 from uq_harness.studies.ablation.evidence import AblationEvidence
 
@@ -21,8 +22,8 @@ PASS = shlex.split(
 
 def ablate(arguments: list[str], output: Path, **options) -> None:
     """The command in this process."""
-    defaults = {"evidence": [], "positions": None, "layers": None, "betas": "1", "gammas": "1", "sps": []}
-    run_ablate(arguments, output=output, **{**defaults, "figures": False, "as_json": False, **options})
+    defaults = {"betas": "1", "gammas": "1", "no_figures": True}
+    ablate_command(Namespace(args=arguments), output, **{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_an_sps_file_adds_the_correlation(tmp_path: Path) -> None:
 
 def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = evidence(correct=np.ones(60)).write(tmp_path)
-    ablate([], tmp_path / "out", evidence=[file], figures=True)
+    ablate([], tmp_path / "out", evidence=[file], no_figures=False)
     assert "undefined" in capsys.readouterr().out
     assert found(tmp_path / "out")["semgrad"][0]["auroc"] is None
 

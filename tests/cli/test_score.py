@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from tests.support import SHARED, requires_shared
 from uq_harness.cli import app
-from uq_harness.cli.commands import score  # noqa: F401  # registers the command
 from uq_harness.errors import UQHarnessError
 from uq_harness.results.load import load_runs
 

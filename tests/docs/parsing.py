@@ -2,10 +2,8 @@
 
 import configparser
 import contextlib
-import importlib
 import inspect
 import io
-import pkgutil
 import re
 import sys
 from argparse import Namespace
@@ -30,9 +28,6 @@ from uq_harness.models import UQHFLM
 @cache
 def command_line() -> Any:
     """The ``uq-harness`` program with all its commands."""
-    package = importlib.import_module("uq_harness.cli.commands")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
     return typer.main.get_command(app)
 
 

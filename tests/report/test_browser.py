@@ -7,8 +7,8 @@ import pytest
 
 from tests.report.browser import browser, complaints, open_page, requested
 from tests.report.runs import HOSTILE, made_up, write_run
-from uq_harness.cli.leaderboard import run_leaderboard
-from uq_harness.cli.report import run_report
+from uq_harness.cli.leaderboard import leaderboard
+from uq_harness.cli.report import report
 from uq_harness.rendering.escape import visible
 
 __all__ = ["browser"]
@@ -38,7 +38,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
             questions=[f"{text}?" for text in texts],
             date=f"2026-01-0{at + 1}T00-00-00",
         )
-    run_report(
+    report(
         [folder / "runs"],
         folder / "report",
         reference="paper",
@@ -47,10 +47,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         examples=20,
         alpha=0.05,
         all_runs=False,
-        pictures=False,
+        plots=False,
         as_json=True,
     )
-    run_leaderboard(folder / "runs", folder / "board", title="Board", as_json=True)
+    leaderboard(folder / "runs", folder / "board", title="Board", as_json=True)
     return folder
 
 

@@ -1,21 +1,29 @@
-"""The ``uq-harness`` program: every module in `uq_harness.cli.commands` adds its command."""
+"""The ``uq-harness`` program, to which every command of this package adds itself."""
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
-import pkgutil
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from uq_harness import __version__
 from uq_harness.errors import UQHarnessError
 from uq_harness.rendering.escape import VisibleRecord, visible
 
+
+class _Alphabetical(TyperGroup):
+    """The commands in the order of their names, whichever module is imported first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx))
+
+
 app = typer.Typer(
+    cls=_Alphabetical,
     help="Uncertainty quantification for lm_eval: how far can you trust this model's answer?",
     no_args_is_help=True,
     add_completion=False,
@@ -39,9 +47,6 @@ def _root(
 
 def main() -> None:
     """Runs the command line; wrong use, files that cannot be written included, ends with a message and status 2."""
-    commands = importlib.import_module("uq_harness.cli.commands")
-    for module in pkgutil.iter_modules(commands.__path__):
-        importlib.import_module(f"{commands.__name__}.{module.name}")
     logging.setLogRecordFactory(VisibleRecord)  # whoever handles a record, and whatever file its texts come from
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written as its number

@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from tests.support import SHARED, requires_shared
 from uq_harness.cli import app
-from uq_harness.cli.commands import bench  # noqa: F401  # registers the command
 from uq_harness.errors import UQHarnessError
 from uq_harness.studies.bench.report import Bench, Spread, Work, cost_of
 from uq_harness.studies.bench.run import run_bench

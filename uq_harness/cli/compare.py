@@ -1,4 +1,4 @@
-"""``uq-harness compare``."""
+"""``uq-harness compare``: compares two runs and says whether the second is worse."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from uq_harness.cli import app
+from uq_harness.cli.app import app
+from uq_harness.files import as_text
 
 
 @app.command()
@@ -40,7 +41,6 @@ def compare(
     from uq_harness.comparison.json import as_values
     from uq_harness.comparison.junit import junit
     from uq_harness.comparison.markdown import markdown
-    from uq_harness.files import as_text
     from uq_harness.results.load import load_runs
 
     comparison = compare_runs(
