@@ -14,15 +14,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
 
+_SIGNS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device, or the machine, has no memory left."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(sign in str(error) for sign in ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"))
-    )
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if isinstance(error, RuntimeError):
+        return any(sign in str(error) for sign in _SIGNS)
+    return type(error).__module__.startswith("tensorflow.") and type(error).__name__ == "ResourceExhaustedError"
 
 
 def release() -> None:
@@ -43,13 +46,39 @@ class Room:
 
     Attributes:
         size: The largest batch.
-        otherwise: What becomes of an item that is too large even alone, for the warning.
+        otherwise: What becomes of an item that is too large even alone, for the warning; empty for no warning.
         gave_up: Whether there has been one.
+        smaller: The warning about a batch that was too large, with places for its size and the next one.
     """
 
     size: int
     otherwise: str = "what does not fit is undefined"
     gave_up: bool = False
+    smaller: str = "out of memory with a batch of %d: going on with batches of %d"
+
+    def fits(self, waiting: Sequence[Any], start: int = 0) -> int:
+        """How many of the waiting items go together, from the start on."""
+        return min(self.size, len(waiting) - start)
+
+    def too_large(self, size: int, waiting: Sequence[Any]) -> int:
+        """The size of the batch that memory did not hold.
+
+        Args:
+            size: The largest batch when the work began.
+            waiting: What is not done yet; the batch is its beginning where the work takes the items in their order.
+        """
+        return size
+
+    def shrink(self, size: int, waiting: Sequence[Any]) -> None:
+        """Makes the batches smaller after one of the size was too large."""
+        log.warning(self.smaller, size, size // 2)
+        self.size = min(self.size, size // 2)
+
+    def give_up(self) -> None:
+        """Warns, once, of an item that is too large even alone."""
+        if self.otherwise and not self.gave_up:
+            log.warning("out of memory with a batch of one: %s", self.otherwise)
+        self.gave_up = True
 
 
 def in_shrinking_batches(
@@ -72,13 +101,16 @@ def in_shrinking_batches(
     Raises:
         BaseException: Whatever ``work`` raises, an out-of-memory error only for a batch of one without ``impossible``.
     """
+    room = size if isinstance(size, Room) else Room(size)
 
-    def batches(waiting: Sequence[T], size: int) -> Iterator[tuple[list[int], R]]:
-        for start in range(0, len(waiting), size):
-            batch = waiting[start : start + size]
-            yield list(range(start, start + len(batch))), work(batch)
+    def batches(waiting: Sequence[T], _: int) -> Iterator[tuple[list[int], R]]:
+        done = 0
+        while done < len(waiting):
+            batch = waiting[done : done + room.fits(waiting, done)]
+            yield list(range(done, done + len(batch))), work(batch)
+            done += len(batch)
 
-    return in_shrinking_streams(batches, items, size, impossible)
+    return in_shrinking_streams(batches, items, room, impossible)
 
 
 def in_shrinking_streams(
@@ -105,28 +137,31 @@ def in_shrinking_streams(
     room = size if isinstance(size, Room) else Room(size)
     waiting = list(items)
     while waiting:
-        size, done, failed = min(room.size, len(waiting)), set[int](), False
+        size, done, failed = room.fits(waiting), set[int](), 0
         try:
             for positions, result in work(waiting, size):
                 done.update(positions)
                 yield [waiting[position] for position in positions], result
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or (size == 1 and impossible is None):
+        except Exception as error:
+            if not is_out_of_memory(error):
                 raise
-            failed = True
-        waiting = [item for position, item in enumerate(waiting) if position not in done]
+            failed = room.too_large(size, _without(waiting, done))
+            if failed == 1 and impossible is None:
+                raise
+        waiting = _without(waiting, done)
         if failed and waiting:
             # outside the except clause, whose traceback would keep the failed batch's tensors alive
             release()
-            if size == 1 and impossible is not None:
-                if not room.gave_up:
-                    log.warning("out of memory with a batch of one: %s", room.otherwise)
-                room.gave_up = True
+            if failed == 1 and impossible is not None:
+                room.give_up()
                 item = waiting.pop(0)
                 yield [item], impossible(item)
             else:
-                log.warning("out of memory with a batch of %d: going on with batches of %d", size, size // 2)
-                room.size = min(room.size, size // 2)
+                room.shrink(failed, waiting)
+
+
+def _without(items: Sequence[T], done: set[int]) -> list[T]:
+    return [item for position, item in enumerate(items) if position not in done]
 
 
 _locks: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()

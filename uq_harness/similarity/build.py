@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from uq_harness.similarity.loading import NLI_ROLE, SIMILARITY_ROLE, Settings
 from uq_harness.similarity.neural import Network, NeuralPairModel
 from uq_harness.similarity.services import LEXICAL, NLI, Lexical, Similarity, equal_or_contradicting, shared_words
-from uq_harness.similarity.settings import NLI_ROLE, SIMILARITY_ROLE, Settings
 
 DEFAULT_NLI = "microsoft/deberta-large-mnli"
 DEFAULT_SIMILARITY = "cross-encoder/stsb-roberta-large"

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uq_harness.functional import FloatArray
-from uq_harness.similarity.loading import check_tokenizer, fetch, limit_length, place, unify_dtype
+from uq_harness.hub import fetch_classifier
+from uq_harness.similarity.loading import Settings, check_tokenizer, limit_length, place, unify_dtype
 from uq_harness.similarity.neural import Network
 from uq_harness.similarity.services import Pair
-from uq_harness.similarity.settings import Settings
 
 # In the order in which probabilities are given.
 MEANINGS = ("entail", "neutral", "contradict")
@@ -111,9 +111,7 @@ def load(settings: Settings) -> NLIClassifier:
 
 @functools.cache
 def _load(settings: Settings) -> NLIClassifier:
-    model, tokenizer, missing = fetch(settings, functools.partial(_read, dtype=settings.dtype))
-    if missing:
-        raise settings.cannot_load(f"it has no trained weights for {', '.join(sorted(missing)[:3])}")
+    model, tokenizer = fetch_classifier(settings.model, settings.dtype, settings.cannot_load)
     try:
         columns = label_columns(model.config)
     except ValueError as error:
@@ -122,14 +120,3 @@ def _load(settings: Settings) -> NLIClassifier:
     unify_dtype(settings, model)
     max_length = limit_length(settings, tokenizer, model)
     return NLIClassifier(model, tokenizer, place(settings, model.eval()), columns, max_length)
-
-
-def _read(source: str, only_cached: bool, dtype: str) -> tuple[Any, Any, list[str]]:
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=only_cached)
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        source, local_files_only=only_cached, dtype=getattr(torch, dtype), output_loading_info=True
-    )
-    return model, tokenizer, report["missing_keys"]

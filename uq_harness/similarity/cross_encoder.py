@@ -11,12 +11,11 @@ import numpy as np
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
-from uq_harness.hub import brief
+from uq_harness.hub import brief, fetch
 from uq_harness.similarity.classifier import text_lengths
-from uq_harness.similarity.loading import check_tokenizer, fetch, limit_length, place, unify_dtype
+from uq_harness.similarity.loading import Settings, check_tokenizer, limit_length, place, unify_dtype
 from uq_harness.similarity.neural import Network
 from uq_harness.similarity.services import Pair
-from uq_harness.similarity.settings import Settings
 
 
 class CrossEncoderNetwork(Network):
@@ -59,7 +58,8 @@ def load(settings: Settings) -> CrossEncoderNetwork:
 @functools.cache
 def _load(settings: Settings) -> CrossEncoderNetwork:
     cross_encoder = _import_cross_encoder(settings)
-    encoder = fetch(settings, functools.partial(_read, cross_encoder, dtype=settings.dtype))
+    read = functools.partial(_read, cross_encoder, dtype=settings.dtype)
+    encoder = fetch(settings.model, read, settings.cannot_load)
     _check(settings, encoder)
     check_tokenizer(settings, encoder.tokenizer, encoder.model.config)
     unify_dtype(settings, encoder.model)

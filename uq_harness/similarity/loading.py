@@ -1,36 +1,88 @@
-"""What both kinds of network share when they are loaded."""
+"""What a user may set about an auxiliary model, and what both kinds of network share when they are loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from uq_harness.errors import UQHarnessError
-from uq_harness.hub import brief, local_folder, not_cached, why_unreachable
-from uq_harness.similarity.settings import Settings
+from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.hub import brief, check_vocabulary, to_device
 
-T = TypeVar("T")
+DTYPES = ["float32", "bfloat16", "float16"]
 
 
-def fetch(settings: Settings, load: Callable[[str, bool], T]) -> T:
-    """Loads from a folder, the hub, or its cache where the hub cannot be asked.
+@dataclass(frozen=True)
+class Role:
+    """What an auxiliary model is there for.
 
-    Args:
-        settings: The model.
-        load: Takes the folder or name, and whether only the cache may be used.
+    Attributes:
+        name: How messages call it.
+        prefix: What the names of its model arguments begin with.
+    """
+
+    name: str
+    prefix: str
+
+
+NLI_ROLE = Role("NLI model", "nli")
+SIMILARITY_ROLE = Role("similarity model", "similarity")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An auxiliary model and how it is run.
+
+    Attributes:
+        role: What it is there for.
+        model: Name on the hub, or a folder.
+        batch_size: The largest number of pairs in a forward pass.
+        device: A torch device; None means the GPU if there is one.
+        dtype: The weights' type.
+        max_length: Tokens of a pair that are read; None means the model's own maximum.
 
     Raises:
-        UQHarnessError: The model is not there, or broken.
+        UQHarnessError: A value is not allowed.
     """
-    try:
-        folder = local_folder(settings.model)
-    except FileNotFoundError as error:
-        raise settings.cannot_load(error) from error
-    unreachable = None if folder else why_unreachable(settings.model)
-    try:
-        return load(folder or settings.model, unreachable is not None)
-    except Exception as error:  # broken and missing files raise all sorts of errors, and the ways out are the same
-        raise settings.cannot_load(error if unreachable is None else not_cached(unreachable)) from error
+
+    role: Role
+    model: str
+    batch_size: int
+    device: str | None
+    dtype: str
+    max_length: int | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise self.refuse("model", "a name on the Hugging Face hub, a folder, or lexical")
+        if self.dtype not in DTYPES:
+            raise self.refuse("dtype", one_of(DTYPES))
+        if self.device is not None and (not isinstance(self.device, str) or not self.device):
+            raise self.refuse("device", "cpu, cuda or cuda:1, or leave it out for the GPU where there is one")
+        if not _is_count(self.batch_size):
+            raise self.refuse("batch_size", "a whole number from 1 on")
+        if self.max_length is not None and not _is_count(self.max_length):
+            raise self.refuse("max_length", "a whole number from 1 on, or leave it out for the model's maximum")
+
+    def refuse(self, setting: str, allowed: str) -> UQHarnessError:
+        """The error about a setting's value."""
+        return UQHarnessError(f"{self.role.prefix}_{setting}={getattr(self, setting)!r} is not allowed: use {allowed}")
+
+    def cannot_load(self, reason: object) -> UQHarnessError:
+        """The error about a model that cannot be used, with the ways out."""
+        option = f"{self.role.prefix}_model"
+        return UQHarnessError(
+            f"cannot use the {self.role.name} {self.model!r}: {brief(reason)}. Give another one or a local folder with "
+            f"{option}=/path, or compare words without any model with {option}=lexical"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The settings by their names."""
+        names = ("model", "batch_size", "device", "dtype", "max_length")
+        return {name: getattr(self, name) for name in names}
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def place(settings: Settings, network: Any) -> Any:
@@ -39,17 +91,8 @@ def place(settings: Settings, network: Any) -> Any:
     Raises:
         UQHarnessError: The device cannot be used.
     """
-    import torch
-
-    try:
-        device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        network.to(device)
-    except (RuntimeError, AssertionError) as error:  # no such device, no CUDA in this torch, or no memory left
-        raise UQHarnessError(
-            f"the {settings.role.name} cannot use {settings.role.prefix}_device={settings.device!r}: {brief(error)}. "
-            'Use "cpu", "cuda" or "cuda:1", or leave it out for the GPU where there is one'
-        ) from error
-    return device
+    role = settings.role
+    return to_device(network, settings.device, f"the {role.name}", f"{role.prefix}_device")
 
 
 def unify_dtype(settings: Settings, network: Any) -> None:
@@ -67,8 +110,7 @@ def check_tokenizer(settings: Settings, tokenizer: Any, config: Any) -> None:
     """Raises unless the tokenizer can pad, and has no tokens that the model does not know."""
     if tokenizer is None or tokenizer.pad_token_id is None:
         raise settings.cannot_load("its tokenizer has no padding token")
-    if len(tokenizer) > config.vocab_size:
-        raise settings.cannot_load(f"its tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size}")
+    check_vocabulary(tokenizer, config, settings.cannot_load)
 
 
 def limit_length(settings: Settings, tokenizer: Any, network: Any) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from uq_harness.batching import is_out_of_memory, lock_of, release
+from uq_harness.batching import Room, in_shrinking_batches, lock_of
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
+from uq_harness.similarity.loading import Settings
 from uq_harness.similarity.services import Pair
-from uq_harness.similarity.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,45 @@ class Network(ABC):
         """One row for each pair of a batch, shape ``[pairs, columns]``."""
 
 
+class _Measured(NamedTuple):
+    """A pair and the number of its tokens that are read."""
+
+    pair: Pair
+    tokens: int
+
+
+@dataclass
+class _PairRoom(Room):
+    """How many pairs go through a network; in tokens, once memory has run out, so that more of the shorter ones do.
+
+    Attributes:
+        name: How messages call the network.
+        tokens: The most tokens of a batch; ``None`` before memory has run out.
+    """
+
+    name: str = ""
+    tokens: int | None = None
+
+    def fits(self, waiting: Sequence[_Measured], start: int = 0) -> int:
+        """How many of the waiting pairs go together; none of them is longer than the one at the start."""
+        size = self.size if self.tokens is None else max(1, min(self.size, self.tokens // waiting[start].tokens))
+        return min(size, len(waiting) - start)
+
+    def too_large(self, size: int, waiting: Sequence[_Measured]) -> int:
+        """The size of the batch that memory did not hold: it has its own."""
+        return self.fits(waiting)
+
+    def shrink(self, size: int, waiting: Sequence[_Measured]) -> None:
+        """Limits the tokens of a batch to those of half the pairs."""
+        longest = waiting[0].tokens
+        self.tokens = size // 2 * longest
+        log.warning(
+            "the %s ran out of memory with %d pairs of up to %d tokens and goes on with %d at a time, more where they "
+            "are shorter",
+            *(self.name, size, longest, size // 2),
+        )
+
+
 class NeuralPairModel:
     """Scores distinct pairs with a network that is loaded when it is first needed.
 
@@ -52,7 +92,7 @@ class NeuralPairModel:
     def __init__(self, settings: Settings, load: Callable[[Settings], Network]) -> None:
         self.pairs_cut = 0
         self._settings, self._load = settings, load
-        self._room: int | None = None  # tokens of a batch, once memory has run out
+        self._room = _PairRoom(settings.batch_size, otherwise="", name=settings.role.name)
 
     def prepare(self) -> None:
         """Loads the network."""
@@ -78,39 +118,20 @@ class NeuralPairModel:
         lengths = [min(length, network.max_length) for length in whole]
         # Longest first: a batch that is too large for the memory shows at once. Ties by text: order changes nothing.
         order = sorted(range(len(pairs)), key=lambda place: (-lengths[place], pairs[place]))
-        rows = self._in_batches(network, [pairs[place] for place in order], [lengths[place] for place in order])
+        rows = self._in_batches(network, [_Measured(pairs[place], lengths[place]) for place in order])
         return rows[np.argsort(order)]
 
-    def _in_batches(self, network: Network, pairs: list[Pair], lengths: list[int]) -> FloatArray:
-        done: list[FloatArray] = []
-        start = 0
-        while start < len(pairs):
-            batch = pairs[start : start + self._batch_size(lengths[start])]
-            rows = _try(network, batch)
-            if rows is None:
-                self._make_smaller(len(batch), lengths[start])
-                continue
-            done.append(rows)
-            start += len(batch)
-        return np.concatenate(done)
+    def _in_batches(self, network: Network, measured: Sequence[_Measured]) -> FloatArray:
+        def work(batch: Sequence[_Measured]) -> FloatArray:
+            return network.forward([one.pair for one in batch])
 
-    def _batch_size(self, longest: int) -> int:
-        if self._room is None:
-            return self._settings.batch_size
-        return max(1, min(self._settings.batch_size, self._room // longest))
+        return np.concatenate([rows for _, rows in in_shrinking_batches(work, measured, self._room, self._refuse)])
 
-    def _make_smaller(self, batch_size: int, longest: int) -> None:
+    def _refuse(self, one: _Measured) -> NoReturn:
         role = self._settings.role
-        if batch_size == 1:
-            raise UQHarnessError(
-                f"the {role.name} ran out of memory with a single pair of {longest} tokens: run it on another device "
-                f"({role.prefix}_device=cpu) or give the language model less (a smaller batch_size)"
-            )
-        self._room = batch_size // 2 * longest
-        log.warning(
-            "the %s ran out of memory with %d pairs of up to %d tokens and goes on with %d at a time, more where they "
-            "are shorter",
-            *(role.name, batch_size, longest, batch_size // 2),
+        raise UQHarnessError(
+            f"the {role.name} ran out of memory with a single pair of {one.tokens} tokens: run it on another device "
+            f"({role.prefix}_device=cpu) or give the language model less (a smaller batch_size)"
         )
 
     def _count_cuts(self, cut: int, pairs: int, max_length: int) -> None:
@@ -128,14 +149,3 @@ def _lengths(network: Network, pairs: Sequence[Pair]) -> list[int]:
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     length = dict(zip(texts, network.text_lengths(texts), strict=True))
     return [length[first] + length[second] + network.special_tokens for first, second in pairs]
-
-
-def _try(network: Network, batch: Sequence[Pair]) -> FloatArray | None:
-    """The batch's rows, or None where memory ran out."""
-    try:
-        return network.forward(batch)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    release()
-    return None

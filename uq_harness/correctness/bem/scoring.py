@@ -6,12 +6,14 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from tqdm import tqdm
 
+from uq_harness.batching import Room, in_shrinking_batches
 from uq_harness.correctness.base import Triple
 from uq_harness.errors import UQHarnessError
+from uq_harness.hub import brief
 
 Ids = tuple[int, ...]
 
@@ -77,6 +79,15 @@ def join(parts: Parts, cls: int, sep: int, segments: tuple[int, int, int]) -> Se
     return Sequences(list(chain.from_iterable(pieces)), list(chain.from_iterable(marks)))
 
 
+def cannot_load(model: str, reason: object) -> UQHarnessError:
+    """The error about a model that is not there, with the ways out."""
+    return UQHarnessError(
+        f"the BEM judge cannot load its model {model!r}: {brief(reason)}. "
+        'Give it a local folder with --metadata \'{"correctness": {"name": "bem", "model": "/path"}}\', '
+        'or use a judge that needs no model with --metadata \'{"correctness": "token_recall"}\''
+    )
+
+
 BLANK = "None"
 log = logging.getLogger(__name__)
 
@@ -86,11 +97,9 @@ class BemModel(ABC):
 
     Attributes:
         max_length: The longest input in tokens, special tokens included.
-        out_of_memory: What the backend raises when a batch does not fit into memory.
     """
 
     max_length: int
-    out_of_memory: type[BaseException]
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[Ids]:
@@ -99,9 +108,6 @@ class BemModel(ABC):
     @abstractmethod
     def probabilities(self, batch: Sequence[Parts]) -> list[float]:
         """Probability that candidate and reference are equivalent, one for each of a batch that fits the model."""
-
-    def release_memory(self) -> None:  # noqa: B027  # nothing to do for most backends
-        """Gives back the memory that a failed batch left behind."""
 
 
 def score_triples(model: BemModel, triples: Sequence[Triple], batch_size: int) -> list[float]:
@@ -150,34 +156,17 @@ def _warn_of_cuts(fitting: dict[Parts, Parts], max_length: int) -> None:
 
 
 def _in_batches(model: BemModel, inputs: Sequence[Parts], batch_size: int) -> list[float]:
+    room = Room(batch_size, otherwise="", smaller="BEM ran out of memory with a batch of %d and goes on with %d")
     scores: list[float] = []
     with tqdm(total=len(inputs), desc="BEM", unit="pair", disable=None) as progress:
-        while len(scores) < len(inputs):
-            batch = inputs[len(scores) : len(scores) + batch_size]
-            values = _try(model, batch)
-            if values is None:
-                batch_size = _smaller(len(batch))
-                continue
+        for batch, values in in_shrinking_batches(model.probabilities, inputs, room, _refuse):
             scores += values
             progress.update(len(batch))
     return scores
 
 
-def _try(model: BemModel, batch: Sequence[Parts]) -> list[float] | None:
-    """The batch's probabilities, or None where memory ran out."""
-    try:
-        return model.probabilities(batch)
-    except model.out_of_memory:
-        pass  # the memory is free only once the exception, which holds the failed tensors, is gone
-    model.release_memory()
-    return None
-
-
-def _smaller(batch_size: int) -> int:
-    if batch_size == 1:
-        raise UQHarnessError(
-            "the BEM judge ran out of memory with a single input: run it on another device, such as "
-            '--metadata \'{"correctness": {"name": "bem", "device": "cpu"}}\''
-        )
-    log.warning("BEM ran out of memory with a batch of %d and goes on with %d", batch_size, batch_size // 2)
-    return batch_size // 2
+def _refuse(_: Parts) -> NoReturn:
+    raise UQHarnessError(
+        "the BEM judge ran out of memory with a single input: run it on another device, such as "
+        '--metadata \'{"correctness": {"name": "bem", "device": "cpu"}}\''
+    )

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from uq_harness.correctness.bem.loading import cannot_load, local_folder
-from uq_harness.correctness.bem.scoring import BemModel, Ids, Parts, Sequences, join
+from uq_harness.correctness.bem.scoring import BemModel, Ids, Parts, Sequences, cannot_load, join
 from uq_harness.correctness.bem.wordpiece import WordPiece
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import user_path
-from uq_harness.hub import brief, not_cached, why_unreachable
+from uq_harness.hub import brief, local_folder, not_cached, why_unreachable
 
 VOCABULARY = "google-bert/bert-base-uncased"
 MAX_LENGTH = 512
@@ -27,10 +26,7 @@ class TensorFlowBem(BemModel):
     max_length = MAX_LENGTH
 
     def __init__(self, model: Any, tokenizer: WordPiece, device: str | None) -> None:
-        import tensorflow
-
         self.model, self.tokenizer, self.device = model, tokenizer, device
-        self.out_of_memory = tensorflow.errors.ResourceExhaustedError
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids as TensorFlow Text makes them."""
@@ -72,7 +68,7 @@ def load(model: str, device: str | None, vocabulary: str | None) -> TensorFlowBe
     tensorflow = _import_tensorflow()
     _share_gpus(tensorflow)
     place = _device(tensorflow, device)
-    folder = local_folder(model) or _download(model)
+    folder = _folder(model)
     tokenizer = WordPiece(_read_vocabulary(vocabulary or _find_vocabulary(folder)))
     try:
         with tensorflow.device(place):
@@ -128,6 +124,13 @@ def _device(tensorflow: Any, name: str | None) -> str | None:
             'use "cpu", "cuda" or "cuda:1", or leave it out for the GPU where there is one'
         )
     return f"/{place}"
+
+
+def _folder(model: str) -> str:
+    try:
+        return local_folder(model) or _download(model)
+    except FileNotFoundError as error:
+        raise cannot_load(model, error) from error
 
 
 def _download(handle: str) -> str:
