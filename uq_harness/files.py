@@ -61,9 +61,20 @@ def question_and_texts(place: str, row: dict[str, Any], field: str, shape: str) 
         raise UQHarnessError(f"{place}: the question is {question!r}: it needs a text that is not blank")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UQHarnessError(f"{place}: the {field} are {texts!r}: they need to be a list of texts")
-    if any("\ud800" <= character <= "\udfff" for text in (question, *texts) for character in text):
-        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is not a character: remove it")
+    for text in (question, *texts):
+        check_characters(text, f"{place}: a text")
     return question, texts
+
+
+def check_characters(text: str, what: str) -> None:
+    """Raises if a text holds half of a surrogate pair, which JSON can write and no file or tokenizer can hold.
+
+    Args:
+        text: The text.
+        what: What it is, for the message, which begins so.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UQHarnessError(f"{what} holds half of a surrogate pair, which is not a character: remove it")
 
 
 class _NotAvailable(str):

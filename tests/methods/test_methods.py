@@ -122,7 +122,7 @@ def test_a_method_registers_itself_and_needs_no_list(monkeypatch: pytest.MonkeyP
     from uq_harness.methods import Method, register_method
     from uq_harness.methods import base as _base
 
-    monkeypatch.setattr(_base, "_registry", dict(_base._registry))
+    monkeypatch.setattr(_base._registry, "_known", _base._registry.all())
 
     @register_method
     @dataclasses.dataclass(frozen=True)

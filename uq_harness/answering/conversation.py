@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from uq_harness.answering.prompts import PromptText
 from uq_harness.answering.template import rendered
 from uq_harness.errors import UQHarnessError
+from uq_harness.files import check_characters
 
 Conversation = Sequence[Mapping[str, str]]
 PLACE = "{question}"
@@ -95,5 +96,4 @@ def _messages(asked: Any, place: str) -> list[dict[str, str]]:
 def _check_text(text: str, place: str, blank: bool = False) -> None:
     if not blank and not text.strip():
         raise UQHarnessError(f"{place} is blank: it needs to be {_SHAPE}")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UQHarnessError(f"{place} holds half of a surrogate pair, which is not a character: remove it")
+    check_characters(text, place)

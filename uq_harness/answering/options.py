@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from lm_eval.models.utils import resolve_max_length
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.methods import all_options
 from uq_harness.methods.arguments import read_whole
 from uq_harness.similarity.build import build_nli, build_similarity
@@ -44,8 +43,7 @@ def unknown_option(name: str, known: Iterable[str]) -> UQHarnessError:
         known: What else may be given, in addition to the options of methods.
     """
     names = [*known, *all_options()]
-    close = difflib.get_close_matches(name, [*names, "nli_model", "similarity_model"], n=3)
-    hint = f"did you mean {one_of(close)}?" if close else f"known are {', '.join(names)}"
+    hint = did_you_mean(name, [*names, "nli_model", "similarity_model"], f"known are {', '.join(names)}")
     return UQHarnessError(f"unknown option {name!r}: {hint} (see `uq-harness methods`)")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from uq_harness.chat.settings import Endpoint
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.hub import brief
 
 # A key shorter than this may be part of a word by chance, so only a whole word is taken for it.
@@ -135,7 +134,7 @@ def _models(model: str, known: Sequence[str]) -> str:
     """The end of a message: the models that there are, the most similar first."""
     if not known or model in known:
         return ""
-    close = difflib.get_close_matches(model, known, n=3, cutoff=0.5)
+    close = close_names(model, known, cutoff=0.5)
     shown = [*close, *(name for name in known if name not in close)][:5]
     more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
     return f": it lists the models {', '.join(shown)}{more}"

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
-import importlib
 import math
-import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
-from uq_harness.correctness import judges
-from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.functional import MEASURES
+from uq_harness.registry import Registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,29 +162,17 @@ def _usable(question: str, references: Sequence[str]) -> list[str]:
 
 
 J = TypeVar("J", bound=type[Judge])
-_registry: dict[str, type[Judge]] = {}
+_registry = Registry("judge", f"{__package__}.judges", Judge)  # type: ignore[type-abstract]  # it is not built
 
 
 def register_judge(cls: J) -> J:
     """Class decorator that makes a judge known under its name.
 
     Raises:
-        UQHarnessError: Another class has the name already, or the class is no dataclass of its own.
+        UQHarnessError: Another class has the name already, or the class is not a dataclass of its own.
     """
-    if "__dataclass_fields__" not in vars(cls):
-        raise UQHarnessError(f"judge {cls.__name__} must be a frozen dataclass: put @dataclass(frozen=True) below")
-    known = _registry.get(cls.name)
-    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise UQHarnessError(f"two judges are named {cls.name!r}: {known.__qualname__} and {cls.__qualname__}")
-    _registry[cls.name] = cls
+    _registry.register(cls)
     return cls
-
-
-@functools.cache
-def _discover() -> None:
-    for module in pkgutil.iter_modules(judges.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{judges.__name__}.{module.name}")
 
 
 def judge_names() -> list[str]:
@@ -197,8 +181,7 @@ def judge_names() -> list[str]:
     >>> judge_names()
     ['bem', 'exact_match', 'f1', 'llm_judge', 'rouge_l', 'token_recall']
     """
-    _discover()
-    return sorted(_registry)
+    return sorted(_registry.all())
 
 
 def build_judge(spec: str | Mapping[str, Any]) -> Judge:
@@ -221,9 +204,9 @@ def build_judge(spec: str | Mapping[str, Any]) -> Judge:
         )
     names = judge_names()
     name = options["name"]
-    if name not in _registry:
+    if name not in names:
         raise UQHarnessError(_unknown("correctness judge", name, names))
-    cls = _registry[name]
+    cls = _registry.all()[name]
     known = [field.name for field in dataclasses.fields(cls)]
     for option in options:
         if option != "name" and option not in known:
@@ -237,6 +220,5 @@ def build_judge(spec: str | Mapping[str, Any]) -> Judge:
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {one_of(close)}?" if close else "it is none of them"
+    hint = did_you_mean(name, known, "it is none of them")
     return f"unknown {kind} {name!r}: {hint} (known: {', '.join(known)})"

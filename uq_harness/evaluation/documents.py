@@ -5,13 +5,12 @@ Whatever the source, a task's documents have the two fields ``question`` (text) 
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.files import question_and_texts, read_json_lines
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def data_file(data_files: Any, task: str, name: str = "data_files") -> str | Non
     if data_files is None or isinstance(data_files, str):
         return data_files
     if isinstance(data_files, Mapping) and all(isinstance(file, str) for file in data_files.values()):
-        close = difflib.get_close_matches(task, data_files, n=1, cutoff=0.85)
+        close = close_names(task, data_files, 1, 0.85)
         if close and task not in data_files:
             log.warning("%s names %r and not %s: is it meant?", name, close[0], task)
         return data_files.get(task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, ItemsView, Iterable, Mapping
 from functools import partial
@@ -13,7 +12,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from uq_harness.correctness.base import build_judge
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation import metrics as quality
 from uq_harness.evaluation.command import try_output
 from uq_harness.evaluation.documents import data_file, read_questions
@@ -303,7 +302,7 @@ class UQTask(ConfigurableTask):
 def _refuse_typos(metadata: Mapping[str, Any]) -> None:
     """Everything under ``--metadata`` is optional, so a misspelt name would do nothing."""
     for name in ("correctness", "data_files", "fewshot_files"):
-        close = difflib.get_close_matches(name, [key for key in metadata if key != name], n=1, cutoff=0.8)
+        close = close_names(name, [key for key in metadata if key != name], 1, 0.8)
         if close:
             raise UQHarnessError(f"--metadata has {close[0]!r}, which does nothing: did you mean {name}?")
 

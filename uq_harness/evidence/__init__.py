@@ -3,6 +3,9 @@
 from uq_harness.evidence.answers import Answer, ConditionalLogProbs, Sample, StateGradientNorms
 from uq_harness.evidence.found import Evidence
 from uq_harness.evidence.needs import (
+    CONTRADICTION,
+    ENTAILMENT,
+    NEUTRAL,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -27,6 +30,9 @@ from uq_harness.evidence.needs import (
 )
 
 __all__ = [
+    "CONTRADICTION",
+    "ENTAILMENT",
+    "NEUTRAL",
     "Answer",
     "AnswerEntailment",
     "AnswerEntropies",

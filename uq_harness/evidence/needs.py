@@ -273,6 +273,10 @@ class SampleStates(_OfSamples[FloatArray]):
     stage = "samples"
 
 
+# The order of NLI probabilities on the last axis.
+ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
+
+
 @dataclass(frozen=True)
 class PairwiseEntailment(_OfSamples[FloatArray]):
     """Need: NLI probabilities between all ordered pairs of a set's answers, each put behind the question.

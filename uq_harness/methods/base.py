@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
-import importlib
-import inspect
-import logging
 import math
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
-from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.errors import UQHarnessError, did_you_mean, one_of
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods.options import read_option
+from uq_harness.registry import Registry
 
 ENTRY_POINT_GROUP = "uq_harness.methods"
-log = logging.getLogger(__name__)
 
 
 class Method(ABC):
@@ -60,7 +53,7 @@ class Method(ABC):
 
 
 M = TypeVar("M", bound=type[Method])
-_registry: dict[str, type[Method]] = {}
+_registry = Registry("method", __package__, Method, ENTRY_POINT_GROUP)  # type: ignore[type-abstract]  # it is not built
 
 
 def register_method(cls: M) -> M:
@@ -69,36 +62,13 @@ def register_method(cls: M) -> M:
     Raises:
         UQHarnessError: Another class has the name already, or the class is not a dataclass.
     """
-    if not dataclasses.is_dataclass(cls):
-        raise UQHarnessError(f"method {cls.__name__} must be a frozen dataclass: put @dataclass(frozen=True) below")
-    known = _registry.get(cls.name)
-    if known is not None and known.__qualname__ != cls.__qualname__:
-        raise UQHarnessError(f"two methods are named {cls.name!r}: {known.__qualname__} and {cls.__qualname__}")
-    _registry[cls.name] = cls
+    _registry.register(cls)
     return cls
-
-
-@functools.cache
-def _discover() -> None:
-    """Imports this package's modules, then the entry points of other packages."""
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__package__}.{module.name}")
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            loaded = entry.load()
-        except Exception as error:  # a broken plug-in must not take the others down
-            log.warning("method plug-in %s could not be loaded: %r", entry.value, error)
-            continue
-        if inspect.isclass(loaded) and issubclass(loaded, Method) and loaded.name not in _registry:
-            register_method(loaded)
 
 
 def all_methods() -> dict[str, type[Method]]:
     """Every known method by name, sampling-free ones first, then alphabetically."""
-    _discover()
-    return dict(sorted(_registry.items(), key=lambda item: (item[1].sampling, item[0])))
+    return dict(sorted(_registry.all().items(), key=lambda item: (item[1].sampling, item[0])))
 
 
 _SETS: dict[str, Callable[[type[Method]], bool]] = {
@@ -178,8 +148,7 @@ def settings(methods: Iterable[Method]) -> dict[str, Any]:
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {one_of(close)}?" if close else f"known are {', '.join(known)}"
+    hint = did_you_mean(name, known, f"known are {', '.join(known)}")
     return f"unknown {kind} {name!r}: {hint} (see `uq-harness methods`)"
 
 

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseEntailment, Samples
+from uq_harness.evidence import ENTAILMENT, Evidence, Need, PairwiseEntailment, Samples
 from uq_harness.methods.base import register_method
-from uq_harness.methods.entailment import ENTAILMENT
 from uq_harness.methods.options import likeliest, mass
 from uq_harness.methods.samples import SharedSamplesMethod
 

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness import functional
+from uq_harness.evidence import CONTRADICTION, ENTAILMENT, NEUTRAL
 from uq_harness.functional import FloatArray
-
-ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 
 
 def clusters_of_meaning(probabilities: FloatArray, *, strict: bool) -> NDArray[np.int64] | None:

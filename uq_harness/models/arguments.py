@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from lm_eval.models.huggingface import HFLM
 from safetensors import SafetensorError
 
 from uq_harness.answering.options import unknown_option
-from uq_harness.errors import UQHarnessError, one_of
+from uq_harness.errors import UQHarnessError, close_names, one_of
 from uq_harness.files import user_path
 from uq_harness.hub import brief
 from uq_harness.methods import all_options
@@ -104,7 +103,7 @@ def _refused(error: TypeError, pretrained: Any, arguments: Mapping[str, Any]) ->
             "leave the argument out"
         )
     known = [*_OWN, *inspect.signature(HFLM.__init__).parameters, *all_options()]
-    if difflib.get_close_matches(unknown, known, n=1):
+    if close_names(unknown, known):
         return unknown_option(unknown, [*_OWN, *inspect.signature(HFLM.__init__).parameters])
     return UQHarnessError(
         f"unknown option {unknown!r}: neither uq-hf nor lm_eval's hf has it, and the model's class refuses it "

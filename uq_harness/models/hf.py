@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +29,7 @@ from uq_harness.answering.template import rendered
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.demo import MODEL_DIR
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation.command import begin
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import Method, build_methods, settings
@@ -255,6 +254,6 @@ class UQHFLM(UncertainLM, HFLM):
 
 
 def _no_model(kwargs: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches("pretrained", kwargs, n=1)
+    close = close_names("pretrained", kwargs, 1)
     hint = f"did you mean pretrained instead of {close[0]}?" if close else "give pretrained=MODEL, or pretrained=demo"
     return f"--model_args names no model: {hint}"

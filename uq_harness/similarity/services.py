@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from uq_harness.evidence import CONTRADICTION, ENTAILMENT
 from uq_harness.functional import FloatArray
 from uq_harness.functional.text import normalize_answer, token_f1
 
 Pair = tuple[str, str]
-ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 
 
 class PairModel(Protocol):

@@ -57,7 +57,7 @@ def test_local_data_of_a_task(tmp_path: Path) -> None:
 
 def test_a_task_of_the_users_own(tmp_path: Path) -> None:
     file = write(tmp_path / "own.jsonl", {"question": "Who?", "answers": ["me"]})
-    base = Path(__file__).parents[2] / "tasks" / "_question_answering.yaml_"
+    base = Path(__file__).parents[3] / "tasks" / "_question_answering.yaml_"
     task = f"include: {base}\ntask: own_task\ndataset_path: json\ndataset_kwargs:\n  data_files: {file}\n"
     (tmp_path / "own.yaml").write_text(task)
     assert questions_of_task("own_task", include_path=str(tmp_path)) == [Question("own_task-0", "Who?", ("me",))]

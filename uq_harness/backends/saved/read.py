@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation.documents import not_blank
-from uq_harness.files import question_and_texts, read_json_lines, user_path
+from uq_harness.files import check_characters, question_and_texts, read_json_lines, user_path
 from uq_harness.functional import FloatArray
 from uq_harness.results.files import RunFiles, run_of_samples
 
@@ -214,7 +213,7 @@ def _warn_of_typos(rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Fields of other names are left alone; one that resembles a known name would be missed."""
     unknown = dict.fromkeys(name for _, row in rows for name in row if name not in _FIELDS)
     for name in unknown:
-        close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.8)
+        close = close_names(name, _FIELDS, 1, 0.8)
         if close:
             log.warning("the field %r is not read: is %s meant?", name, close[0])
 
@@ -233,14 +232,14 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
             f"{place}: the answer is {answer!r}: it needs to be a text. Where the file has samples only, "
             "--first-sample-answers takes the first of them for the answer"
         )
-    _check_characters(place, answer)
+    check_characters(answer, f"{place}: a text")
     entropies = _numbers(place, row, "token_entropies")
     tokens = _texts_or_none(place, row, "tokens")
     _check_lengths(place, token_logprobs=logprobs, token_entropies=entropies, tokens=tokens)
     prompt = row.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
         raise UQHarnessError(f"{place}: the prompt is {prompt!r}: it needs to be a text")
-    _check_characters(place, prompt or "")
+    check_characters(prompt or "", f"{place}: a text")
     return SavedAnswer(
         place=place,
         question=question,
@@ -306,13 +305,13 @@ def _samples(place: str, samples: Any) -> tuple[SavedSample, ...]:
 
 def _sample(place: str, one: Any) -> SavedSample:
     if isinstance(one, str):
-        _check_characters(place, one)
+        check_characters(one, f"{place}: a text")
         return SavedSample(one)
     if not isinstance(one, dict) or not isinstance(one.get("text"), str):
         raise UQHarnessError(
             f'{place}: {one!r} is neither a text nor an object such as {{"text": "...", "token_logprobs": [-0.1]}}'
         )
-    _check_characters(place, one["text"])
+    check_characters(one["text"], f"{place}: a text")
     logprobs, tokens = _numbers(place, one, "token_logprobs"), _texts_or_none(place, one, "tokens")
     _check_lengths(place, token_logprobs=logprobs, tokens=tokens)
     return SavedSample(one["text"], _log_probabilities(place, logprobs), None if tokens is None else tuple(tokens))
@@ -377,8 +376,3 @@ def _scores(place: str, scores: Any) -> dict[str, float]:
     ):
         raise UQHarnessError(f"{place}: uncertainty is {scores!r}: it needs to be an object of a number a method")
     return {str(name): _number(f"{place}: uncertainty {name!r}", score) for name, score in scores.items()}
-
-
-def _check_characters(place: str, text: str) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UQHarnessError(f"{place}: a text holds half of a surrogate pair, which is not a character: remove it")

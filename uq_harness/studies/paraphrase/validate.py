@@ -18,8 +18,9 @@ from uq_harness.chat.replies import ReplyCache
 from uq_harness.chat.settings import Endpoint
 from uq_harness.chat.yes_no import ask_yes_no
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import ENTAILMENT
 from uq_harness.functional import FloatArray
-from uq_harness.similarity.services import ENTAILMENT, NLI
+from uq_harness.similarity.services import NLI
 from uq_harness.studies.paraphrase.file import ParaphraseFile, read_paraphrases
 
 log = logging.getLogger(__name__)
