@@ -16,7 +16,6 @@ from uq_harness import register
 from uq_harness.answering.identity import ModelIdentity
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.evaluation.plugin import MODEL
-from uq_harness.hub import brief
 from uq_harness.studies.ablation.evidence import AblationEvidence
 from uq_harness.studies.ablation.model import FIELD, AblationLM, GradientSizes
 
@@ -157,11 +156,7 @@ def _load_tasks(config: Any) -> tuple[Any, Mapping[str, Any]]:
 
 def _load_model(config: Any, positions: int | None) -> AblationLM:
     hardware = {"batch_size": config.batch_size, "max_batch_size": config.max_batch_size, "device": config.device}
-    try:
-        return AblationLM(positions=positions, **{**hardware, **config.model_args})
-    except OSError as error:  # no such folder, no such name on the hub, no network
-        name = config.model_args.get("pretrained")
-        raise UQHarnessError(f"model {name!r} could not be loaded: {brief(error)}") from error
+    return AblationLM(positions=positions, **{**hardware, **config.model_args})
 
 
 def _outermost(loaded: Mapping[str, Mapping[str, Any]]) -> list[Any]:
