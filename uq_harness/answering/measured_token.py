@@ -11,7 +11,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering.prompts import PromptEncoder, PromptText
-from uq_harness.answering.token_scores import MeasuredToken, TokenScore
+from uq_harness.answering.semantic_token import MeasuredToken, TokenScore
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.last_states import last_states
 from uq_harness.evidence import LayerSpan
