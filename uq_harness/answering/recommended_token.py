@@ -57,9 +57,7 @@ class RecommendedToken:
                     f"sp_token={file} recommends no token ({content['no_recommendation']}): run `uq-harness sps` "
                     "again, or give a position such as -3"
                 )
-            position = of_type(chosen["position"], "position", int)
-            if position >= 0:
-                raise ValueError(f"position {position} is not counted from the prompt's end")
+            position = position_of(chosen)
             return cls(file, position, of_type(chosen["text"], "text", str), identity_of(model))
         except (KeyError, TypeError, ValueError) as error:
             raise UQHarnessError(
@@ -140,6 +138,19 @@ def of_type(value: Any, name: str, *types: type) -> Any:
     if type(value) not in types or (type(value) is float and not math.isfinite(value)):
         raise ValueError(f"{name} is {reprlib.repr(value)}")
     return value
+
+
+def position_of(choice: Mapping[str, Any]) -> int:
+    """The position of a token that a result file chooses, from the prompt's end.
+
+    Raises:
+        KeyError: There is none.
+        ValueError: It is not counted from the end.
+    """
+    position: int = of_type(choice["position"], "position", int)
+    if position >= 0:
+        raise ValueError(f"position {position} is not counted from the prompt's end")
+    return position
 
 
 def identity_of(model: Mapping[str, Any]) -> ModelIdentity:

@@ -14,7 +14,15 @@ import numpy as np
 
 from uq_harness import __version__
 from uq_harness.answering.identity import ModelIdentity
-from uq_harness.answering.recommended_token import FORMAT, FORMAT_KEY, identity_of, is_current, of_type, parse
+from uq_harness.answering.recommended_token import (
+    FORMAT,
+    FORMAT_KEY,
+    identity_of,
+    is_current,
+    of_type,
+    parse,
+    position_of,
+)
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
 from uq_harness.files import plain, user_path
@@ -315,11 +323,8 @@ def _position(content: dict[str, Any]) -> Position:
 
 
 def _choice(content: dict[str, Any]) -> TokenChoice:
-    position: int = of_type(content["position"], "position", int)
-    if position >= 0:
-        raise ValueError(f"position {position} is not counted from the prompt's end")
     return TokenChoice(
-        position,
+        position_of(content),
         of_type(content["text"], "text", str, type(None)),
         of_type(content["sps"], "sps", float, int, type(None)),
     )
