@@ -12,6 +12,8 @@ What a question needs compared is a request: `AllPairs`, `AgainstAnswer`, `Token
 `similarities` take the requests of a whole batch of questions, one mapping from any key to a request for each question,
 score all their pairs in one call, and give back the same mappings with arrays in place of the requests:
 
+>>> from uq_harness.similarity.build import build_nli
+>>> from uq_harness.similarity.requests import AllPairs, entailment
 >>> nli = build_nli("lexical")
 >>> need = "entailment between the samples"
 >>> batch = [{need: AllPairs("Who wrote it?", ("Austen", "austen.", "Eliot"))}, {need: AllPairs("Who?", ("me",))}]
