@@ -44,7 +44,7 @@ import transformers
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from uq_harness.backends.transformers.architecture import Anatomy
+from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.decoded import Decoded
@@ -461,12 +461,12 @@ class _Checked:
 
 def _forced(checked: _Checked, demo: Demo) -> dict[str, Any]:
     """Numbers of the device's own answers, against those that the exact model gives to the same tokens."""
-    anatomy, exact = Anatomy.of(checked.model), Anatomy.of(checked.exact)
+    architecture, exact = Architecture.of(checked.model), Architecture.of(checked.exact)
     prompts = demo.prompts(checked.questions)
     ids = [prompt.token_ids for prompt in prompts]
     samplers = (Samples(5, 1.0), replace(STATEFUL, count=5))
     how = {"end_ids": frozenset({2}), "pad_id": 0, "max_new_tokens": checked.max_new_tokens, "samplers": samplers}
-    decoded = decode(anatomy, ids, tap=0, tap_from=-3, **how)
+    decoded = decode(architecture, ids, captured_block=0, captured_from=-3, **how)
     comparison = Comparison()
     for row, prompt in enumerate(ids):
         length = decoded.lengths[row]
@@ -490,9 +490,9 @@ def _forced(checked: _Checked, demo: Demo) -> dict[str, Any]:
         token_ids=decoded.token_ids.cpu(),
     )
     expected = reference_gradients(exact, on_cpu, scored, columns, request)
-    _compare_gradients(comparison, gradients(anatomy, decoded, scored, columns, request), expected)
-    if what_is_not_tied(anatomy) is None:
-        found = tied_gradients(anatomy, decoded, scored, (False, True))
+    _compare_gradients(comparison, gradients(architecture, decoded, scored, columns, request), expected)
+    if what_is_not_tied(architecture) is None:
+        found = tied_gradients(architecture, decoded, scored, (False, True))
         for row, of_matrix in enumerate(found):
             for weighted, value in _exact_tied(exact, on_cpu, row).items():
                 comparison.add(f"tied head gradient{_by(weighted)}", of_matrix[weighted], value)
@@ -504,7 +504,7 @@ def _by(weighted: bool) -> str:
 
 
 @torch.no_grad()
-def _exact_answer(exact: Anatomy, prompt: Sequence[int], tokens: list[int]) -> tuple[Any, Any, Any]:
+def _exact_answer(exact: Architecture, prompt: Sequence[int], tokens: list[int]) -> tuple[Any, Any, Any]:
     """Log-probabilities and entropies of an answer's tokens, and the middle state at the last token that was fed."""
     ids = torch.tensor([[*prompt, *tokens[:-1]]])
     middle = exact.n_blocks // 2
@@ -523,7 +523,7 @@ def _compare_gradients(comparison: Comparison, found: list[Gradients], expected:
             comparison.add(f"state gradients, squared{_by(weighted)}", norms.squared, exact.squared)
 
 
-def _exact_tied(exact: Anatomy, decoded: Decoded, row: int) -> dict[bool, float]:
+def _exact_tied(exact: Architecture, decoded: Decoded, row: int) -> dict[bool, float]:
     """The tied matrix's gradient by autograd."""
     prompt = decoded.prompt_ids[row][decoded.prompt_mask[row].bool()]
     tokens = decoded.token_ids[row, : decoded.lengths[row]]
