@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import uq_harness.evidence
 from tests.methods.sampled import ANSWER, nli, samples
 from uq_harness.evidence import AnswerEntailment, AnswerLogProbs, Evidence, PairwiseEntailment, SampleLogProbs, Samples
 from uq_harness.methods import build_methods, scores
@@ -65,6 +66,12 @@ def test_the_mappings_of_earlier_releases_go_on_with_a_warning() -> None:
         assert found.samples == {TEN: found[TEN], COOL: found[COOL]}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = found.nothing
+
+
+@pytest.mark.parametrize("name", ["Conditionals", "FloatArray"])
+def test_the_names_of_earlier_releases_go_on_with_a_warning(name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"evidence.{name} is now uq_harness"):
+        assert getattr(uq_harness.evidence, name) is not None
 
 
 def test_a_verdict_of_probability_0_is_the_least_certain_and_a_number() -> None:
