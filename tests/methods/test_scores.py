@@ -2,15 +2,16 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 import uq_harness.evidence
 from tests.methods.sampled import ANSWER, nli, samples
+from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import AnswerEntailment, AnswerLogProbs, Evidence, PairwiseEntailment, SampleLogProbs, Samples
-from uq_harness.methods import build_methods, scores
+from uq_harness.methods import Method, build_methods, scores
 from uq_harness.methods.p_true import VERDICT
 
 TEN, COOL = Samples(10, 1.0), Samples(10, 0.7)
@@ -87,3 +88,34 @@ def test_a_verdict_of_probability_0_is_the_least_certain_and_a_number() -> None:
 def test_an_impossible_token_is_a_number() -> None:
     found = scores(METHODS, evidence([[-math.inf], [-1.0]], [[-1.0]] * 2))
     assert found["degree"] == 0
+
+
+def test_a_method_that_declares_nothing_reads_the_answer() -> None:
+    @dataclass(frozen=True)
+    class Length(Method):
+        name, title, source = "length", "Length", "none"
+
+        def needs(self) -> tuple:
+            return ()
+
+        def score(self, found: Evidence) -> float:
+            return len(found.answer.text)
+
+    found = Evidence("Which city?", ANSWER)
+    assert scores([Length()], found) == {"length": 5}
+    assert math.isnan(scores([Length()], replace(found, undefined=frozenset({AnswerLogProbs()})))["length"])
+
+
+def test_a_method_that_reads_what_it_does_not_declare_is_named() -> None:
+    @dataclass(frozen=True)
+    class Secret(Method):
+        name, title, source = "secret", "Secret", "none"
+
+        def needs(self) -> tuple:
+            return ()
+
+        def score(self, found: Evidence) -> float:
+            return -found.answer.logprobs.sum() if self else found[TEN]
+
+    with pytest.raises(UQHarnessError, match="secret reads something that its needs\\(\\) does not declare"):
+        scores([Secret()], Evidence("Which city?", replace(ANSWER, logprobs=None)))

@@ -79,9 +79,9 @@ class Answerer:
         self._thinking = thinking
         declared = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
         needs = list(dict.fromkeys(need for some in declared for need in some))
-        what = first_missing(backend, needs)
-        if what is not None:
-            raise self._unsupported(what)
+        what = dict.fromkeys(what for need in needs if (what := backend.missing(need)) is not None)
+        if what:
+            raise self._unsupported(", and ".join(what))
         backend.prepare(needs)
         self._comparer = Comparer(needs, *services, decode=backend.decode, special_ids=backend.special_ids)
         self._comparer.prepare()
@@ -128,7 +128,7 @@ class Answerer:
             return first_missing(self._backend, method.needs()) is None
 
         names = [method.name for method in self._methods if not works(method)]
-        others = [name for name, known in all_methods().items() if works(known())]
+        others = [name for name, known in all_methods().items() if name not in names and works(known())]
         return UQHarnessError(
             f"{', '.join(names) or 'an ablation'} cannot be computed: {what}; without that, the methods "
             f"{', '.join(others)} work"

@@ -64,6 +64,10 @@ class LayerSpan:
                 f"layer span {self.name!r} is not allowed: use top_half, last_quarter, all, or blocks such as 8-15"
             )
 
+    def fits(self, n_blocks: int) -> bool:
+        """Whether a model of ``n_blocks`` blocks has all that the span names."""
+        return "-" not in self.name or int(self.name.partition("-")[2]) < n_blocks
+
     def resolve(self, n_blocks: int) -> range:
         """The block numbers that the span means in a model of ``n_blocks`` blocks.
 

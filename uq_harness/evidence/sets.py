@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from uq_harness.evidence.needs import DiverseBeams, DrawLogProbs, Need, Samples, SampleSet, SampleStates, sample_sets
+from uq_harness.evidence.needs import (
+    AnswersGivenAnswers,
+    DiverseBeams,
+    DrawLogProbs,
+    Need,
+    Samples,
+    SampleSet,
+    SampleStates,
+    sample_sets,
+)
 
 T = TypeVar("T")
 
@@ -40,13 +49,17 @@ class SampleSets:
             kind = _kind(one)
             largest[kind] = max(largest.get(kind, one), one, key=_size)
         stateful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleStates))
-        lawful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, DrawLogProbs))
+        lawful = frozenset(largest[_kind(one)] for one in sample_sets(need for need in needs if _reads_law(need)))
         return cls(wanted, tuple(largest.values()), stateful, lawful)
 
     def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
         """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""
         serving = {_kind(sampler): sampler for sampler in drawn}
         return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted if _kind(one) in serving}
+
+
+def _reads_law(need: Need[Any]) -> bool:
+    return isinstance(need, DrawLogProbs) or (isinstance(need, AnswersGivenAnswers) and need.sampled)
 
 
 def _kind(one: SampleSet) -> SampleSet:

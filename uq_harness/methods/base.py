@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from uq_harness.errors import UQHarnessError, did_you_mean, one_of
-from uq_harness.evidence import Evidence, Need
+from uq_harness.evidence import AnswerLogProbs, Evidence, Need
 from uq_harness.methods.options import read_option
 from uq_harness.registry import Registry
 
@@ -40,7 +40,7 @@ class Method(ABC):
 
     @abstractmethod
     def needs(self) -> tuple[Need[Any], ...]:
-        """What must be gathered beyond the greedy answer itself."""
+        """All that `score` reads, log-probabilities and entropies of the answer and of samples included."""
 
     @abstractmethod
     def score(self, evidence: Evidence) -> float:
@@ -156,7 +156,11 @@ def scores(methods: Iterable[Method], evidence: Evidence) -> dict[str, float]:
     """The uncertainty that each method finds, by its name; ``nan`` where it is undefined.
 
     A method is undefined where something that it declares to need is: a backend says so, for instance, of samples that
-    were drawn while the model gave NaNs, which all look alike and would be called certain.
+    were drawn while the model gave NaNs, which all look alike and would be called certain. A method that declares
+    nothing reads the answer, and is undefined where its log-probabilities are.
+
+    Raises:
+        UQHarnessError: A method reads something that it does not declare and the backend does not have.
 
     >>> import numpy as np
     >>> from uq_harness.evidence import Answer
@@ -165,4 +169,18 @@ def scores(methods: Iterable[Method], evidence: Evidence) -> dict[str, float]:
     >>> scores(build_methods("g_nll", {}), Evidence("Which city?", answer))
     {'g_nll': 0.75}
     """
-    return {method.name: method.score(evidence) if evidence.defines(method.needs()) else math.nan for method in methods}
+    return {method.name: _score(method, evidence) for method in methods}
+
+
+def _score(method: Method, evidence: Evidence) -> float:
+    needs = method.needs()
+    if not evidence.defines(needs or [AnswerLogProbs()]):
+        return math.nan
+    try:
+        return float(method.score(evidence))
+    except (AttributeError, KeyError, TypeError) as error:
+        if isinstance(error, KeyError) or evidence.answer.logprobs is None:
+            raise UQHarnessError(
+                f"{method.name} reads something that its needs() does not declare, and that is not there: {error}"
+            ) from error
+        raise

@@ -1,10 +1,10 @@
 """Discrete semantic entropy: entropy over meanings, weighted by how often they were sampled."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseEntailment
+from uq_harness.evidence import Evidence
 from uq_harness.methods.base import register_method
 from uq_harness.methods.semantic_entropy import MeaningClustersMethod
 
@@ -17,10 +17,6 @@ class DiscreteSemanticEntropy(MeaningClustersMethod):
     name: ClassVar[str] = "discrete_semantic_entropy"
     title: ClassVar[str] = "Discrete Semantic Entropy"
     source: ClassVar[str] = "Farquhar et al. 2024, Nature 630; clusters: Kuhn et al. 2023, arXiv 2302.09664"
-
-    def needs(self) -> tuple[Need[Any], ...]:
-        """The samples and the entailment between them."""
-        return (self.samples, PairwiseEntailment(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats; ``nan`` where a pair of samples has no label."""

@@ -46,6 +46,10 @@ def check_cache(file: str | None) -> None:
         ) from error
     except UQHarnessError:
         raise
+    except ModuleNotFoundError as error:  # a class that is now in another module
+        raise UQHarnessError(
+            f"--use_cache {file} was written by another release of uq-harness ({error}): choose another path"
+        ) from error
     except Exception as error:  # pickles raise whatever they like
         raise UQHarnessError(_damaged(file, error)) from error
 

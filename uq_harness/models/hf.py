@@ -163,6 +163,7 @@ class UQHFLM(UncertainLM, HFLM):
                 seed=self._seed,
                 mixed_precision=self.mixed_precision_dtype,
                 batch_invariant=self._batch_invariant,
+                device=self.device,
             ),
             self._services,
             methods,

@@ -132,10 +132,13 @@ class Scorer:
         self._backends: dict[int, SavedBackend] = {}
         self._answerers: dict[int, Answerer] = {}
         for plan, answer in zip(self._plans, self._answers, strict=True):
-            if id(plan) not in self._answerers:
+            if id(plan) not in self._backends:
                 self._backends[id(plan)] = SavedBackend(answer)
+                self._backends[id(plan)].prepare([need for method in plan.compute for need in method.needs()])
+            self._backends[id(plan)].evidence(answer)  # what is wrong with its tokens shows before models are loaded
+        for plan in self._plans:
+            if id(plan) not in self._answerers:
                 self._answerers[id(plan)] = Answerer(self._backends[id(plan)], (nli, similarity), plan.compute)
-            self._backends[id(plan)].evidence(answer)  # what is wrong with its tokens shows here
 
     @property
     def names(self) -> list[str]:

@@ -70,7 +70,7 @@ def test_a_sample_with_nan_takes_its_set_with_it_and_no_other() -> None:
     answer = Answer("a", (1,), np.array([-0.5]), np.array([1.0]), complete=True)
     needs = [Samples(2, 1.0), Samples(2, 0.7), AnswerLogProbs()]
     assert undefined(answer, {needs[0]: (good, bad), needs[1]: (good, good)}, needs) == {needs[0]}
-    assert undefined(replace(answer, logprobs=np.array([math.nan])), {}, needs) == set(needs)
+    assert undefined(replace(answer, logprobs=np.array([math.nan])), {}, needs) == {AnswerLogProbs(), *needs}
 
 
 def test_what_a_model_cannot_give_is_said_before_the_work() -> None:

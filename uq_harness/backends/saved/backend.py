@@ -173,7 +173,7 @@ class SavedBackend:
 def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
     """The set that serves a need for samples: one that says nothing of how it was drawn serves every need.
 
-    Of several, the one that says most; of those that say the same, the one with the most samples.
+    Of several, the one that says most.
 
     >>> some, warm = SavedSet((SavedSample("a"),)), SavedSet((SavedSample("b"),), {"temperature": 0.7})
     >>> serving(Samples(10, 0.7), [some, warm]) is warm, serving(Samples(10, 1.0), [some, warm]) is some
@@ -182,7 +182,7 @@ def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
     fitting = [
         one for one in sets if one.samples and all(getattr(samples, name) == v for name, v in one.conditions.items())
     ]
-    return max(fitting, key=lambda one: (len(one.conditions), len(one.samples)), default=None)
+    return max(fitting, key=lambda one: len(one.conditions), default=None)
 
 
 def _no_set(samples: Samples, sets: Sequence[SavedSet]) -> str:

@@ -14,6 +14,7 @@ from uq_harness.backends.transformers.gradients import Gradients
 from uq_harness.backends.transformers.plan import Plan
 from uq_harness.evidence import (
     Answer,
+    AnswerLogProbs,
     Evidence,
     HeadGradient,
     Need,
@@ -133,7 +134,7 @@ def undefined(
     frozenset()
     """
     if _has_nan(answer):
-        return frozenset(needs)
+        return frozenset([AnswerLogProbs(), *needs])
     return frozenset(one for one, drawn in samples.items() if any(map(_has_nan, drawn)))
 
 

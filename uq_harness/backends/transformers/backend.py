@@ -35,6 +35,7 @@ from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
+    AnswerLogProbs,
     AnswersGivenAnswers,
     ContinuationLogProb,
     Evidence,
@@ -69,6 +70,7 @@ class TransformersBackend:
         mixed_precision: The type of mixed precision; ``None`` for none.
         batch_invariant: Whether prompts go through the model one at a time, whatever the batch size, so that no answer
             depends on it even in 16-bit types.
+        device: The device of mixed precision; where the model takes its input if absent.
 
     Attributes:
         special_ids: See the function of this name.
@@ -87,6 +89,7 @@ class TransformersBackend:
         seed: int = 0,
         mixed_precision: torch.dtype | None = None,
         batch_invariant: bool = False,
+        device: torch.device | None = None,
     ) -> None:
         self._model, self._tokenizer = model, tokenizer
         self._max_length, self._pad_id, self._seed = max_length, pad_id, seed
@@ -97,30 +100,33 @@ class TransformersBackend:
         with self._lock, torch.inference_mode(False):
             check_evaluation_mode(model)
             self._architecture = Architecture.of(model)
+        self._device = device or self._architecture.input_device
         self._plan = Plan((), self._architecture.n_blocks)
         self._scorers: dict[ContinuationLogProb, ContinuationScorer] = {}
         self._layout: Layout = "copied"
         self._room, self._alone = Room(ROWS), Room(1)
         self._gradients: GradientPass = gradients
-        self._blocked: dict[int, str | None] = {}
+        self._blocked: dict[tuple[int, bool], str | None] = {}
         self._sinks = AttentionSinkCheck(tokenizer.bos_token_id)
 
     def missing(self, need: Need[Any]) -> str | None:
-        """What is missing for a need; a quantised head has no gradient, for instance. ``None`` for nothing."""
+        """What is missing for a need; a quantised head has no gradient, for instance. ``None`` for nothing.
+
+        Raises:
+            UQHarnessError: No score of this model would be an answer's own.
+        """
         if not isinstance(need, KINDS):
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
         if isinstance(need, HeadGradient) and not self._architecture.has_dense_head:
             head = self._architecture.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
-        if isinstance(need, HeadGradient) and need.tied and (what := what_is_not_tied(self._architecture)) is not None:
-            return what
-        if isinstance(need, StateGradient | StateGradientMap) or (isinstance(need, HeadGradient) and need.tied):
+        if isinstance(need, HeadGradient) and need.tied:
+            with self._working():
+                what = what_is_not_tied(self._architecture)
+            return what or self._what_blocks(Plan((need,), self._architecture.n_blocks), 0)
+        if isinstance(need, StateGradient | StateGradientMap) and need.layers.fits(self._architecture.n_blocks):
             plan = Plan((need,), self._architecture.n_blocks)
-            lowest = 0 if isinstance(need, HeadGradient) else plan.gradients.first_block
-            if lowest not in self._blocked:
-                self._blocked[lowest] = self._what_blocks_gradients(plan, lowest)
-            blocked = self._blocked[lowest]
-            return None if blocked is None else f"{blocked}: {WITHOUT_QUANTISATION}"
+            return self._what_blocks(plan, plan.gradients.first_block)
         return None
 
     def prepare(self, needs: Sequence[Need[Any]]) -> None:
@@ -157,8 +163,9 @@ class TransformersBackend:
                 training mode.
         """
         self._check(prompts)
+        room = Room(1 if self._batch_invariant else size, "its samples are drawn one set at a time")
         with self._working():
-            self._sinks.look(prompts, size, self._cosine_at_semantic_token)
+            self._sinks.look(prompts, room.size, self._cosine_at_semantic_token)
 
         def work(rows: Sequence[int], size: int) -> Iterator[tuple[list[int], list[Evidence] | None]]:
             stream = self._stream([prompts[row] for row in rows], stop, size)
@@ -169,7 +176,6 @@ class TransformersBackend:
                     return
                 yield found
 
-        room = Room(1 if self._batch_invariant else size, "its samples are drawn one set at a time")
         too_large: list[int] = []
         for rows, evidence in in_shrinking_streams(work, range(len(prompts)), room, lambda _: None):
             if evidence is None:
@@ -190,10 +196,18 @@ class TransformersBackend:
         """Whether answers depend on the batch."""
         return {"batch_invariant": self._batch_invariant}
 
+    def _what_blocks(self, plan: Plan, first_block: int) -> str | None:
+        """What keeps a plan's gradients from the blocks from a given one on, and the way out; asked once for each."""
+        key = first_block, bool(plan.spans)
+        if key not in self._blocked:
+            self._blocked[key] = self._what_blocks_gradients(plan, first_block)
+        blocked = self._blocked[key]
+        return None if blocked is None else f"{blocked}: {WITHOUT_QUANTISATION}"
+
     def _what_blocks_gradients(self, plan: Plan, first_block: int) -> str | None:
-        """What keeps gradients from the blocks from a given one on; ``None`` where nothing does."""
         with self._working():
             check = self._self_check(plan)
+            check.check_decoding()
             blocked = check.what_blocks_gradients(first_block)
             if (
                 blocked is None
@@ -258,16 +272,21 @@ class TransformersBackend:
                 samplers = self._plan.sets.samplers
                 for _, samples in in_shrinking_batches(draw, samplers, self._alone, lambda _: {}):
                     decoded.samples.update(samples)
-                return self._evidence([prompt], [decoded], 1, stop)[1][0]
+                evidence = self._evidence([prompt], [decoded], 1, stop)[1][0]
         except (RuntimeError, MemoryError) as error:
             if essential or not is_out_of_memory(error):
                 raise
+            evidence = self._undefined(prompt)
         release()
+        return evidence
+
+    def _undefined(self, prompt: Prompt) -> Evidence:
+        """The evidence about a question that memory does not hold: no answer, and nothing defined."""
         answer = Answer("", (), np.empty(0), np.empty(0), complete=False)
         return Evidence(
             prompt.question,
             answer,
-            undefined=frozenset(self._plan.needs),
+            undefined=frozenset([AnswerLogProbs(), *self._plan.needs]),
             semantic_token=prompt.semantic_token,
             semantic_text=prompt.semantic_text,
         )
@@ -420,7 +439,7 @@ class TransformersBackend:
         Raises:
             UQHarnessError: The model is in training mode, or was put into it meanwhile.
         """
-        precision, device = self._mixed_precision, self._architecture.input_device.type
+        precision, device = self._mixed_precision, self._device.type
         with (
             self._lock,
             torch.inference_mode(False),

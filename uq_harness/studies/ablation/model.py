@@ -15,7 +15,7 @@ from uq_harness.answering.semantic_token import anchor_of
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import QuestionInstance
-from uq_harness.evidence import Evidence, HeadGradient, LayerSpan, Need, StateGradientMap
+from uq_harness.evidence import Evidence, HeadGradient, LayerSpan, Need, StateGradientMap, StateGradientNorms
 from uq_harness.evidence.prompt import Prompt
 from uq_harness.functional import FloatArray
 from uq_harness.methods import select_methods
@@ -51,9 +51,12 @@ class SizesRecorder:
 
     Args:
         positions: The prompt positions, counted from the end.
+        n_blocks: Number of the model's blocks.
     """
 
-    def __init__(self, positions: tuple[int, ...]) -> None:
+    def __init__(self, positions: tuple[int, ...], n_blocks: int) -> None:
+        shape = (n_blocks, len(positions))
+        self._unknown = StateGradientNorms(np.full(shape, np.nan), np.full(shape, np.nan))
         self._heads = [HeadGradient(weighted) for weighted in WEIGHTINGS]
         self._maps = [StateGradientMap(weighted, LayerSpan("all"), positions) for weighted in WEIGHTINGS]
 
@@ -62,10 +65,11 @@ class SizesRecorder:
         return (*self._heads, *self._maps)
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
-        """One field that holds them."""
-        maps = [evidence[need] for need in self._maps]
+        """One field that holds them; ``nan`` where memory did not hold the gradients."""
+        known = evidence.defines(self.needs())
+        maps = [evidence[need] if known else self._unknown for need in self._maps]
         sizes = GradientSizes(
-            head=np.array([evidence[need] for need in self._heads]),
+            head=np.array([evidence[need] if known else np.nan for need in self._heads]),
             absolute=np.stack([norms.absolute for norms in maps]),
             squared=np.stack([norms.squared for norms in maps]),
             mean_entropy=evidence.answer.mean_entropy,
@@ -117,7 +121,7 @@ class AblationLM(UQHFLM):
         return through_template, tuple(tokens)
 
     def _recorders(self) -> Sequence[Recorder]:
-        return (SizesRecorder(tuple(range(-self.n_positions, 0))),)
+        return (SizesRecorder(tuple(range(-self.n_positions, 0)), self.n_blocks),)
 
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts.
