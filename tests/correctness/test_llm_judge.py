@@ -189,7 +189,7 @@ def test_replies_that_end_while_the_model_thinks_say_what_to_do(
 
 
 def spoil(file: Path) -> None:
-    file.write_bytes(b"this is no database, but long enough to be taken for one" * 50)
+    file.write_bytes(b"this is not a database, but long enough to be taken for one" * 50)
 
 
 def test_a_reply_file_that_is_spoilt_half_way_costs_no_verdict(

@@ -63,7 +63,7 @@ def ablate(
 ) -> None:
     """Compare all variants of SemGrad and HybridGrad on one generation pass.
 
-    Takes lm_eval's own arguments beside these: --model_args pretrained=..., --tasks, --apply_chat_template,
+    Takes lm_eval's own arguments in addition to these: --model_args pretrained=..., --tasks, --apply_chat_template,
     --batch_size, --device, --limit, --metadata and the others.
     """
     from uq_harness.evidence import LayerSpan
@@ -99,7 +99,7 @@ def _read(files: Sequence[Path], arguments: Sequence[str], positions: int | None
 
     if arguments or positions is not None:
         first = arguments[0] if arguments else "--positions"
-        raise UQHarnessError(f"{first} would do nothing beside --from, which runs no model: leave it out")
+        raise UQHarnessError(f"{first} has no effect with --from, which runs no model: leave it out")
     return [AblationEvidence.read(file) for file in files]
 
 

@@ -157,7 +157,7 @@ def paraphrase(
     if nli_model is not None or cache is not None:
         raise UQHarnessError("--nli-model and --cache belong to --validate FILE, which is missing")
     if output is None:
-        raise UQHarnessError("give the file that the paraphrases shall be in with --output paraphrases.jsonl")
+        raise UQHarnessError("give the file for the paraphrases with --output paraphrases.jsonl")
     if questions is not None and questions.resolve() == output.resolve():
         raise UQHarnessError(
             f"--questions and --output are the same file {str(output)!r}: give another one for the output"

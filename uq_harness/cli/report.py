@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def report(
     results: Annotated[list[Path], typer.Argument(help="Files or folders that lm_eval wrote.", metavar="RESULTS...")],
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
-    reference: Annotated[str | None, typer.Option(help="Published results to put beside yours: paper.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Published results to put next to yours: paper.")] = None,
     title: Annotated[str, typer.Option(help="The report's title.")] = "Uncertainty of answers",
     method: Annotated[
         str | None, typer.Option(help="Whose most confident wrong answers are listed; each run's best without it.")
@@ -84,7 +84,7 @@ def _print(content: Report, files: list[Path]) -> None:
         print_wide(console, f"{heading}, percent", [(h.group, h.title) for h in table.headings], rows)
     for note in content.notes:
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
-    console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files beside it"), soft_wrap=True)
+    console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files next to it"), soft_wrap=True)
 
 
 def _number(cell: Cell) -> Text:
