@@ -214,7 +214,7 @@ def _reason(refused: str | None) -> str:
 
 
 def _show_validation(file: Path, found: Validation, judges: dict[str, Any], as_json: bool) -> None:
-    """Prints the shares that each judge found, beside the paper's."""
+    """Prints the shares that each judge found, next to the paper's."""
     from uq_harness.studies.paraphrase.validate import PAPER
 
     shares = found.shares()

@@ -16,7 +16,6 @@ from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
-from uq_harness.rendering.figures import new_figure
 
 if TYPE_CHECKING:
     from uq_harness.report.content import Report
@@ -45,8 +44,6 @@ def report(
     if reference not in (None, "paper"):
         raise UQHarnessError(f"--reference {reference!r} is not known: use paper")
     refuse_output_file(output)
-    if plots:
-        _check_pictures()
     runs, warnings = read_with_warnings(results)
     known = sorted({name for run in runs for name in run.uncertainty})
     if method is not None and method not in known:
@@ -66,13 +63,6 @@ def report(
         print(as_text({"files": [str(file) for file in files], "notes": list(content.notes)}))
         return
     _print(content, files)
-
-
-def _check_pictures() -> None:
-    try:
-        new_figure(1, 1)
-    except UQHarnessError as error:
-        raise UQHarnessError(f"{error}, or write the report without picture files: --no-plots") from error
 
 
 def _print(content: Report, files: list[Path]) -> None:
