@@ -29,7 +29,7 @@ def judge(server: Server, folder: Path, **options: Any) -> Any:
 def fair(message: str, _: int) -> Response:
     """Judges as exact match of a reference within the answer would."""
     listed = re.search(r"Reference answers:\n(.*)\nCandidate answer: (.*)\n\nReply", message, re.DOTALL)
-    if listed is None:  # the request that only checks whether somebody is there
+    if listed is None:  # the request that only checks whether the server is there
         return says("yes")
     right = any(reference.removeprefix("- ") in listed[2] for reference in listed[1].split("\n"))
     return says("Yes." if right else "No, it is not.")

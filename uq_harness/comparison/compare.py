@@ -46,7 +46,7 @@ class Comparison:
     Attributes:
         tasks: The tasks.
         alpha: Probability of any false verdict where nothing has changed.
-        min_effect: Differences below this are not a verdict.
+        min_effect: Smaller differences give no verdict.
         missing: Runs of the baseline that the candidate has no counterpart to.
     """
 

@@ -49,7 +49,7 @@ class Judge(ABC):
         return self.label or self.name
 
     def prepare(self) -> None:  # noqa: B027  # most judges need nothing
-        """Loads what the judge needs, so that what is missing shows before any answer is generated.
+        """Loads what the judge needs, so that a missing part shows before any answer is generated.
 
         Raises:
             UQHarnessError: Something is missing; the message says what, and how to get it.

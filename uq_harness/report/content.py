@@ -72,7 +72,7 @@ def collect(
     Args:
         runs: What was read.
         title: The report's title.
-        reference: Whether the paper's results are shown next to the runs'.
+        reference: Whether to show the paper's results next to the runs'.
         all_runs: Whether repeated runs all have columns of their own; else the last one has.
         examples: Number of confident wrong answers for each run.
         examples_by: The method they are chosen by; ``None`` for each run's best.

@@ -173,5 +173,5 @@ def _read_vocabulary(path: str | Path) -> list[str]:
         raise UQHarnessError(f"the BEM judge cannot read the vocabulary {str(path)!r}: {brief(error)}") from error
     missing = [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in tokens]
     if missing:
-        raise UQHarnessError(f"{str(path)!r} is not a BERT vocabulary: {', '.join(missing)} is missing")
+        raise UQHarnessError(f"{str(path)!r} is not a BERT vocabulary: {', '.join(missing)} missing")
     return tokens
