@@ -128,7 +128,7 @@ def compare_runs(
 
 
 def _check_methods(methods: Collection[str], baseline: Sequence[TaskRun], candidate: Sequence[TaskRun]) -> None:
-    """A method that is named must stand on both sides: a gate that passes for want of it would be none."""
+    """A method that is named must be on both sides: a gate that passes because it is missing would not be a gate."""
     sides = [{method for run in runs for method in run.uncertainty} for runs in (baseline, candidate)]
     for method in methods:
         if method not in sides[0] & sides[1]:

@@ -1,4 +1,4 @@
-"""Which run of the baseline stands against which of the candidate, and which question against which."""
+"""Which run of the baseline is compared with which of the candidate, and which question with which."""
 
 from __future__ import annotations
 

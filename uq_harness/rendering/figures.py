@@ -21,7 +21,7 @@ _ANCHOR = re.compile(r"text-anchor: (\w+)")
 _DECIMALS = re.compile(r"-?\d+\.\d+")
 _LEFT_OUT = ("metadata", "style", "clipPath")
 _POINTS_PER_INCH = 72
-_NAME_OF_Y = 13  # where the name of the vertical axis stands
+_NAME_OF_Y = 13  # where the name of the vertical axis is
 PAGE_TEXT = 12  # size of texts in the pictures of a page, as in its style
 
 

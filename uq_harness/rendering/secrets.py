@@ -1,4 +1,4 @@
-"""Settings without the secrets that people put among them: tokens, keys and passwords, wherever they stand."""
+"""Settings without the secrets that people put among them: tokens, keys and passwords, wherever they are."""
 
 from __future__ import annotations
 
