@@ -1,4 +1,4 @@
-"""What an ablation's pass costs beside ordinary runs: ratios measured in one run on the same model and questions.
+"""What an ablation's pass costs compared with ordinary runs: ratios from one run on the same model and questions.
 
     python benchmarks/ablate.py --model MODEL --questions questions.jsonl
 

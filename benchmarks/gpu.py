@@ -360,7 +360,7 @@ def _all_needs() -> list[Need[Any]]:
 
 @dataclass
 class Differences:
-    """How far numbers lie from those that were expected.
+    """How far numbers are from those that were expected.
 
     Attributes:
         absolute: The largest absolute difference.
@@ -604,7 +604,7 @@ def _compare_one_gradient(comparison: Comparison, need: Need[Any], one: Evidence
 
 
 def _compare_value(comparison: Comparison, need: Need[Any], one: Evidence, other: Evidence) -> None:
-    """Samples and what is about them, and texts that were scored anew."""
+    """Samples and what is about them, and texts that were scored again."""
     if isinstance(need, ContinuationLogProb):
         comparison.add(_name(need), one[need], other[need], one.answer.text == other.answer.text)
         return

@@ -204,7 +204,7 @@ def _measure(
 
 
 def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]]:
-    """Memory that scoring a batch adds at its peak, for vocabularies of three sizes, beside the head's own size."""
+    """Memory that scoring a batch adds at its peak, for vocabularies of three sizes, without the head's own size."""
     rows = []
     for vocabulary in (8_000, 32_000, 128_000):
         shape = {**SHAPES["qwen3-0.6b"], "vocab_size": vocabulary, "num_hidden_layers": 4, "hidden_size": 512}

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 class UQHarnessError(ValueError):
     """Wrong use of uq-harness, found before any work was lost.
 
-    The message stands alone: it names the value that was given, the values that are allowed and the fix. The command
-    line prints it without a traceback.
+    The message is complete by itself: it names the value that was given, the values that are allowed and the fix. The
+    command line prints it without a traceback.
     """
 
 

@@ -20,7 +20,7 @@ def local_folder(model: str) -> str | None:
 
     Raises:
         FileNotFoundError: The name can only be a path, and no folder is there.
-        UQHarnessError: It is no path that there can be.
+        UQHarnessError: It is not a possible path.
     """
     path = user_path(model, "model")
     if path.is_dir():
@@ -39,7 +39,7 @@ def why_unreachable(repository: str) -> Exception | None:
 
     try:
         HfApi().model_info(repository, timeout=10)
-    except Exception as error:  # whatever it is, what lies in the cache must do
+    except Exception as error:  # whatever it is, what is in the cache must do
         return error
     return None
 

@@ -152,7 +152,7 @@ def test_sps_of_another_model_is_refused_before_the_first_answer(tmp_path: Path)
 @pytest.mark.parametrize(("arguments", "options"), [(["--limit", "3"], {}), ([], {"positions": 4})])
 def test_what_would_do_nothing_without_a_model_is_refused(tmp_path: Path, arguments: list, options: dict) -> None:
     file = evidence().write(tmp_path)
-    with pytest.raises(UQHarnessError, match="would do nothing beside --from"):
+    with pytest.raises(UQHarnessError, match="has no effect with --from"):
         ablate(arguments, tmp_path / "out", evidence=[file], **options)
 
 

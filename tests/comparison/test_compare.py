@@ -217,7 +217,7 @@ class TestWhatCannotBeCompared:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"alpha": 5}, "alpha is 5, but must lie between 0 and 1"),
+            ({"alpha": 5}, "alpha is 5, but must be between 0 and 1"),
             ({"min_effect": -0.1}, "min_effect is -0.1"),
             ({"methods": ["sar"]}, "no run has the method 'sar': both sides have g_nll, semgrad"),
             ({"measures": ["auc"]}, "measure 'auc' is not known: there are auroc, aurc or prr"),

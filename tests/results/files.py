@@ -105,7 +105,7 @@ def simulated(
 
     Args:
         n: Number of questions.
-        methods: How far right and wrong answers lie apart under each method, in standard deviations.
+        methods: How far apart right and wrong answers are under each method, in standard deviations.
         seed: Of the model's answers and scores.
         accuracy: Share of right answers to expect.
         questions_seed: Of the questions' difficulty.

@@ -59,7 +59,7 @@ class Answerer:
         backend: What answers prompts and gathers evidence.
         services: The NLI service and the similarity service; each is loaded only if a method needs it.
         methods: The methods; what they and the recorders need is gathered, and nothing else.
-        recorders: What they add stands in the records.
+        recorders: What they add is in the records.
         thinking: Looks at every answer for thinking whose end is not known.
 
     Raises:

@@ -63,7 +63,7 @@ class ScoredAnswer:
         text: The answer: cut before the first stop string, thinking removed, no special tokens.
         uncertainty: One score a method, higher meaning less certain; ``nan`` where it is undefined.
         tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it; a character
-            that several tokens write stands at the last of them.
+            that several tokens write is at the last of them.
         token_ids: The same as numbers.
         logprobs: Log-probability of each token, natural logarithm.
         entropies: Entropy of the distribution each token was taken from, in nats.
@@ -103,7 +103,7 @@ class UncertaintyModel:
         prompt: The user's message for a plain question, with ``{question}`` in the question's place.
         apply_chat_template: Whether the tokenizer's chat template is applied; without it the message is the prompt.
         chat_template_args: Further arguments of the chat template, such as ``{"enable_thinking": False}``.
-        think_end_token: What ends the model's thinking, as text or token; what stands before it is neither answer nor
+        think_end_token: What ends the model's thinking, as text or token; what is before it is neither answer nor
             scored.
         sp_token: The semantic-preserving token, as for ``uq-hf``; ``measured`` puts its questions as this object does.
         add_bos_token: Whether prompts begin with the beginning-of-sequence token; ``None`` leaves it to the tokenizer.

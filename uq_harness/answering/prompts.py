@@ -224,7 +224,7 @@ class PromptEncoder:
         return ids[-room:]
 
     def _with_message(self, prompt: PromptText, message: str) -> str:
-        """The prompt's text with another message; what stands before it, such as earlier turns, stays."""
+        """The prompt's text with another message; what is before it, such as earlier turns, stays."""
         tail = self._tail.closing if self._tail and prompt.text.endswith(self._tail.closing) else ""
         for own in (prompt.message, prompt.message.strip()):  # some templates strip it
             before, found, after = prompt.text.removesuffix(tail).rpartition(own) if own else ("", "", "")

@@ -27,7 +27,7 @@ def stop_criteria(
         tokenizer: Its tokenizer; so does its end-of-sequence token.
         stop_strings: An answer stops before the first of these.
         max_new_tokens: Limit on an answer's tokens, thinking included.
-        think_end_token: What ends the model's thinking, as text or token; what stands before it is not part of the
+        think_end_token: What ends the model's thinking, as text or token; what is before it is not part of the
             answer.
     """
     configured = model.generation_config.eos_token_id if model.generation_config is not None else None

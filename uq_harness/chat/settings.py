@@ -144,7 +144,7 @@ class Endpoint:
 
 def _check_url(url: str) -> None:
     if "@" in url or "?" in url or "#" in url:
-        # not quoted: what stands there may be a secret
+        # not quoted: it may be a secret
         raise UQHarnessError(
             "chat endpoint: base_url holds a user, a password or a query, which would end up in results: give the bare "
             "address, and the key in the environment"

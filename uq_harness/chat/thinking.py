@@ -6,7 +6,7 @@ THINK_END = "</think>"
 
 
 def without_thoughts(text: str, think_end: str = THINK_END) -> str:
-    """The reply proper: what stands after the last mark that ends a thought.
+    """The reply proper: what comes after the last mark that ends a thought.
 
     Whether a mark opens the thought does not matter: many chat templates put the opening one into the prompt. A thought
     that was opened and never ends leaves no reply.

@@ -31,7 +31,7 @@ def http_client() -> httpx.AsyncClient:
 
 
 def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Does the work from a thread that waits for it, and ends it where it stands after so many seconds.
+    """Does the work from a thread that waits for it, and ends it after so many seconds, wherever it is.
 
     Raises:
         TimeoutError: The time is over.

@@ -17,7 +17,6 @@ from uq_harness.cli.arguments import make_output_folder
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
-from uq_harness.rendering.figures import new_figure
 
 if TYPE_CHECKING:
     from uq_harness.answering.identity import ModelIdentity
@@ -58,12 +57,12 @@ def ablate(
         list[Path] | None,
         typer.Option(help="The sps.json that uq-harness sps has written for the model; one a model.", metavar="FILE"),
     ] = None,
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Draw nothing; needs no matplotlib.")] = False,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Draw nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Compare all variants of SemGrad and HybridGrad on one generation pass.
 
-    Takes lm_eval's own arguments beside these: --model_args pretrained=..., --tasks, --apply_chat_template,
+    Takes lm_eval's own arguments in addition to these: --model_args pretrained=..., --tasks, --apply_chat_template,
     --batch_size, --device, --limit, --metadata and the others.
     """
     from uq_harness.evidence import LayerSpan
@@ -75,8 +74,6 @@ def ablate(
     spans = tuple(LayerSpan(span.strip()).name for span in layers.split(",")) if layers else ()
     choices = Choices(spans, numbers("--betas", betas), numbers("--gammas", gammas))
     scores = [SpsResult.read(file) for file in sps or []]
-    if not no_figures:
-        new_figure(1, 1)
     make_output_folder(output)
     if evidence:
         found = _read(evidence, context.args, positions)
@@ -99,7 +96,7 @@ def _read(files: Sequence[Path], arguments: Sequence[str], positions: int | None
 
     if arguments or positions is not None:
         first = arguments[0] if arguments else "--positions"
-        raise UQHarnessError(f"{first} would do nothing beside --from, which runs no model: leave it out")
+        raise UQHarnessError(f"{first} has no effect with --from, which runs no model: leave it out")
     return [AblationEvidence.read(file) for file in files]
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     """Runs the command line; wrong use, files that cannot be written included, ends with a message and status 2."""
     logging.setLogRecordFactory(VisibleRecord)  # whoever handles a record, and whatever file its texts come from
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is written as its number
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding does not have is written as its number
             stream.reconfigure(errors="backslashreplace")
     try:
         app()

@@ -24,7 +24,7 @@ def read_metadata(text: str | None) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UQHarnessError(f"--metadata {text!r} is not valid JSON ({error.msg}): use {_EXAMPLE}") from None
     if not isinstance(found, dict):
-        raise UQHarnessError(f"--metadata {text!r} is no JSON object: use {_EXAMPLE}")
+        raise UQHarnessError(f"--metadata {text!r} is not a JSON object: use {_EXAMPLE}")
     return found
 
 

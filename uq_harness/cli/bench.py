@@ -1,4 +1,4 @@
-"""``uq-harness bench``: measures costs and prints them, with the paper's beside them."""
+"""``uq-harness bench``: measures costs and prints them, with the paper's next to them."""
 
 from __future__ import annotations
 

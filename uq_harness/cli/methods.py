@@ -33,7 +33,7 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
             options[name] = f"{option['meaning']}; {option['allowed']} (default {option['default']})"
     console = Console()
     console.print(table)
-    console.print("* in methods=default. Options, as model arguments beside methods= and sp_token=:")
+    console.print("* in methods=default. Options, as model arguments, like methods= and sp_token=:")
     for name, meaning in options.items():
         console.print(f"  [bold]{name}[/bold]  {meaning}", highlight=False)
 

@@ -157,7 +157,7 @@ def paraphrase(
     if nli_model is not None or cache is not None:
         raise UQHarnessError("--nli-model and --cache belong to --validate FILE, which is missing")
     if output is None:
-        raise UQHarnessError("give the file that the paraphrases shall be in with --output paraphrases.jsonl")
+        raise UQHarnessError("give the file for the paraphrases with --output paraphrases.jsonl")
     if questions is not None and questions.resolve() == output.resolve():
         raise UQHarnessError(
             f"--questions and --output are the same file {str(output)!r}: give another one for the output"
@@ -214,7 +214,7 @@ def _reason(refused: str | None) -> str:
 
 
 def _show_validation(file: Path, found: Validation, judges: dict[str, Any], as_json: bool) -> None:
-    """Prints the shares that each judge found, beside the paper's."""
+    """Prints the shares that each judge found, next to the paper's."""
     from uq_harness.studies.paraphrase.validate import PAPER
 
     shares = found.shares()

@@ -16,7 +16,6 @@ from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
-from uq_harness.rendering.figures import new_figure
 
 if TYPE_CHECKING:
     from uq_harness.report.content import Report
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def report(
     results: Annotated[list[Path], typer.Argument(help="Files or folders that lm_eval wrote.", metavar="RESULTS...")],
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
-    reference: Annotated[str | None, typer.Option(help="Published results to put beside yours: paper.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Published results to put next to yours: paper.")] = None,
     title: Annotated[str, typer.Option(help="The report's title.")] = "Uncertainty of answers",
     method: Annotated[
         str | None, typer.Option(help="Whose most confident wrong answers are listed; each run's best without it.")
@@ -45,8 +44,6 @@ def report(
     if reference not in (None, "paper"):
         raise UQHarnessError(f"--reference {reference!r} is not known: use paper")
     refuse_output_file(output)
-    if plots:
-        _check_pictures()
     runs, warnings = read_with_warnings(results)
     known = sorted({name for run in runs for name in run.uncertainty})
     if method is not None and method not in known:
@@ -68,13 +65,6 @@ def report(
     _print(content, files)
 
 
-def _check_pictures() -> None:
-    try:
-        new_figure(1, 1)
-    except UQHarnessError as error:
-        raise UQHarnessError(f"{error}, or write the report without picture files: --no-plots") from error
-
-
 def _print(content: Report, files: list[Path]) -> None:
     console = Console()
     for heading, table in content.all_tables():
@@ -84,7 +74,7 @@ def _print(content: Report, files: list[Path]) -> None:
         print_wide(console, f"{heading}, percent", [(h.group, h.title) for h in table.headings], rows)
     for note in content.notes:
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
-    console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files beside it"), soft_wrap=True)
+    console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files next to it"), soft_wrap=True)
 
 
 def _number(cell: Cell) -> Text:

@@ -1,4 +1,4 @@
-"""``uq-harness score``: scores saved answers, and prints what could be computed, what lacks, and the results."""
+"""``uq-harness score``: scores saved answers, and prints what could be computed, what is missing, and the results."""
 
 from __future__ import annotations
 

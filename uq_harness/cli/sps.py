@@ -17,7 +17,6 @@ from uq_harness.cli.arguments import make_output_folder, read_metadata
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
-from uq_harness.rendering.figures import new_figure
 
 if TYPE_CHECKING:
     from uq_harness.studies.sps.result import SpsResult
@@ -78,7 +77,6 @@ def sps(
     from uq_harness.studies.sps.prompts import read_sources
 
     LayerSpan(layers)
-    new_figure(1, 1)
     make_output_folder(output)
     if not os.access(output, os.W_OK):
         raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")

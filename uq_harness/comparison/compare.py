@@ -46,7 +46,7 @@ class Comparison:
     Attributes:
         tasks: The tasks.
         alpha: Probability of any false verdict where nothing has changed.
-        min_effect: Differences below this are no verdict.
+        min_effect: Smaller differences give no verdict.
         missing: Runs of the baseline that the candidate has no counterpart to.
     """
 
@@ -110,7 +110,7 @@ def compare_runs(
     """
     check_allowed(allow_different)
     if not 0 < alpha < 1:
-        raise UQHarnessError(f"alpha is {alpha!r}, but must lie between 0 and 1")
+        raise UQHarnessError(f"alpha is {alpha!r}, but must be between 0 and 1")
     if not 0 <= min_effect < 1:
         raise UQHarnessError(
             f"min_effect is {min_effect!r}, but must be 0 or more and below 1, such as 0.01 for one point"
@@ -128,7 +128,7 @@ def compare_runs(
 
 
 def _check_methods(methods: Collection[str], baseline: Sequence[TaskRun], candidate: Sequence[TaskRun]) -> None:
-    """A method that is named must stand on both sides: a gate that passes for want of it would be none."""
+    """A method that is named must be on both sides: a gate that passes because it is missing would not be a gate."""
     sides = [{method for run in runs for method in run.uncertainty} for runs in (baseline, candidate)]
     for method in methods:
         if method not in sides[0] & sides[1]:

@@ -19,7 +19,7 @@ class _Case:
         failure: Why it has failed; empty where it has not.
         kind: The kind of failure.
         skipped: Why it was skipped; empty where it was not.
-        output: What it says beside.
+        output: Its other text.
     """
 
     name: str

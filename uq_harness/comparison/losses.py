@@ -32,7 +32,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How much of the baseline the candidate may lack.
+    """How much of the baseline may be missing in the candidate.
 
     Attributes:
         min_common: Least share of the baseline's questions that the candidate must have answered and had judged.
@@ -46,7 +46,7 @@ class Tolerance:
         """Finds shares that are none.
 
         Raises:
-            UQHarnessError: A share does not lie between 0 and 1.
+            UQHarnessError: A share is not between 0 and 1.
         """
         for name, share in (("min_common", self.min_common), ("min_scored", self.min_scored)):
             if not 0 <= share <= 1:
@@ -61,8 +61,8 @@ def find_losses(
     Args:
         pair: The runs.
         rows: What was compared.
-        only_baseline: Methods that the candidate lacks.
-        tolerance: How much may be lacking.
+        only_baseline: Methods that are missing in the candidate.
+        tolerance: How much may be missing.
     """
     found = [*_questions(pair, tolerance)]
     found += [Loss("method", method, f"the candidate does not have the method {method}") for method in only_baseline]
@@ -76,7 +76,7 @@ def find_losses(
 
 
 def _questions(pair: Pair, tolerance: Tolerance) -> Iterator[Loss]:
-    """Questions of the baseline that the candidate lacks; verdicts that either side lacks."""
+    """Questions of the baseline that are missing in the candidate; verdicts that are missing on either side."""
     common = len(pair.baseline)
     total = common + pair.only_baseline
     if common / total < tolerance.min_common:
@@ -93,7 +93,7 @@ def _questions(pair: Pair, tolerance: Tolerance) -> Iterator[Loss]:
 
 
 def _scores(pair: Pair, method: str, tolerance: Tolerance) -> Loss | None:
-    """Scores of one method that one side has and the other lacks."""
+    """Scores of one method that one side has and the other does not."""
     sides = {"baseline": pair.baseline, "candidate": pair.candidate}
     scored = {side: np.isfinite(run.uncertainty[method]) for side, run in sides.items()}
     both = int((scored["baseline"] & scored["candidate"]).sum())

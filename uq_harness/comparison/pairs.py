@@ -1,4 +1,4 @@
-"""Which run of the baseline stands against which of the candidate, and which question against which."""
+"""Which run of the baseline is compared with which of the candidate, and which question with which."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _named(runs: Sequence[TaskRun]) -> str:
 def align(baseline: TaskRun, candidate: TaskRun, *, with_model: bool = False) -> Pair:
     """Both runs reduced to their common questions, in the baseline's order.
 
-    Of a question that a run was asked twice the first answer counts: the second is no new evidence.
+    Of a question that a run was asked twice the first answer counts: the second is not new evidence.
 
     Raises:
         UQHarnessError: No question is common.

@@ -24,7 +24,7 @@ class Judge(ABC):
     Attributes:
         name: The name in ``--metadata``; without a label also of the filter and of the mean score in the results.
         threshold: The smallest score of a correct answer, in [0, 1].
-        label: What stands in the results in place of the name, so that two judges of one kind can be told apart.
+        label: What the results have in place of the name, so that two judges of one kind can be told apart.
     """
 
     name: ClassVar[str]
@@ -49,7 +49,7 @@ class Judge(ABC):
         return self.label or self.name
 
     def prepare(self) -> None:  # noqa: B027  # most judges need nothing
-        """Loads what the judge needs, so that a lack of it shows before any answer is generated.
+        """Loads what the judge needs, so that a missing part shows before any answer is generated.
 
         Raises:
             UQHarnessError: Something is missing; the message says what, and how to get it.
@@ -111,7 +111,7 @@ _LABEL = re.compile(
 
 
 class Triple(NamedTuple):
-    """An answer beside one reference answer of its question."""
+    """An answer and one reference answer of its question."""
 
     question: str
     answer: str
@@ -191,7 +191,7 @@ def build_judge(spec: str | Mapping[str, Any]) -> Judge:
     {'name': 'f1', 'threshold': 0.6, 'question_words': 'ignore'}
 
     Args:
-        spec: What stands under ``correctness`` in ``--metadata``: ``"bem"``, or ``{"name": "bem", "threshold": 0.8}``.
+        spec: The value of ``correctness`` in ``--metadata``: ``"bem"``, or ``{"name": "bem", "threshold": 0.8}``.
 
     Raises:
         UQHarnessError: The name, an option or an option's value is not allowed.

@@ -26,7 +26,7 @@ class ExampleSampler(ContextSampler):  # type: ignore[misc]  # lm_eval has no ty
         task: The task's name, for messages.
 
     Attributes:
-        asked: The question that the next examples stand before; neither it nor a copy of it is drawn.
+        asked: The question that the next examples are for; neither it nor a copy of it is drawn.
     """
 
     def __init__(self, read: Callable[[], Iterable[Document]], task: str) -> None:

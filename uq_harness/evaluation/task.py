@@ -48,7 +48,7 @@ class _Metrics(dict[str, Any]):
     """The metrics of one answer, of which only a few enter the sample log.
 
     lm_eval aggregates what `items` gives and logs the entries of the mapping. Every metric of every method would
-    repeat the score and the verdict that stand in the document's record.
+    repeat the score and the verdict that are in the document's record.
 
     Args:
         logged: Metrics that the sample log shows.

@@ -1,4 +1,4 @@
-"""The contract of a backend: what gives the evidence about answers, whatever engine or file stands behind it."""
+"""The contract of a backend: what gives the evidence about answers, whatever the engine or file."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Plan:
 
     Attributes:
         compute: Methods to compute.
-        keep: Methods whose score stands in the file.
+        keep: Methods whose score is in the file.
         lacking: What is missing in the file for each of the others.
     """
 

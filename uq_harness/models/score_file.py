@@ -72,7 +72,7 @@ def score_file(
     Args:
         saved: The file.
         methods: Names joined by ``+``, or a set of them; each must be computable for some answer. ``None`` for all that
-            can be computed, and all scores that stand in the file.
+            can be computed, and all scores that are in the file.
         arguments: Options of methods, and ``nli_model``, ``similarity_model`` with their settings.
         correctness: The judge, as under ``correctness`` in ``--metadata``.
         model: Name of the model in the results; ``None`` for the one that the file tells, else the file's name.

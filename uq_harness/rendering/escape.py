@@ -94,7 +94,7 @@ def markdown(text: str) -> str:
 
     Punctuation with a meaning is written as character references, which no Markdown parser takes for structure; text
     that runs from right to left is isolated from what follows. What a code host would link to a commit or an issue is
-    code. It is no shield at the beginning of a line, where a dash or a number makes a list.
+    code. It does not protect the beginning of a line, where a dash or a number makes a list.
 
     >>> markdown("a|b <b>")
     'a&#124;b &#60;b&#62;'

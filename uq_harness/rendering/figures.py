@@ -21,7 +21,7 @@ _ANCHOR = re.compile(r"text-anchor: (\w+)")
 _DECIMALS = re.compile(r"-?\d+\.\d+")
 _LEFT_OUT = ("metadata", "style", "clipPath")
 _POINTS_PER_INCH = 72
-_NAME_OF_Y = 13  # where the name of the vertical axis stands
+_NAME_OF_Y = 13  # where the name of the vertical axis is
 PAGE_TEXT = 12  # size of texts in the pictures of a page, as in its style
 
 
@@ -144,7 +144,7 @@ def _copy(element: ElementTree.Element, parent: ElementTree.Element, marks: Mark
         return
     only = _tag(element[0]) if len(element) == 1 else ""
     if tag == "g" and mark is not None and (only == "path" or (only == "text" and not mark.title)):
-        element = element[0]  # a text's tooltip stands beside it, not in it
+        element = element[0]  # a text's tooltip is next to it, not in it
     copy = ElementTree.SubElement(parent, _tag(element), _attributes(element, name))
     copy.text = element.text if _tag(element) == "text" else None
     if mark is not None:

@@ -1,4 +1,4 @@
-"""Settings without the secrets that people put among them: tokens, keys and passwords, wherever they stand."""
+"""Settings without the secrets that people put among them: tokens, keys and passwords, wherever they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 HIDDEN = "(hidden)"
 
-# A token is a secret by itself or of somebody (`hf_token`); `sp_token` and `tokenizer_pad_token` are words of a model.
+# A token is a secret by itself or of a service (`hf_token`); `sp_token` and `tokenizer_pad_token` are words of a model.
 _NAME = re.compile(
     r"(?:.*[_.-])?(?:hf|hub|api|auth|access|bearer|refresh|session|user|private|read|write)?[_-]?tokens?"
     r"|.*(?:secret|passw|passphrase|credential|authorization|bearer|cookie|key(?!word)).*|pwd",

@@ -1,4 +1,4 @@
-"""Your numbers beside the paper's."""
+"""Your numbers next to the paper's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEFT_OUT = Cell(math.nan)
 
 
 def beside_the_paper(columns: Sequence[RunSummary]) -> list[Table]:
-    """The runs beside the paper's Tables 1, 4, 5 and 3, as far as they share tasks; nothing is tested across them.
+    """The runs next to the paper's Tables 1, 4, 5 and 3, as far as they share tasks; nothing is tested across them.
 
     Differences are shown where a run's model is one of the paper's.
     """
@@ -92,7 +92,7 @@ def _heading(column: ReferenceColumn, what: str) -> Heading:
 
 
 def _seconds(columns: Sequence[RunSummary]) -> Table | None:
-    """Seconds per question beside the paper's Table 3."""
+    """Seconds per question next to the paper's Table 3."""
     reference = paper_table(3)
     tasks = {column.task for column in columns}
     theirs = [at for at, column in enumerate(reference.columns) if column.task in tasks]
@@ -127,7 +127,7 @@ def _seconds(columns: Sequence[RunSummary]) -> Table | None:
 
 
 def ablation_table(columns: Sequence[RunSummary]) -> list[Table]:
-    """SemGrad of runs beside the variant of the paper's Table 2 that they ran; empty where no task is shared."""
+    """SemGrad of runs next to the variant of the paper's Table 2 that they ran; empty where no task is shared."""
     reference = paper_table(2)
     tasks = {column.task for column in columns if "semgrad" in column.quality}
     theirs = [at for at, column in enumerate(reference.columns) if column.task in tasks]

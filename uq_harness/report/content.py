@@ -32,7 +32,7 @@ class Report:
         notes: What a reader has to know about the data: rows left out, undefined metrics, earlier runs.
         runs: The runs, models together.
         sections: One a judge.
-        beside: Tables of the runs beside published ones.
+        beside: Tables of the runs next to published ones.
         reference_notes: The source of these, and what is not known of them.
     """
 
@@ -72,7 +72,7 @@ def collect(
     Args:
         runs: What was read.
         title: The report's title.
-        reference: Whether the paper's results stand beside the runs'.
+        reference: Whether to show the paper's results next to the runs'.
         all_runs: Whether repeated runs all have columns of their own; else the last one has.
         examples: Number of confident wrong answers for each run.
         examples_by: The method they are chosen by; ``None`` for each run's best.

@@ -27,7 +27,7 @@ class Curve:
 class Histogram:
     """Shares of the correct and of the wrong answers in bins of the score; each class sums to 1.
 
-    The outermost bins also hold what lies beyond them.
+    The outermost bins also hold what is beyond them.
 
     Attributes:
         edges: Ends of the bins, shape ``[bins + 1]``, on the score's scale.

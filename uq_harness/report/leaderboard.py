@@ -22,7 +22,7 @@ from uq_harness.report.tables import method_title, order_of_methods
 from uq_harness.results.run import TaskRun
 from uq_harness.results.settings import as_label, telling_settings
 
-# What a results file says beside the metrics and is worth a reader's time, one task's part of it.
+# The settings in a results file that the page shows for one task.
 _SHOWN = (
     "model_name",
     "model_source",

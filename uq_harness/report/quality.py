@@ -16,7 +16,7 @@ from uq_harness.functional import MEASURES, FloatArray
 
 Column = tuple[FloatArray, NDArray[np.int64]]
 
-# Bootstrapping so many answers anew takes a second a method, so it is done with fewer resamples: the standard error is
+# Bootstrapping so many answers takes a second a method, so it is done with fewer resamples: the standard error is
 # then itself known to 5 % of its value and not to 2 %.
 _LARGE, _RESAMPLES_OF_LARGE = 5000, 200
 

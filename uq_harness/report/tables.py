@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """A column's heading: what it stands under, and its own name."""
+    """A column's heading: the heading above it, and its own name."""
 
     group: str
     title: str

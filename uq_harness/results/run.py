@@ -27,7 +27,7 @@ class TaskRun:
         date: When the run started, in UTC; ``None`` where no file tells.
         path: The results file, or the samples file where there is no other.
         keys: Identity of each question and its references; the same in every run, whatever its order or ``--limit``.
-        questions: The questions, as many as answers; a question asked twice stands here twice.
+        questions: The questions, as many as answers; a question asked twice is here twice.
         references: Accepted answers to each question.
         answers: The model's greedy answers.
         prompt_hashes: lm_eval's hash of each whole prompt; empty texts where a file has none.
@@ -67,7 +67,7 @@ class TaskRun:
 
     @property
     def duplicates(self) -> int:
-        """How many answers are to a question that stands further up, with the same references."""
+        """How many answers are to a question that is further up, with the same references."""
         return len(self.keys) - len(set(self.keys))
 
     def first_rows(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from uq_harness.results.run import TaskRun
 
-# Model arguments that are not settings of answers: what stands in the model's name, and where and how fast it runs.
+# Model arguments that are not settings of answers: what is in the model's name, and where and how fast it runs.
 _NAMES = ("pretrained", "methods", "revision")
 _HOW = ("device", "parallelize", "device_map_option", "max_memory_per_gpu", "offload_folder", "batch_size")
 PROMPTS = "prompts"

@@ -3,7 +3,7 @@
 Two services score pairs of texts, each distinct pair of a call once, in batches of similar length:
 
 - `build_nli` makes an `NLI`, whose ``probabilities(pairs)`` are entailment, neutral and contradiction.
-- `build_similarity` makes a `Similarity`, whose ``scores(pairs)`` lie in [0, 1].
+- `build_similarity` makes a `Similarity`, whose ``scores(pairs)`` are in [0, 1].
 
 Both have ``prepare()`` (loads the model, or says at once why it cannot), ``describe()`` and the counters
 ``pairs_scored`` and ``pairs_cut``. The model named ``lexical`` compares words and needs no model at all.

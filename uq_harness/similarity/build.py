@@ -27,7 +27,7 @@ def build_nli(
         device: ``cpu``, ``cuda`` or ``cuda:1``; None means the GPU if there is one.
         dtype: The weights' type: ``float32``, ``bfloat16`` or ``float16``.
         max_length: Tokens of a pair that are read, at most the model's maximum; None means that maximum. What is too
-            long is cut at its beginning, since the answer stands at the end.
+            long is cut at its beginning, since the answer is at the end.
 
     Raises:
         UQHarnessError: A setting is not allowed.

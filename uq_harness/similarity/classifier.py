@@ -63,7 +63,7 @@ class NLIClassifier(Network):
     Args:
         model: The classifier, in evaluation mode.
         tokenizer: Its tokenizer, set to cut what is too long.
-        device: Where the model lies.
+        device: Where the model is.
         columns: Its outputs for entailment, neutral and contradiction.
         max_length: The most tokens of a pair that it reads.
     """
@@ -103,7 +103,7 @@ def load(settings: Settings) -> NLIClassifier:
     """Loads a classifier and its tokenizer, once a process for the same settings.
 
     Raises:
-        UQHarnessError: Model or device cannot be had, or the model is no NLI classifier.
+        UQHarnessError: Model or device cannot be had, or the model is not an NLI classifier.
     """
     # How many pairs it takes at a time does not make another model.
     return _load(dataclasses.replace(settings, batch_size=1))

@@ -97,4 +97,4 @@ def _check(settings: Settings, encoder: Any) -> None:
         raise settings.cannot_load(f"it has {encoder.num_labels} outputs, and a similarity is one")
     if not isinstance(encoder.activation_fn, torch.nn.Sigmoid):
         activation = type(encoder.activation_fn).__name__
-        raise settings.cannot_load(f"its output goes through {activation}, and only a sigmoid's lies between 0 and 1")
+        raise settings.cannot_load(f"its output goes through {activation}, and only a sigmoid's is between 0 and 1")

@@ -32,7 +32,7 @@ class Comparer:
     """Makes the comparisons of texts that the chosen methods need; built once per run.
 
     Args:
-        needs: What the methods need; what is no comparison is passed over.
+        needs: What the methods need; those that are not comparisons are passed over.
         nli: The NLI service.
         similarity: The similarity service.
         decode: Turns tokens into an answer's text, special tokens left out.

@@ -117,13 +117,13 @@ def limit_length(settings: Settings, tokenizer: Any, network: Any) -> int:
     """Sets the tokenizer to cut pairs to what is read of them, at the beginning, and gives that length.
 
     Raises:
-        UQHarnessError: The limit asked for is beyond the model's, or leaves no room for the texts.
+        UQHarnessError: The limit asked for is beyond the model's, or leaves no space for the texts.
     """
     longest = min(tokenizer.model_max_length, *_positions(network))
     wanted = settings.max_length or longest
     room = wanted - tokenizer.num_special_tokens_to_add(pair=True)
     if wanted > longest or room < 2:
-        raise settings.refuse("max_length", f"at most {longest}, the model's maximum, and room for both texts")
+        raise settings.refuse("max_length", f"at most {longest}, the model's maximum, and space for both texts")
     tokenizer.model_max_length = wanted
     # The texts begin with the question and end with the answer, which is what is compared.
     tokenizer.truncation_side = "left"

@@ -109,7 +109,7 @@ class NeuralPairModel:
             UQHarnessError: The network cannot be had, or memory does not hold a single pair.
         """
         network = self._load(self._settings)
-        with lock_of(network):  # its tokenizer is set up anew for every call
+        with lock_of(network):  # every call sets up its tokenizer
             return self._score(network, pairs)
 
     def _score(self, network: Network, pairs: Sequence[Pair]) -> FloatArray:

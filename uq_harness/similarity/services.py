@@ -1,4 +1,4 @@
-"""The two services, whatever model stands behind them: each distinct pair of a call is scored once."""
+"""The two services, whatever model they use: each distinct pair of a call is scored once."""
 
 from __future__ import annotations
 

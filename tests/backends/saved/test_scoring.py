@@ -223,7 +223,7 @@ class TestUndefined:
 
 
 class TestRejudging:
-    """A log of a run, judged anew: every score and prompt stays, correctness is the other judge's."""
+    """A log of a run, judged again: every score and prompt stays, correctness is the other judge's."""
 
     def test_by_the_same_judge_changes_nothing(self, logged: Path, tmp_path: Path) -> None:
         (before,), after = load_runs(logged), run_of(score(logged, correctness="exact_match", output=tmp_path))

@@ -17,7 +17,7 @@ from uq_harness.models.score_file import score_file
 from uq_harness.results.load import load_runs
 
 GOOD = {"question": "Who wrote Emma?", "answers": ["Jane Austen"], "answer": "Austen"}
-# Any file ends at so many bytes, as on a disk without room.
+# Any file ends at so many bytes, as on a full disk.
 LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -95,7 +95,7 @@ def test_what_is_written_lies_in_the_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_an_output_that_is_called_like_a_file_is_refused(tmp_path: Path) -> None:
-    """lm_eval writes beside such a folder."""
+    """lm_eval writes next to such a folder."""
     with pytest.raises(UQHarnessError, match=r"out\.json' is called like a file: name a folder"):
         score(written(tmp_path, {**GOOD, "token_logprobs": [-1.0]}), tmp_path / "out.json")
 

@@ -74,7 +74,7 @@ def test_a_sample_with_nan_takes_its_set_with_it_and_no_other() -> None:
 
 
 def test_what_a_model_cannot_give_is_said_before_the_work() -> None:
-    """Of a need that nobody knows, and for each method by name."""
+    """Of an unknown need, and for each method by name."""
 
     @dataclass(frozen=True)
     class Weather(Need[float]):

@@ -154,7 +154,7 @@ def test_an_answer_without_tokens_has_no_gradient() -> None:
 
 
 def test_float16_does_not_underflow_on_sure_answers() -> None:
-    """Gradients of a sure answer lie below float16's smallest number; the scaled backward pass keeps them."""
+    """Gradients of a sure answer are below float16's smallest number; the scaled backward pass keeps them."""
     model = tiny_model("llama", torch.float32)
     with torch.no_grad():
         model.lm_head.weight.mul_(200)

@@ -146,7 +146,7 @@ def test_candidates_are_those_of_transformers_warpers_also_among_ties(top_k: int
     found.scatter_(-1, torch.arange(40).expand(500, -1) if ids is None else ids, probabilities)
     found /= found.sum(-1, keepdim=True)
     expected = warped(scores, Samples(1, 1.0, top_p, top_k))
-    if top_p < 1:  # which of several equals a nucleus takes is nobody's rule
+    if top_p < 1:  # no rule says which of several equals a nucleus takes
         found, expected = found.sort().values, expected.sort().values
     torch.testing.assert_close(found, expected)
 

@@ -48,7 +48,7 @@ def assert_same(one: dict[Sampler, list[DecodedAnswer]], other: dict[Sampler, li
 
 
 class Opaque(DynamicCache):
-    """A cache of a kind that nobody knows."""
+    """A cache of an unknown kind."""
 
 
 class OpaqueDecoder(nn.Module):

@@ -103,7 +103,7 @@ def test_tables_of_another_model_and_data() -> None:
         (["--tasks", "uq_dmeo"], "unknown task 'uq_dmeo': use some of .*uq_demo"),
         (["--tasks", ","], "no task is given"),
         (["--metadata", "{"], "is not valid JSON"),
-        (["--metadata", "[]"], "is no JSON object"),
+        (["--metadata", "[]"], "is not a JSON object"),
         (["--metadata", '{"data_files": "/nowhere.jsonl"}'], "'/nowhere.jsonl' does not exist"),
     ],
 )

@@ -67,7 +67,7 @@ def test_json_is_the_result_file(
         (["--positions", "900"], "--positions 900 goes beyond"),
         (["--tasks", "uq_dmeo"], "task 'uq_dmeo' is unknown"),
         (["--metadata", "{"], "is not valid JSON"),
-        (["--metadata", "[]"], "is no JSON object"),
+        (["--metadata", "[]"], "is not a JSON object"),
         (["--model-args", "float32"], "--model-args holds 'float32'"),
         (["--model-args", "methods=semgrad"], "--model-args sets methods"),
         (["--model", "./nowhere"], "model './nowhere' could not be loaded"),

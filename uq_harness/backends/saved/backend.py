@@ -136,7 +136,7 @@ class SavedBackend:
         return self._vocabulary.decode(tokens)
 
     def describe(self) -> dict[str, Any]:
-        """Nothing: the file stands in the configuration."""
+        """Nothing: the file is in the configuration."""
         return {}
 
     def evidence(self, saved: SavedAnswer) -> Evidence:

@@ -106,7 +106,7 @@ def _join(parts: Sequence[Tensor], order: Tensor | None) -> Tensor:
 
 
 def _right(values: Tensor, columns: int) -> Tensor:
-    """The last ``columns`` positions; where there are fewer, zeros stand on their left."""
+    """The last ``columns`` positions; where there are fewer, zeros are on their left."""
     missing = columns - values.shape[-2]
     return pad(values, (0, 0, missing, 0)) if missing > 0 else values[..., -missing:, :]
 

@@ -33,7 +33,7 @@ def right_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> 
 
 
 def positions(mask: Tensor) -> Tensor:
-    """Position of every token in its own sequence, whatever stands left of it as padding."""
+    """Position of every token in its own sequence, without the padding on its left."""
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 

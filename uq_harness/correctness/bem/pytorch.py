@@ -60,7 +60,7 @@ def load(model: str, device: str | None, dtype: str) -> TorchBem:
         dtype: ``float32``, ``bfloat16`` or ``float16``.
 
     Raises:
-        UQHarnessError: Model or device cannot be had, or the model is no classifier like BEM.
+        UQHarnessError: Model or device cannot be had, or the model is not a classifier like BEM.
     """
     refuse = functools.partial(cannot_load, model)
     network, tokenizer = fetch_classifier(model, dtype, refuse)
@@ -75,5 +75,5 @@ def _check(network: Any, tokenizer: Any, refuse: CannotLoad) -> None:
     if getattr(network.config, "type_vocab_size", 0) < 2:
         raise refuse("it has no token types, and BEM marks the candidate with them")
     if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None or tokenizer.pad_token_id is None:
-        raise refuse("its tokenizer lacks one of [CLS], [SEP] and [PAD]")
+        raise refuse("its tokenizer does not have all of [CLS], [SEP] and [PAD]")
     check_vocabulary(tokenizer, network.config, refuse)

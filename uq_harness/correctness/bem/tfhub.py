@@ -38,7 +38,7 @@ class TensorFlowBem(BemModel):
         return join(parts, ids["[CLS]"], ids["[SEP]"], segments=(0, 1, 2))
 
     def probabilities(self, batch: Sequence[Parts]) -> list[float]:
-        """``softmax(logits)[1]``, each input padded with zeros to 512: nobody knows whether the model masks them."""
+        """``softmax(logits)[1]``, each input padded with zeros to 512: whether the model masks them is not known."""
         import tensorflow
 
         ids, segments = np.zeros((2, len(batch), MAX_LENGTH), dtype=np.int64)
@@ -108,7 +108,7 @@ def _share_gpus(tensorflow: Any) -> None:
     for gpu in tensorflow.config.list_physical_devices("GPU"):
         try:
             tensorflow.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # TensorFlow was in use before, by somebody who has chosen
+        except RuntimeError:  # TensorFlow was in use before, and its user has chosen
             return
 
 
@@ -173,5 +173,5 @@ def _read_vocabulary(path: str | Path) -> list[str]:
         raise UQHarnessError(f"the BEM judge cannot read the vocabulary {str(path)!r}: {brief(error)}") from error
     missing = [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in tokens]
     if missing:
-        raise UQHarnessError(f"{str(path)!r} is no BERT vocabulary: it lacks {', '.join(missing)}")
+        raise UQHarnessError(f"{str(path)!r} is not a BERT vocabulary: {', '.join(missing)} missing")
     return tokens

@@ -78,7 +78,7 @@ def _beyond(asked: Collection[str], answer: list[str], reference: list[str]) -> 
 class ExactMatch(LexicalJudge):
     """1 if answer and reference are the same words in the same order, else 0 (Rajpurkar et al. 2016).
 
-    Equality leaves no room for a share of the question's words, so all words count unless one asks for less.
+    Equality does not allow a share of the question's words, so all words count unless one asks for less.
     """
 
     name: ClassVar[str] = "exact_match"
@@ -142,7 +142,7 @@ class RougeL(LexicalJudge):
     name: ClassVar[str] = "rouge_l"
 
     def words(self, text: str) -> list[str]:
-        """rouge-score's words (runs of a-z and 0-9, articles stay), and the runs of all other letters beside them.
+        """rouge-score's words (runs of a-z and 0-9, articles stay), and the runs of all other letters.
 
         rouge-score on its own drops what is not ASCII, which leaves nothing of an answer in another script.
         """

@@ -36,7 +36,7 @@ class LLMJudge(Judge):
     """1 if a chat model says yes when asked whether the answer is correct, 0 if it says no.
 
     It sees the question, all reference answers and the answer; the first word of its reply decides, and a reply with
-    another first word is no verdict. Li et al., arXiv 2605.04638, appendix D.1; the prompt is this package's.
+    another first word is not a verdict. Li et al., arXiv 2605.04638, appendix D.1; the prompt is this package's.
 
     Attributes:
         threshold: The smallest score of a correct answer.

@@ -1,6 +1,6 @@
 """Self-contained HTML pages: templates, the style and the script that they share, and the policy that shuts them in.
 
-A page makes no request at all: style and script stand in it, its content security policy allows nothing but these two
+A page makes no request at all: style and script are in it, its content security policy allows nothing but these two
 by their hashes, and every value is escaped.
 """
 

@@ -1,4 +1,4 @@
-"""Results that others published, to put beside your own, and configurations that repeat their runs.
+"""Results that others published, to put next to your own, and configurations that repeat their runs.
 
 >>> from uq_harness.report.published.tables import paper_table
 >>> table = paper_table(1)

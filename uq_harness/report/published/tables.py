@@ -39,7 +39,7 @@ class ReferenceRow:
 
     Attributes:
         title: The row's name in the publication.
-        method: The method of this package; ``None`` for a row that is no method.
+        method: The method of this package; ``None`` for a row that is not a method.
         options: The method's options that differ from the defaults; ``None`` where they are not known.
         values: One number a column, in the table's unit.
         averages: The averages that the publication prints behind them.
@@ -82,7 +82,7 @@ def paper_table(number: int) -> ReferenceTable:
     """A results table of Li et al., arXiv 2605.04638.
 
     Args:
-        number: 1 (AUROC of every method), 2 (ablation of SemGrad), 3 (seconds per question), 4 (LLM judge beside BEM)
+        number: 1 (AUROC of every method), 2 (ablation of SemGrad), 3 (seconds per question), 4 (LLM judge next to BEM)
             or 5 (AURC of every method).
 
     Raises:

@@ -112,7 +112,7 @@ def _rows(tables: Sequence[Sequence[Compared]], ablations: Sequence[Ablation]) -
 
 
 def mark(ablation: Ablation) -> str:
-    """What stands behind each number that comes from too few right or wrong answers."""
+    """The mark after each number that comes from too few right or wrong answers."""
     return f" {FEW_MARK}" if ablation.too_few and 0 < ablation.accuracy < 1 else ""
 
 
@@ -167,7 +167,7 @@ def p_value(value: float) -> str:
 
 
 def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
-    """A token's row with the text that stands there, where all ablations have the same."""
+    """A token's row with the text at that position, where all ablations have the same."""
     name, _, position = label.partition(" ")
     if name != "token":
         return label
@@ -232,7 +232,7 @@ def to_markdown(ablations: Sequence[Ablation]) -> str:
 
 
 def answers(ablations: Sequence[Ablation], show: Callable[[str], str] = str) -> list[str]:
-    """How many answers there are, and how many are right; below them what the mark means, where it stands.
+    """How many answers there are, and how many are right; below them what the mark means, where it is used.
 
     Args:
         ablations: The ablations.

@@ -51,7 +51,7 @@ def make_paraphrases(
     """Writes a file with n paraphrases of each question.
 
     A question's line is on disk when the question is done, so a killed run loses only the questions it was at; the same
-    call goes on where it stopped, and asks again for what is missing. In the end the lines stand in the questions'
+    call goes on where it stopped, and asks again for what is missing. In the end the lines are in the questions'
     order.
 
     Args:
