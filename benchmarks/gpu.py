@@ -179,7 +179,7 @@ def main() -> None:
     torch.manual_seed(0)
     results = Results(args.output, args.minutes)
     results.add("environment", work=partial(_environment, args))
-    for part, run in {"correctness": _correctness, "speed": _speed}.items():
+    for part, run in PARTS.items():
         if part in args.parts:
             results.add("parts", part, work=partial(run, results, args))
     print(f"written to {args.output}", flush=True)
@@ -191,7 +191,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="tiny shapes")
     parser.add_argument("--device", help="cuda where there is one, by default")
     parser.add_argument("--minutes", type=float, default=5.3, help="when to begin nothing more")
-    parser.add_argument("--parts", nargs="+", default=["correctness", "speed"], choices=["correctness", "speed"])
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     args = parser.parse_args()
     torch.set_num_threads(min(4, torch.get_num_threads()))  # more only slow small models down
     args.device = args.device or ("cpu" if args.small or not torch.cuda.is_available() else "cuda")
@@ -422,7 +422,7 @@ class Comparison:
 def _correctness(results: Results, args: argparse.Namespace) -> str:
     """Part A."""
     demo = _demo()
-    reserved = results.left * (1 - CORRECTNESS) if "speed" in args.parts and not args.small else 0.0
+    reserved = results.left * (1 - CORRECTNESS) if len(args.parts) > 1 and not args.small else 0.0
     for dtype in DTYPES:
         for name in ("demo", *ARCHITECTURES):
             path = ("correctness", dtype, name)
@@ -635,7 +635,7 @@ def _compare_value(comparison: Comparison, need: Need[Any], one: Evidence, other
 
 
 def _speed(results: Results, args: argparse.Namespace) -> str:
-    """Parts B and C."""
+    """Seconds and memory of large models."""
     new_tokens = 8 if args.small else 64
     families = {name: _needs_of(name) for name in ("exgrad", "semgrad", "p_true")}
     families |= {"sample sets": list(sample_sets(_needs_of("all"))), "all methods": _needs_of("all")}
@@ -643,7 +643,6 @@ def _speed(results: Results, args: argparse.Namespace) -> str:
     if bench is not None:
         for size in (2, 4) if args.small else (16, 64):
             bench.measure(results, "qwen3-4b", size, families={})
-        bench.profile(results, "qwen3-4b", 2 if args.small else 16)
     larger = results.add("speed", "llama-3.1-8b", "model", work=lambda: Bench.of(LLAMA_8B, args, new_tokens))
     if larger is not None:
         larger.measure(results, "llama-3.1-8b", 2 if args.small else 16, families={})
@@ -651,6 +650,14 @@ def _speed(results: Results, args: argparse.Namespace) -> str:
     _release()
     if bench is not None:  # last, since it may take longest
         bench.measure(results, "qwen3-4b", 2 if args.small else 16, families)
+    return "done"
+
+
+def _profile(results: Results, args: argparse.Namespace) -> str:
+    """What a step of decoding does."""
+    bench = results.add("profile", "qwen3-4b", "model", work=lambda: Bench.of(QWEN3_4B, args, 8 if args.small else 64))
+    if bench is not None:
+        bench.profile(results, "qwen3-4b", 2 if args.small else 16)
     return "done"
 
 
@@ -879,6 +886,9 @@ def _synchronising_lines(work: Callable[[], Any]) -> Counter[str]:
         torch.cuda.set_sync_debug_mode("default")
     sites = [one for one in caught if "synchroniz" in str(one.message)]
     return Counter(f"{'/'.join(Path(one.filename).parts[-3:])}:{one.lineno}" for one in sites)
+
+
+PARTS = {"correctness": _correctness, "speed": _speed, "profile": _profile}
 
 
 if __name__ == "__main__":
