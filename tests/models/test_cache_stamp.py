@@ -59,6 +59,12 @@ def test_a_damaged_one_is_refused(damage: Callable[[Path], object], cache: Path)
         check_cache(str(cache))
 
 
+def test_one_of_another_release_is_refused_and_not_called_damaged(cache: Path) -> None:
+    with_value(b"cuq_harness.response\nUQText\n.")(cache)
+    with pytest.raises(UQHarnessError, match=r"of another release of uq-harness .*: choose another path"):
+        check_cache(str(cache))
+
+
 def test_one_that_another_program_has_locked_is_refused(cache: Path) -> None:
     with closing(sqlite3.connect(cache, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -46,11 +46,11 @@ def check_cache(file: str | None) -> None:
         ) from error
     except UQHarnessError:
         raise
-    except ModuleNotFoundError as error:  # a class that is now in another module
-        raise UQHarnessError(
-            f"--use_cache {file} was written by another release of uq-harness ({error}): choose another path"
-        ) from error
     except Exception as error:  # pickles raise whatever they like
+        if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("uq_harness"):
+            raise UQHarnessError(
+                f"--use_cache {file} is of another release of uq-harness ({error}): choose another path"
+            ) from error
         raise UQHarnessError(_damaged(file, error)) from error
 
 
