@@ -7,9 +7,9 @@ imports next to nothing and does nothing until lm_eval is imported. Setting UQ_H
 import os
 import sys
 
-# Modules of lm_eval, and the function of `uq_harness.plugin` that runs once each has been executed.
+# Modules of lm_eval, and the function of `uq_harness.evaluation.plugin` that runs once each has been executed.
 _WATCHED = {
-    "lm_eval.models": "register_model",
+    "lm_eval.models": "register_models",
     "lm_eval.tasks.manager": "register_tasks",
     "lm_eval._cli.harness": "guard_command",
     "lm_eval.loggers.evaluation_tracker": "guard_tracker",
@@ -39,7 +39,7 @@ def _register_after_loading(spec, registration):
     def execute_and_register(module):
         execute(module)
         try:
-            from uq_harness import plugin
+            from uq_harness.evaluation import plugin
 
             getattr(plugin, registration)()
         except KeyboardInterrupt:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from uq_harness.documents import read_questions
-from uq_harness.engine import Prompt
+from uq_harness.evaluation.documents import read_questions
+from uq_harness.evidence.prompt import Prompt
 
 TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 

@@ -1,4 +1,4 @@
-"""What an ablation's pass costs beside ordinary runs: ratios measured in one run on the same model and questions.
+"""What an ablation's pass costs compared with ordinary runs: ratios from one run on the same model and questions.
 
     python benchmarks/ablate.py --model MODEL --questions questions.jsonl
 
@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from _questions import TASK_PROMPT
 
-from uq_harness.ablation.model import AblationLM
 from uq_harness.demo import QUESTIONS
-from uq_harness.documents import read_questions
+from uq_harness.evaluation.documents import read_questions
+from uq_harness.evaluation.instances import QuestionInstance
 from uq_harness.models import UQHFLM
-from uq_harness.request import QuestionInstance
+from uq_harness.studies.ablation.model import AblationLM
 
 GREEDY = {"until": [], "max_gen_toks": 150, "do_sample": False}
 

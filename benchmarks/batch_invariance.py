@@ -18,9 +18,9 @@ import torch
 from _questions import read_prompts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from uq_harness.backends.transformers.architecture import Architecture
+from uq_harness.backends.transformers.decode import decode_stream
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode_stream
 from uq_harness.evidence import Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.5, top_p=0.99, top_k=5))
@@ -36,7 +36,7 @@ def main() -> None:
     answers, seconds, changed = {}, {}, {}
     for size in (1, *map(int, args.batch_sizes.split(","))):
         start = time.process_time() if args.device == "cpu" else time.perf_counter()
-        answers[size] = _answers(Anatomy.of(model), prompts, size, tokenizer.eos_token_id)
+        answers[size] = _answers(Architecture.of(model), prompts, size, tokenizer.eos_token_id)
         seconds[size] = (time.process_time() if args.device == "cpu" else time.perf_counter()) - start
         differing = [
             [a != b for a, b in zip(one, alone, strict=True)]
@@ -62,10 +62,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _answers(anatomy: Anatomy, prompts: list[list[int]], size: int, end: int) -> list[list[Any]]:
+def _answers(architecture: Architecture, prompts: list[list[int]], size: int, end: int) -> list[list[Any]]:
     """For each prompt the tokens of the greedy answer and of all samples."""
     stream = decode_stream(
-        anatomy, prompts, size=size, samplers=SETS, end_ids=frozenset({end}), pad_id=0, max_new_tokens=40
+        architecture, prompts, size=size, samplers=SETS, end_ids=frozenset({end}), pad_id=0, max_new_tokens=40
     )
     done = sorted((prompt for batch in stream for prompt in batch), key=lambda prompt: prompt.number)
     return [

@@ -28,10 +28,10 @@ import torch
 from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from uq_harness.backends.transformers.architecture import Architecture
+from uq_harness.backends.transformers.decode import decode_stream
+from uq_harness.backends.transformers.forward import left_pad
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode_stream
-from uq_harness.engine.forward import left_pad
 from uq_harness.evidence import DiverseBeams, Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))
@@ -114,7 +114,7 @@ def _ways(
     model: Any, end: int | None, args: argparse.Namespace, steps: dict[str, int]
 ) -> dict[str, Callable[[list[list[int]]], None]]:
     """The ways by name; each adds the rows that went through the model to ``steps``."""
-    anatomy = Anatomy.of(model)
+    architecture = Architecture.of(model)
     ends = frozenset() if end is None else frozenset({end})
 
     def batches(prompts: list[list[int]]) -> Iterator[list[list[int]]]:
@@ -123,7 +123,7 @@ def _ways(
 
     def tree(name: str, samplers: tuple[Samples | DiverseBeams, ...], prompts: list[list[int]]) -> None:
         stream = decode_stream(
-            anatomy,
+            architecture,
             prompts,
             size=args.batch_size,
             samplers=samplers,

@@ -28,16 +28,18 @@ from _questions import read_prompts
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from uq_harness.bench import peak_megabytes, seconds_of
+from uq_harness.backends.transformers.architecture import Architecture
+from uq_harness.backends.transformers.backend import TransformersBackend
+from uq_harness.backends.transformers.decode import decode
+from uq_harness.backends.transformers.forward import left_pad
+from uq_harness.backends.transformers.gradients import gradients
+from uq_harness.backends.transformers.head import Request
+from uq_harness.backends.transformers.reference import reference_gradients
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine import Ending, Gatherer, Prompt
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode
-from uq_harness.engine.forward import left_pad
-from uq_harness.engine.gradients import gradients
-from uq_harness.engine.head import Request
-from uq_harness.engine.reference import reference_gradients
+from uq_harness.evidence.backend import gather_all
+from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, build_methods
+from uq_harness.studies.bench.interleaved import peak_megabytes, seconds_of
 
 SHAPES = {  # of real models; weights are random
     "qwen3-4b": {
@@ -70,12 +72,13 @@ def main() -> None:
     model, prompts, ends, new_tokens = _workload(args)
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR if args.random else args.model)
     methods = build_methods("default", {})
-    ending = Ending(frozenset(ends), new_tokens, read=lambda tokens: ("", range(len(tokens))))
+    stop = StopCriteria(frozenset(ends), new_tokens, read=lambda tokens: ("", range(len(tokens))))
 
     def scoring(*chosen: Method) -> Callable[[list[Prompt]], Any]:
         needs = [need for method in chosen for need in method.needs()]
-        gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
-        return lambda batch: gatherer.gather(batch, ending)
+        backend = TransformersBackend(model, tokenizer, max_length=4096, pad_id=0)
+        backend.prepare(needs)
+        return lambda batch: gather_all(backend, batch, stop)
 
     ways: dict[str, Callable[[list[Prompt]], Any]] = {
         "generation": _stock_generation(model, ends, new_tokens),
@@ -161,16 +164,16 @@ def _stock_generation(model: Any, ends: list[int], new_tokens: int) -> Callable[
 
 def _plain_gradients(model: Any, ends: list[int], new_tokens: int) -> Callable[[list[Prompt]], Any]:
     """Gradients by autograd on finished answers; decoding them is not timed (see `_measure`)."""
-    anatomy = Anatomy.of(model)
+    architecture = Architecture.of(model)
     request = Request(frozenset({True, False}), frozenset({True}), 0)
 
     def prepare(batch: list[Prompt]) -> Callable[[], Any]:
         decoded = decode(
-            anatomy, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
+            architecture, [p.token_ids for p in batch], end_ids=frozenset(ends), pad_id=0, max_new_tokens=new_tokens
         )
         columns = np.full((len(batch), 1), decoded.prompt_ids.shape[1] - 3)
         scored = [range(n) for n in decoded.lengths]
-        return lambda: reference_gradients(anatomy, decoded, scored, columns, request)
+        return lambda: reference_gradients(architecture, decoded, scored, columns, request)
 
     return prepare
 
@@ -201,21 +204,23 @@ def _measure(
 
 
 def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]]:
-    """Memory that scoring a batch adds at its peak, for vocabularies of three sizes, beside the head's own size."""
+    """Memory that scoring a batch adds at its peak, for vocabularies of three sizes, without the head's own size."""
     rows = []
     for vocabulary in (8_000, 32_000, 128_000):
         shape = {**SHAPES["qwen3-0.6b"], "vocab_size": vocabulary, "num_hidden_layers": 4, "hidden_size": 512}
         with torch.device(device):
             model = _random_model(shape, torch.float32)
-        anatomy = Anatomy.of(model)
+        architecture = Architecture.of(model)
         ids = torch.randint(3, 1000, (batch_size, 32)).tolist()
-        decoded = decode(anatomy, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, tap=2, tap_from=-3)
+        decoded = decode(
+            architecture, ids, end_ids=frozenset(), pad_id=0, max_new_tokens=16, captured_block=2, captured_from=-3
+        )
         scored, columns = [range(16)] * batch_size, np.full((batch_size, 1), 29)
         request = Request(frozenset({True, False}), frozenset({True}), 2)
-        work = partial(gradients, anatomy, decoded, scored, columns, request)
+        work = partial(gradients, architecture, decoded, scored, columns, request)
         work()  # warm up
         used = peak_megabytes(work, device)
-        head = anatomy.head.weight.numel() * 4 / 1e6
+        head = architecture.head.weight.numel() * 4 / 1e6
         rows.append({"vocabulary": vocabulary, "scoring_mb": used, "head_mb": head})
     return rows
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
-from uq_harness.correctness import Judge, build_judge, judge_names
+from uq_harness.correctness.base import Judge, build_judge, judge_names
 
 DATA_SETS = ("sciq", "truthfulqa", "triviaqa")
 # As they are described in the papers: every word counts, and a half is enough.

@@ -1,4 +1,4 @@
-"""From which prompt length on the rows of a prompt should share its keys and values: `engine/layouts.py`.
+"""From which prompt length on prefixes should share the prompt's keys and values: `TreePrefixes` against copies.
 
     python benchmarks/layouts.py --lengths 32,128,512
 
@@ -16,8 +16,8 @@ import time
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from uq_harness.engine.anatomy import Anatomy
-from uq_harness.engine.decode import decode
+from uq_harness.backends.transformers.architecture import Architecture
+from uq_harness.backends.transformers.decode import decode
 from uq_harness.evidence import Samples
 
 SETS = (Samples(10, 1.0), Samples(10, 0.7), Samples(10, 0.9), Samples(10, 0.5, top_p=0.99, top_k=5))
@@ -28,7 +28,7 @@ def main() -> None:
     args = _arguments()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    anatomy = Anatomy.of(_model(args))
+    architecture = Architecture.of(_model(args))
     ratios = {}
     for length in map(int, args.lengths.split(",")):
         prompts = torch.randint(3, 1024, (args.prompts, length)).tolist()
@@ -37,7 +37,7 @@ def main() -> None:
             for layout in spent:
                 start = _clock(args.device)
                 decode(
-                    anatomy,
+                    architecture,
                     prompts,
                     samplers=SETS,
                     end_ids=frozenset(range(3, 3 + args.ends)),

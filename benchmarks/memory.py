@@ -20,11 +20,13 @@ import torch
 from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness.bench import peak_megabytes
+from uq_harness.backends.transformers.backend import TransformersBackend
+from uq_harness.backends.transformers.decode import Kept
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.engine import Ending, Gatherer
-from uq_harness.engine.keep import Keep
+from uq_harness.evidence.backend import gather_all
+from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import build_methods
+from uq_harness.studies.bench.interleaved import peak_megabytes
 
 SETS = ("g_nll", "default", "ln_pe", "eigenscore", "semantic_density", "sampling", "all")
 SHAPE = {  # of a model whose answers' states and caches outweigh what torch itself takes
@@ -90,13 +92,14 @@ def _measure(args: argparse.Namespace) -> float:
     model, tokenizer = _model(args)
     prompts = read_prompts(tokenizer, args.questions, args.batch_size)
     needs = [need for method in build_methods(args.one, {}) for need in method.needs()]
-    gatherer = Gatherer(model, tokenizer, needs, max_length=4096, pad_id=0)
+    backend = TransformersBackend(model, tokenizer, max_length=4096, pad_id=0)
+    backend.prepare(needs)
     if args.keep_everything:
-        gatherer._keep = Keep()
+        vars(backend._plan)["kept"] = Kept()
     ends = frozenset({tokenizer.eos_token_id}) if args.model else frozenset()
-    ending = Ending(ends, args.new_tokens, read=lambda tokens: (tokenizer.decode(tokens), range(len(tokens))))
-    gatherer.gather(prompts[:1], Ending(ends, 2, ending.read))  # what is loaded on first use
-    megabytes = peak_megabytes(lambda: gatherer.gather(prompts, ending), torch.device(args.device))
+    stop = StopCriteria(ends, args.new_tokens, read=lambda tokens: (tokenizer.decode(tokens), range(len(tokens))))
+    gather_all(backend, prompts[:1], StopCriteria(ends, 2, stop.read))  # what is loaded on first use
+    megabytes = peak_megabytes(lambda: gather_all(backend, prompts, stop), torch.device(args.device))
     if megabytes is None:
         raise SystemExit("this system does not tell a process's highest use of memory")
     return megabytes

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from uq_harness.methods import all_methods
-from uq_harness.report._quality import estimates
+from uq_harness.report.quality import estimates
 
 JUDGE = "token_recall"
 

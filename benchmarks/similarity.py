@@ -21,8 +21,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
-from uq_harness.similarity import AllPairs, build_nli, count_pairs, entailment, question_texts
-from uq_harness.text import tokens
+from uq_harness.functional.text import tokens
+from uq_harness.similarity.build import build_nli
+from uq_harness.similarity.requests import AllPairs, count_pairs, entailment, question_texts
 
 SHAPES: dict[str, dict[str, Any]] = {
     "small-bert": {

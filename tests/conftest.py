@@ -14,7 +14,7 @@ from tests.support import SHARED
 def pytest_configure(config: pytest.Config) -> None:
     """CI may not pass by skipping what the shared folder is needed for."""
     if os.environ.get("CI") and SHARED is None and not os.environ.get("UQ_HARNESS_WITHOUT_SHARED"):
-        pytest.exit("CI needs the folder of shared data beside the checkout (../shared)", returncode=1)
+        pytest.exit("CI needs the folder of shared data next to the checkout (../shared)", returncode=1)
 
 
 @pytest.fixture(autouse=True)

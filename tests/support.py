@@ -1,4 +1,4 @@
-"""What tests of all rooms share: the folder of shared data, and small models."""
+"""What all tests share: the folder of shared data, and small models."""
 
 import os
 from pathlib import Path

@@ -12,9 +12,9 @@ import pytest
 from lm_eval._cli.harness import HarnessCLI
 from lm_eval.loggers import EvaluationTracker
 
-from uq_harness import plugin
-from uq_harness.command import begin, try_output
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation import plugin
+from uq_harness.evaluation.command import begin, try_output
 
 plugin.guard_command()
 plugin.guard_tracker()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from uq_harness import documents
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation import documents
 
 GOOD = {"question": "Who?", "answers": ["me"]}
 

@@ -1,4 +1,4 @@
-"""Where a model lies that the user has named."""
+"""Model names that are folders, or repositories on the Hub."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from uq_harness.memory import Room, in_shrinking_batches, in_shrinking_streams
+from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams, is_out_of_memory
 
 
 def test_halves_until_it_fits_remembers_it_and_yields_each_batch_at_once() -> None:
@@ -90,3 +90,36 @@ def test_what_fits_is_remembered_for_the_next_call() -> None:
     for _ in range(2):
         list(in_shrinking_batches(work, [1, 2, 3, 4], room))
     assert sizes == [4, 2, 2, 2, 2]
+
+
+def test_a_lack_of_memory_in_tensorflow_counts_and_another_of_its_errors_does_not() -> None:
+    raised = [
+        type(name, (Exception,), {"__module__": "tensorflow.python.framework.errors_impl"})()
+        for name in ("ResourceExhaustedError", "InvalidArgumentError")
+    ]
+    assert [is_out_of_memory(error) for error in raised] == [True, False]
+
+
+def test_a_room_decides_how_many_go_together_and_what_to_do_after_a_failure() -> None:
+    class Weights(Room):
+        def fits(self, waiting: list[int], start: int = 0) -> int:
+            return min(max(1, self.size // waiting[start]), len(waiting) - start)
+
+        def too_large(self, size: int, waiting: list[int]) -> int:
+            return self.fits(waiting)
+
+        def shrink(self, size: int, waiting: list[int]) -> None:
+            self.size = size // 2 * waiting[0]
+
+    batches = []
+
+    def work(batch: list[int]) -> list[int]:
+        batches.append(batch)
+        if sum(batch) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch
+
+    room = Weights(16, otherwise="")
+    found = [one for _, done in in_shrinking_batches(work, [4, 3, 3, 1, 1, 1, 1], room) for one in done]
+    assert found == [4, 3, 3, 1, 1, 1, 1]
+    assert batches == [[4, 3, 3, 1], [4, 3], [4], [3], [3], [1, 1, 1, 1]]

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from uq_harness import Abstainer
-from uq_harness.ablation import AblationEvidence
+from uq_harness.backends.saved.read import read_saved
 from uq_harness.errors import UQHarnessError
-from uq_harness.json_lines import read_json_lines
-from uq_harness.paraphrase import questions_of_file, read_paraphrases
-from uq_harness.paths import user_path
-from uq_harness.results import load_runs
-from uq_harness.saved import read_saved
+from uq_harness.files import read_json_lines, user_path
+from uq_harness.results.load import load_runs
+from uq_harness.studies.ablation.evidence import AblationEvidence
+from uq_harness.studies.paraphrase.file import read_paraphrases
+from uq_harness.studies.paraphrase.questions import questions_of_file
 
 
 def test_the_home_folder_is_filled_in_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:

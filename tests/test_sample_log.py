@@ -12,11 +12,11 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 
 from uq_harness.demo import QUESTIONS
+from uq_harness.evaluation.plugin import register_models, tasks_folder
 from uq_harness.methods import all_methods
 from uq_harness.methods.g_nll import GNLL
-from uq_harness.plugin import register_model, tasks_folder
 
-register_model()
+register_models()
 LIMIT = 8
 MEASURES = ("auroc", "aurc", "prr")
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.results.files import simulated, write_run
 from uq_harness.cli import main
-from uq_harness.models._cache_stamp import STAMP, check_stamp
-from uq_harness.results import load_runs
-from uq_harness.secrets import HIDDEN, without_secrets
+from uq_harness.models.cache_stamp import STAMP, check_stamp
+from uq_harness.rendering.secrets import HIDDEN, without_secrets
+from uq_harness.results.load import load_runs
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import lm_eval
 import pytest
 from lm_eval.tasks import TaskManager
 
-from uq_harness import quality
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation import metrics as quality
+from uq_harness.evaluation.plugin import register_models, tasks_folder
 from uq_harness.methods import all_methods
-from uq_harness.plugin import register_model, tasks_folder
 
-register_model()
+register_models()
 DEMO = {"pretrained": "demo", "dtype": "float32"}
 SAMPLING_FREE = [name for name, method in all_methods().items() if not method.sampling]
 
@@ -228,23 +228,25 @@ class TestHabitsOfLmEval:
             assert a["doc"]["uq"]["uncertainty"] == pytest.approx(b["doc"]["uq"]["uncertainty"], rel=1e-3)
 
     def test_a_run_resumes_from_its_cache(self, tmp_path: Path, run: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-        from uq_harness.engine import Gatherer
+        from uq_harness.backends.transformers.backend import TransformersBackend
 
         arguments = {**DEMO, "methods": "sampling_free"}
         cache = str(tmp_path / "cache")
-        stream = Gatherer.stream
+        gather = TransformersBackend.gather
 
-        def dies_after_two_batches(self: Gatherer, *args: Any) -> Any:
-            batches = stream(self, *args)
+        def dies_after_two_batches(self: TransformersBackend, *args: Any) -> Any:
+            batches = gather(self, *args)
             yield next(batches)
             yield next(batches)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Gatherer, "stream", dies_after_two_batches)
+        monkeypatch.setattr(TransformersBackend, "gather", dies_after_two_batches)
         with pytest.raises(KeyboardInterrupt):
             evaluate(model_args=arguments, use_cache=cache, batch_size=8)
         answered = []
-        monkeypatch.setattr(Gatherer, "stream", lambda self, *args: answered.extend(args[0]) or stream(self, *args))
+        monkeypatch.setattr(
+            TransformersBackend, "gather", lambda self, *args: answered.extend(args[0]) or gather(self, *args)
+        )
         resumed = evaluate(model_args=arguments, use_cache=cache, batch_size=8)
         assert len(answered) == 8
         for metric, value in run["results"]["uq_demo"].items():
@@ -380,7 +382,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("scores", [[1.0] * 12 + [2.0] * 12, [1.0] * 24])
     def test_an_error_of_0_is_explained(self, scores: list[float], caplog: pytest.LogCaptureFixture) -> None:
-        from uq_harness import quality
+        from uq_harness.evaluation import metrics as quality
 
         pairs = list(zip(scores, [1] * 12 + [0] * 12, strict=True))
         assert quality.aggregation("auroc_g_nll_stderr", "uq_demo", 0)(pairs) == 0

@@ -18,7 +18,7 @@ def byte_level() -> PreTrainedTokenizerFast:
 
 
 def sentence_pieces() -> PreTrainedTokenizerFast:
-    """Llama 2's kind: spaces are ``▁``, what the vocabulary lacks is bytes, a text's first space is not shown."""
+    """Llama 2's kind: spaces are ``▁``, what is not in the vocabulary is bytes, a text's first space is not shown."""
     pieces = ["<unk>", "▁", *_LETTERS, "K", "F", "▁K", "▁by", "by"]
     pieces += [f"<0x{byte:02X}>" for byte in range(256)]
     merges = [("▁", "K"), ("b", "y"), ("▁", "by")]

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uq_harness.abstention import Abstainer
-    from uq_harness.answering import ScoredAnswer, UncertaintyModel
+    from uq_harness.abstention.abstainer import Abstainer
+    from uq_harness.answering.application import ScoredAnswer, UncertaintyModel
 
 __version__ = "0.1.0"
 __all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "register"]
 
 # What applications use; imported when it is asked for, since torch comes with it.
 _HOMES = {
-    "Abstainer": "uq_harness.abstention",
-    "ScoredAnswer": "uq_harness.answering",
-    "UncertaintyModel": "uq_harness.answering",
+    "Abstainer": "uq_harness.abstention.abstainer",
+    "ScoredAnswer": "uq_harness.answering.application",
+    "UncertaintyModel": "uq_harness.answering.application",
 }
 
-# In a source checkout, tasks/ and metrics/ lie beside this folder and not inside it; running from the checkout's root
+# In a source checkout, tasks/ and metrics/ are next to this folder, not inside it; running from the checkout's root
 # makes it shadow an installed wheel.
 if not (Path(__file__).parent / "tasks").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
 
 def register() -> None:
-    """Makes model and tasks known to lm_eval; calling it twice does no harm.
+    """Registers the models and the tasks with lm_eval; calling it twice does no harm.
 
     >>> import uq_harness
     >>> uq_harness.register()
@@ -47,7 +47,7 @@ def register() -> None:
     >>> "uq_demo" in TaskManager().all_tasks
     True
     """
-    from uq_harness import plugin
+    from uq_harness.evaluation import plugin
 
-    plugin.register_model()
+    plugin.register_models()
     plugin.register_tasks()

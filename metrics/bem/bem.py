@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 
 _DESCRIPTION = """
 BEM (BERT matching) gives the probability that a free-form answer means the same as a reference answer, given the

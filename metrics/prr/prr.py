@@ -10,7 +10,7 @@ import evaluate
 from uq_harness.functional import bootstrap_stderr, prr
 
 _DESCRIPTION = """
-PRR, the prediction rejection ratio: where the area under the risk-coverage curve (AURC) lies between that of a random
+PRR, the prediction rejection ratio: where the area under the risk-coverage curve (AURC) is between that of a random
 order (0) and that of an oracle which puts every right answer first (1). Unlike AURC it can be compared between models
 of different accuracy.
 """

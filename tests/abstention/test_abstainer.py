@@ -11,7 +11,7 @@ import pytest
 
 from tests.results.files import task_run
 from uq_harness import Abstainer
-from uq_harness.abstention import as_values, make_policy
+from uq_harness.abstention.policy import as_values, make_policy
 from uq_harness.errors import UQHarnessError
 
 

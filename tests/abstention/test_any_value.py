@@ -82,7 +82,7 @@ def test_paths_that_no_policy_has(path: str, tmp_path: Path, monkeypatch: pytest
 
 def test_a_pipe_is_no_policy(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "policy.json")
-    with pytest.raises(UQHarnessError, match="is no file"):
+    with pytest.raises(UQHarnessError, match="is not a file"):
         Abstainer.load(tmp_path / "policy.json")
 
 

@@ -9,11 +9,13 @@ import pytest
 
 import uq_harness
 from tests.results.files import simulated, task_run, write_run
-from uq_harness.abstention import Abstainer, as_values, draw_reliability, make_policy
+from uq_harness.abstention.abstainer import Abstainer
+from uq_harness.abstention.diagram import draw_reliability
+from uq_harness.abstention.policy import as_values, make_policy
 from uq_harness.cli import main
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import control_risk, error_curve
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 TARGET, DELTA = 0.2, 0.1
 

@@ -30,7 +30,7 @@ BAD = [
     *({"batch_invariant": value} for value in ("x", None, 2)),
     *({"apply_chat_template": value} for value in ("maybe", None, 3)),
     *({"prompt": value} for value in (5, None, "no place")),
-    *({"sp_token": value} for value in ("first", 1.5, None)),
+    *({"sp_token": value} for value in ("first", 1.5, None, "~nouser/x", "x" * 5000)),
     *({"entropy_samples": value, "methods": "ln_pe"} for value in (1e9, "many", 0)),
     {"nli_model": "~nouser/x", "methods": "semantic_entropy"},
 ]

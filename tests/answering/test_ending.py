@@ -1,24 +1,12 @@
 """Which tokens count."""
 
 import pytest
-from transformers import AddedToken, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tokenizers import byte_level
-from uq_harness.answering import pieces
-from uq_harness.answering._ending import ending, special_ids
+from uq_harness.answering.application import pieces
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.demo import MODEL_DIR
-
-
-def test_special_tokens_are_those_that_a_text_does_not_show_also_without_a_name() -> None:
-    """Gemma's end of a turn has none in its tokenizer's settings; SAR must not take it for a meaningful word."""
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
-    tokenizer.add_tokens([AddedToken("<end_of_turn>", special=True)], special_tokens=False)
-    number = tokenizer.convert_tokens_to_ids("<end_of_turn>")
-    assert number not in tokenizer.all_special_ids
-    shown = {token for token in range(len(tokenizer)) if tokenizer.decode([token], skip_special_tokens=True)}
-    assert number in special_ids(tokenizer)
-    assert shown.isdisjoint(special_ids(tokenizer))
-    assert special_ids(tokenizer) >= set(tokenizer.all_special_ids)
 
 
 def test_a_stop_string_in_the_thinking_ends_the_answer_whatever_marks_the_thinking_s_end() -> None:
@@ -27,7 +15,7 @@ def test_a_stop_string_in_the_thinking_ends_the_answer_whatever_marks_the_thinki
     model = AutoModelForCausalLM.from_pretrained(MODEL_DIR)
     tokens = tokenizer("Jane Austen wrote it", add_special_tokens=False)["input_ids"]
     for think_end in (tokens[1], tokenizer.decode(tokens[1:2])):
-        found = ending(model, tokenizer, stop_strings=["J"], max_new_tokens=9, think_end_token=think_end)
+        found = stop_criteria(model, tokenizer, stop_strings=["J"], max_new_tokens=9, think_end_token=think_end)
         assert found.stops is not None
         assert all(found.stops(tokens[:n]) for n in range(1, len(tokens) + 1))
         assert found.read(tokens[:1]) == ("", range(0))
@@ -42,7 +30,7 @@ class TestCharactersOfSeveralTokens:
         tokenizer = byte_level()
         ids = tokenizer(answer)["input_ids"]
         rest = tokenizer(f"{stop} 東京")["input_ids"]
-        found = ending(
+        found = stop_criteria(
             AutoModelForCausalLM.from_pretrained(MODEL_DIR), tokenizer, stop_strings=[stop], max_new_tokens=9
         )
         assert found.read([*ids, *rest]) == (answer, range(len(ids)))
@@ -52,14 +40,14 @@ class TestCharactersOfSeveralTokens:
         tokenizer = byte_level()
         thought, answer = (tokenizer(text)["input_ids"] for text in (f"首都は…{mark}", "東京"))
         model = AutoModelForCausalLM.from_pretrained(MODEL_DIR)
-        found = ending(model, tokenizer, stop_strings=["\n"], max_new_tokens=9, think_end_token=mark)
+        found = stop_criteria(model, tokenizer, stop_strings=["\n"], max_new_tokens=9, think_end_token=mark)
         tokens = [*thought, *answer, *tokenizer("\n\n")["input_ids"]]
         assert found.read(tokens) == ("東京", range(len(thought), len(thought) + len(answer)))
 
     def test_a_character_that_the_limit_cut_ends_at_the_last_token(self) -> None:
         tokenizer = byte_level()
         ids = tokenizer("a京")["input_ids"][:-1]
-        found = ending(
+        found = stop_criteria(
             AutoModelForCausalLM.from_pretrained(MODEL_DIR), tokenizer, stop_strings=["\n"], max_new_tokens=9
         )
         assert found.read(ids) == (tokenizer.decode(ids), range(len(ids)))

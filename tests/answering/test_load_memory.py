@@ -5,8 +5,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness import UncertaintyModel
-from uq_harness.bench import peak_megabytes
 from uq_harness.demo import MODEL_DIR
+from uq_harness.studies.bench.interleaved import peak_megabytes
 
 SHAPE = {
     "vocab_size": 200_000,

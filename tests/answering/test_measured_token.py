@@ -5,15 +5,16 @@ from importlib.resources import files
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.sps.data import demo_model
+from tests.studies.sps.data import demo_model
 from uq_harness import UncertaintyModel
-from uq_harness.answering import MESSAGE, PromptText
-from uq_harness.answering._measured_token import questions
+from uq_harness.answering.measured_token import MESSAGE, questions
+from uq_harness.answering.prompts import PromptText
 from uq_harness.demo import MODEL_DIR
 from uq_harness.demo.world import PROMPT
 from uq_harness.errors import UQHarnessError
 from uq_harness.models import UQHFLM
-from uq_harness.sps import measure, read_sources
+from uq_harness.studies.sps.measure import measure
+from uq_harness.studies.sps.prompts import read_sources
 
 FILE = str(files("uq_harness.answering").joinpath("questions.jsonl"))
 

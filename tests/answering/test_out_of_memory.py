@@ -10,9 +10,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness import UncertaintyModel
-from uq_harness.answering import ScoredAnswer
+from uq_harness.answering.application import ScoredAnswer
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
+from uq_harness.evaluation.documents import read_questions
 from uq_harness.methods import all_methods
 
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[40:48]]
@@ -66,7 +66,7 @@ def test_a_question_whose_samples_do_not_fit_keeps_what_needs_no_more_than_its_a
         assert set(one.uncertainty) == set(all_methods())
         lost = {name for name, score in one.uncertainty.items() if math.isnan(score)}
         assert {name for name in lost if not all_methods()[name].sampling} == set()
-        assert lost == {name for name in lost if one.evidence.missing}
+        assert lost == {name for name in lost if one.evidence.undefined}
     assert any(math.isnan(one.uncertainty["degree"]) for one in found)
     assert caplog.text.count("is undefined") == 1
 

@@ -7,12 +7,12 @@ import pytest
 from transformers import AddedToken, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from uq_harness import UncertaintyModel
-from uq_harness.answering._template import holds
-from uq_harness.answering._thinking import ThinkingNotice
+from uq_harness.answering.template import holds
+from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import QuestionInstance
 from uq_harness.models import UQHFLM
-from uq_harness.request import QuestionInstance
 
 QUESTION = "What do people call the capital city of Foloria?"
 WRITES = {

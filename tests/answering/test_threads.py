@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.similarity.models import save_classifier
 from uq_harness import UncertaintyModel
-from uq_harness.answering import ScoredAnswer
+from uq_harness.answering.application import ScoredAnswer
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
-from uq_harness.similarity import build_nli
+from uq_harness.evaluation.documents import read_questions
+from uq_harness.similarity.build import build_nli
 
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[:100]]
 QUARTERS = [ASKED[start::4] for start in range(4)]

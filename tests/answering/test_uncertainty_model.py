@@ -18,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import uq_harness
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.documents import read_questions
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.documents import read_questions
+from uq_harness.evidence import Samples
 from uq_harness.methods import all_methods
 
 TASK_PROMPT = "Please directly answer the following question with one or few words:\n{question}"
@@ -71,8 +72,7 @@ class TestNumbers:
         def texts(seed: int) -> list[str]:
             model = UncertaintyModel(*demo, methods="ln_pe", seed=seed)
             (answer,) = model.answer([ASKED[1]])
-            (samples,) = answer.evidence.samples.values()
-            return [sample.text for sample in samples]
+            return [sample.text for sample in answer.evidence[Samples(10, 1.0)]]
 
         assert texts(1) == texts(1) != texts(2)
 
@@ -143,7 +143,7 @@ class TestConversation:
     def test_prompts_that_state_an_answer_keep_the_earlier_turns(self, demo: tuple) -> None:
         model = UncertaintyModel(*demo)
         text = model._style.prompt(self.messages("Hello!", "Hello.", "Who?", system="Be brief."), "it")
-        (prompt,) = model._answerer.encode([text])
+        (prompt,) = model._encoder.encode([text])
         stated = demo[1].decode(prompt.restate("Who else?"))
         assert stated == text.text.replace("Who?", "Who else?")
 
@@ -155,7 +155,7 @@ class TestConversation:
         )
         model = UncertaintyModel(demo[0], tokenizer)
         text = model._style.prompt(self.messages("Hello!", "Hello.", " Who? "), "it")
-        (prompt,) = model._answerer.encode([text])
+        (prompt,) = model._encoder.encode([text])
         assert "Hello." in tokenizer.decode(prompt.restate("Who else?"))
 
     @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ class TestWrongUse:
             ({"nli_modle": "lexical"}, "unknown option 'nli_modle'"),
             ({"hybrid_beta": 0}, "hybrid_beta=0"),
             ({"max_new_tokens": 0}, "max_new_tokens=0 .* from 1 on"),
-            ({"max_new_tokens": 10**6}, "leaves no room for a prompt"),
+            ({"max_new_tokens": 10**6}, "leaves no space for a prompt"),
             ({"batch_size": "auto"}, "batch_size='auto'"),
             ({"prompt": "Answer!"}, r"prompt='Answer!' has no place .* \{question\}"),
             ({"sp_token": "middle"}, "sp_token='middle'"),

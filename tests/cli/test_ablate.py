@@ -2,16 +2,17 @@
 
 import json
 import shlex
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.ablation.made_up import evidence, sps
 from tests.cli.test_command_line import command
-from uq_harness.ablation import AblationEvidence
-from uq_harness.cli.ablate import run_ablate
+from tests.studies.ablation.made_up import evidence, sps
+from uq_harness.cli.ablate import ablate as ablate_command
 from uq_harness.errors import UQHarnessError
+from uq_harness.studies.ablation.evidence import AblationEvidence
 
 PASS = shlex.split(
     "--model_args pretrained=demo,dtype=float32 --tasks uq_demo --apply_chat_template --batch_size 16 --limit 48 "
@@ -21,8 +22,8 @@ PASS = shlex.split(
 
 def ablate(arguments: list[str], output: Path, **options) -> None:
     """The command in this process."""
-    defaults = {"evidence": [], "positions": None, "layers": None, "betas": "1", "gammas": "1", "sps": []}
-    run_ablate(arguments, output=output, **{**defaults, "figures": False, "as_json": False, **options})
+    defaults = {"betas": "1", "gammas": "1", "no_figures": True}
+    ablate_command(Namespace(args=arguments), output, **{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_an_sps_file_adds_the_correlation(tmp_path: Path) -> None:
 
 def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = evidence(correct=np.ones(60)).write(tmp_path)
-    ablate([], tmp_path / "out", evidence=[file], figures=True)
+    ablate([], tmp_path / "out", evidence=[file], no_figures=False)
     assert "undefined" in capsys.readouterr().out
     assert found(tmp_path / "out")["semgrad"][0]["auroc"] is None
 
@@ -117,9 +118,9 @@ def test_arguments_that_an_ablation_cannot_use(tmp_path: Path, extra: list[str],
 def test_wrong_use_is_found_before_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str
 ) -> None:
-    from uq_harness.engine import Gatherer
+    from uq_harness.backends.transformers.backend import TransformersBackend
 
-    monkeypatch.setattr(Gatherer, "stream", lambda *arguments: pytest.fail("questions were answered"))
+    monkeypatch.setattr(TransformersBackend, "gather", lambda *arguments: pytest.fail("questions were answered"))
     with pytest.raises(UQHarnessError, match=message):
         ablate(PASS, tmp_path / "out", **options)
 
@@ -151,7 +152,7 @@ def test_sps_of_another_model_is_refused_before_the_first_answer(tmp_path: Path)
 @pytest.mark.parametrize(("arguments", "options"), [(["--limit", "3"], {}), ([], {"positions": 4})])
 def test_what_would_do_nothing_without_a_model_is_refused(tmp_path: Path, arguments: list, options: dict) -> None:
     file = evidence().write(tmp_path)
-    with pytest.raises(UQHarnessError, match="would do nothing beside --from"):
+    with pytest.raises(UQHarnessError, match="has no effect with --from"):
         ablate(arguments, tmp_path / "out", evidence=[file], **options)
 
 

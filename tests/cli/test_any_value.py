@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.results.files import record, sample, simulated, write_run
+from uq_harness.backends.saved.read import read_saved
 from uq_harness.cli import main
 from uq_harness.errors import UQHarnessError
-from uq_harness.saved import read_saved
 
 DEEP = json.loads("[" * 400 + "]" * 400)
 VALUES = (

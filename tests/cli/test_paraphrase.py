@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_command_line import ENVIRONMENT, command
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 
 
@@ -147,7 +147,7 @@ def test_a_model_that_is_not_there_is_found_before_the_work(served: list[str], t
         (["--questions", "q", "--output", "./q", "--model", "m"], "are the same file"),
         (["--task", "uq_demo", "--output", "p"], "name the chat model with --model"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "{"], "is not valid JSON"),
-        (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "[]"], "no JSON object"),
+        (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "[]"], "not a JSON object"),
         (["--questions", "q", "--output", "p", "--model", "m", "--metadata", "{}"], "belong to --task"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--cache", "c"], "belong to --validate"),
         (["--validate", "q", "--task", "uq_demo"], "leave out --task"),

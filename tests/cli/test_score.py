@@ -8,9 +8,8 @@ from typer.testing import CliRunner
 
 from tests.support import SHARED, requires_shared
 from uq_harness.cli import app
-from uq_harness.cli.commands import score  # noqa: F401  # registers the command
 from uq_harness.errors import UQHarnessError
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 ROWS = [
     {"question": "Who wrote Emma?", "answers": ["Jane Austen"], "answer": "Jane Austen", "samples": ["Austen"]},

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.results.files import sample, simulated, task_run, write_run
-from uq_harness.comparison import compare_runs
+from uq_harness.comparison.compare import compare_runs
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import auroc, holm, paired_accuracy, paired_auroc
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 METHODS = {"semgrad": 1.0, "g_nll": 0.5}
 
@@ -217,7 +217,7 @@ class TestWhatCannotBeCompared:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"alpha": 5}, "alpha is 5, but must lie between 0 and 1"),
+            ({"alpha": 5}, "alpha is 5, but must be between 0 and 1"),
             ({"min_effect": -0.1}, "min_effect is -0.1"),
             ({"methods": ["sar"]}, "no run has the method 'sar': both sides have g_nll, semgrad"),
             ({"measures": ["auc"]}, "measure 'auc' is not known: there are auroc, aurc or prr"),

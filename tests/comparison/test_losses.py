@@ -10,7 +10,8 @@ from scipy.stats import binomtest, norm
 
 from tests.results.files import record, sample, simulated, task_run, write_run
 from uq_harness.cli import main
-from uq_harness.comparison import compare_runs, markdown
+from uq_harness.comparison.compare import compare_runs
+from uq_harness.comparison.markdown import markdown
 from uq_harness.errors import UQHarnessError
 
 METHODS = {"semgrad": 1.5, "g_nll": 1.0}
@@ -221,7 +222,7 @@ def test_a_regression_is_told_before_a_loss(gate, tmp_path):
 
 class TestRunsOfOtherSettings:
     def test_several_on_one_side_are_refused_with_what_tells_them_apart(self, tmp_path):
-        from uq_harness.results import load_runs
+        from uq_harness.results.load import load_runs
 
         lines = simulated(30, METHODS)
         write_run(tmp_path / "base", lines)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from tests.results.files import task_run
-from uq_harness.comparison import as_values, compare_runs, junit, markdown
+from uq_harness.comparison.compare import compare_runs
+from uq_harness.comparison.json import as_values
+from uq_harness.comparison.junit import junit
+from uq_harness.comparison.markdown import markdown
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tests.correctness.golden import CASES, vocabulary
 from tests.correctness.models import save_bert
 from tests.support import requires_shared
-from uq_harness.correctness import Triple
-from uq_harness.correctness._bem import pytorch, scoring, tfhub
-from uq_harness.correctness._bem.inputs import Parts, fit, join
-from uq_harness.correctness._bem.wordpiece import WordPiece, words
+from uq_harness.correctness.base import Triple
+from uq_harness.correctness.bem import pytorch, scoring, tfhub
+from uq_harness.correctness.bem.scoring import Parts, fit, join
+from uq_harness.correctness.bem.wordpiece import WordPiece, words
 
 
 def golden(truncated):

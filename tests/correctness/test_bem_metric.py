@@ -6,7 +6,7 @@ import evaluate
 import pytest
 
 from tests.correctness.models import save_bert
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS, ANSWERS = ["capital of france?", "who wrote it?"], ["paris", "jane austen"]

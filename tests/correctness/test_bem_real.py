@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 
 EXAMPLE = (["why is the sky blue"], ["scattering of light"], [["light scattering"]])
 

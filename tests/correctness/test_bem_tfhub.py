@@ -5,8 +5,8 @@ import pytest
 
 from tests.correctness.golden import CASES, vocabulary
 from tests.support import requires_shared
-from uq_harness.correctness import build_judge
-from uq_harness.correctness._bem import tfhub
+from uq_harness.correctness.base import build_judge
+from uq_harness.correctness.bem import tfhub
 from uq_harness.errors import UQHarnessError
 
 tf = pytest.importorskip("tensorflow")
@@ -118,7 +118,7 @@ def test_vocabulary_may_lie_elsewhere(tmp_path):
 
 def test_a_missing_vocabulary_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("uq_harness.correctness._bem.tfhub.VOCABULARY", "nobody/has-this")
+    monkeypatch.setattr("uq_harness.correctness.bem.tfhub.VOCABULARY", "nobody/has-this")
     with pytest.raises(UQHarnessError, match=r"vocabulary.*\"vocab\": \"/path/vocab.txt\".*assets/vocab.txt"):
         judge(save(Hash(), tmp_path)).prepare()
 
@@ -126,7 +126,7 @@ def test_a_missing_vocabulary_is_reported(tmp_path, monkeypatch):
 def test_a_file_that_is_no_vocabulary_is_refused(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("a\nb", encoding="utf-8")
-    with pytest.raises(UQHarnessError, match=r"no BERT vocabulary: it lacks \[UNK\]"):
+    with pytest.raises(UQHarnessError, match=r"not a BERT vocabulary: \[UNK\] missing"):
         judge(save(Hash(), tmp_path), vocab=str(path)).prepare()
 
 

@@ -8,8 +8,8 @@ import torch
 from transformers import BertModel
 
 from tests.correctness.models import VOCABULARY, save_bert
-from uq_harness.correctness import build_judge
-from uq_harness.correctness._bem import pytorch
+from uq_harness.correctness.base import build_judge
+from uq_harness.correctness.bem import pytorch
 from uq_harness.errors import UQHarnessError
 
 QUESTIONS = ["capital of france?", "who wrote it?", "how long is the long river that flows through the city?", "?"]

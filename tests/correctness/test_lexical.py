@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import SHARED, requires_shared
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 from uq_harness.errors import UQHarnessError
-from uq_harness.text import normalize_answer, token_f1, tokens
+from uq_harness.functional.text import normalize_answer, token_f1, tokens
 
 LEXICAL = ["exact_match", "f1", "rouge_l", "token_recall"]
 ENGLISH = [

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.servers import HANG_UP, Response, Server, fails, says, serving
+from tests.chat.servers import HANG_UP, Response, Server, fails, says, serving
 from tests.test_task import DEMO, demo_questions, evaluate, write_questions
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 from uq_harness.errors import UQHarnessError
 
 QUESTIONS = ["Who wrote Emma?", "Who wrote Ulysses?", "Who wrote Dracula?"]
@@ -29,7 +29,7 @@ def judge(server: Server, folder: Path, **options: Any) -> Any:
 def fair(message: str, _: int) -> Response:
     """Judges as exact match of a reference within the answer would."""
     listed = re.search(r"Reference answers:\n(.*)\nCandidate answer: (.*)\n\nReply", message, re.DOTALL)
-    if listed is None:  # the request that only checks whether somebody is there
+    if listed is None:  # the request that only checks whether the server is there
         return says("yes")
     right = any(reference.removeprefix("- ") in listed[2] for reference in listed[1].split("\n"))
     return says("Yes." if right else "No, it is not.")
@@ -189,7 +189,7 @@ def test_replies_that_end_while_the_model_thinks_say_what_to_do(
 
 
 def spoil(file: Path) -> None:
-    file.write_bytes(b"this is no database, but long enough to be taken for one" * 50)
+    file.write_bytes(b"this is not a database, but long enough to be taken for one" * 50)
 
 
 def test_a_reply_file_that_is_spoilt_half_way_costs_no_verdict(

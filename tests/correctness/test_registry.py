@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from uq_harness.correctness import Judge, build_judge, judge_names, register_judge
+from uq_harness.correctness.base import Judge, build_judge, judge_names, register_judge
 from uq_harness.errors import UQHarnessError
 
 
@@ -99,7 +99,8 @@ def test_a_judge_must_be_a_dataclass():
 
 def test_nothing_heavy_is_imported_to_build_a_judge():
     code = (
-        "import sys; from uq_harness.correctness import build_judge, judge_names; judge_names(); build_judge('bem');"
+        "import sys; from uq_harness.correctness.base import build_judge, judge_names; judge_names();"
+        "build_judge('bem');"
         "print(sorted({'torch', 'transformers', 'tensorflow', 'huggingface_hub', 'rouge_score'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

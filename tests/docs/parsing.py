@@ -2,10 +2,8 @@
 
 import configparser
 import contextlib
-import importlib
 import inspect
 import io
-import pkgutil
 import re
 import sys
 from argparse import Namespace
@@ -20,9 +18,9 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from tests.docs.blocks import ROOT
-from uq_harness.answering import take_auxiliary_models, take_options
+from uq_harness.answering.options import take_auxiliary_models, take_options
 from uq_harness.cli import app
-from uq_harness.correctness import build_judge
+from uq_harness.correctness.base import build_judge
 from uq_harness.methods import build_methods
 from uq_harness.models import UQHFLM
 
@@ -30,9 +28,6 @@ from uq_harness.models import UQHFLM
 @cache
 def command_line() -> Any:
     """The ``uq-harness`` program with all its commands."""
-    package = importlib.import_module("uq_harness.cli.commands")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
     return typer.main.get_command(app)
 
 

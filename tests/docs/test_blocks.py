@@ -17,7 +17,7 @@ EVERY = [block for page in pages() for block in blocks(page)]
 
 @pytest.mark.parametrize("block", EVERY, ids=str)
 def test_a_block_says_its_language(block: Block) -> None:
-    assert block.language in ("bash", "python", "json", "yaml", "text")
+    assert block.language in ("bash", "python", "json", "yaml", "text", "mermaid")
 
 
 @pytest.mark.parametrize("block", [block for block in EVERY if block.language == "text"], ids=str)

@@ -12,8 +12,8 @@ PAGES = [
     "CHANGELOG.md",
     *(
         str(page.relative_to(ROOT))
-        for room in ("tasks", "metrics", "uq_harness")
-        for page in (ROOT / room).rglob("*.md")
+        for folder in ("tasks", "metrics", "uq_harness")
+        for page in (ROOT / folder).rglob("*.md")
     ),
 ]
 

@@ -1,6 +1,6 @@
 """docs/scoring_saved_answers.md: its commands run on its file as they stand there."""
 
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 
 def test_its_commands_run_on_its_file(read) -> None:

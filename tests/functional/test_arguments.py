@@ -68,7 +68,7 @@ def test_one_sample_has_a_score():
         (lambda: f.g_nll([0.4, 0.9]), "token_logprobs holds 0.4, but a log-probability is at most 0"),
         (lambda: f.g_nll([[-1.0]]), r"token_logprobs has shape \(1, 1\)"),
         (lambda: f.ln_pe([-1.0, -2.0]), r"token_logprobs\[0\] has shape \(\)"),
-        (lambda: f.self_consistency([1.5]), "entailment holds 1.5, but must lie between 0 and 1"),
+        (lambda: f.self_consistency([1.5]), "entailment holds 1.5, but must be between 0 and 1"),
         (lambda: f.degree([[1.0, 0.5]]), r"similarity has shape \(1, 2\), but must be square"),
         (lambda: f.cluster_by_entailment([[3]]), "labels hold 3"),
         (lambda: f.cluster_by_entailment([[0.5]]), "labels holds 0.5, but must hold whole numbers"),

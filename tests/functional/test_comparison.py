@@ -258,7 +258,7 @@ def test_holm_leaves_out_what_is_undefined():
     [
         (lambda: paired_auroc([1, 2], [1, 2, 3], [1, 0]), "uncertainty has 3, correct has 2"),
         (lambda: paired_auroc([1, 2], [1, 2, 3], [1, 0], [1, 0, 1]), "first has 2, second has 3"),
-        (lambda: paired_auroc([1, 2], [1, 2], [1, 0], level=95), "level is 95, but must lie between 0 and 1"),
+        (lambda: paired_auroc([1, 2], [1, 2], [1, 0], level=95), "level is 95, but must be between 0 and 1"),
         (lambda: auroc_covariance([1, 2], [1, 0]), r"uncertainties has shape \(2,\)"),
         (lambda: paired_accuracy([1, 0], [1, 2]), "second holds 2"),
         (lambda: paired_accuracy([1, 0], [1]), "first has 2, second has 1"),

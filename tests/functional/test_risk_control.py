@@ -140,7 +140,7 @@ def test_too_few_or_too_bad_answers_reach_no_threshold(scores, correct):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"target": 0}, "target is 0, but must lie between 0 and 1"),
+        ({"target": 0}, "target is 0, but must be between 0 and 1"),
         ({"target": 10}, "target is 10"),
         ({"target": 0.1, "delta": 1}, "delta is 1"),
     ],

@@ -161,7 +161,7 @@ def test_an_answer_that_changes_nothing_informs_of_nothing(n, seed):
 
 @given(st.integers(2, 6), st.integers(0, 99), st.integers(-6, 0), st.sampled_from([1, 10, 30]))
 def test_tiny_mutual_information_keeps_its_digits(n, seed, change, spread):
-    """Scores of confident answers lie far below the rounding of terms near 1, and their order must not hang on it."""
+    """Scores of confident answers are far below the rounding of terms near 1, and their order must not hang on it."""
     random = np.random.default_rng(seed)
     first = np.exp(random.normal(0, spread, n))
     second = np.exp(random.normal(0, spread, n)) * np.exp(random.normal(0, 10.0**change, (n, n)))

@@ -9,14 +9,14 @@ from uq_harness.evidence import (
     Answer,
     AnswerEntailment,
     AnswersGivenAnswers,
-    Conditionals,
+    ConditionalLogProbs,
     DiverseBeams,
+    DrawLogProbs,
     Evidence,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
     Sample,
-    SampledLogProbs,
     Samples,
     SampleStates,
     TokenRelevance,
@@ -27,7 +27,7 @@ ANSWER = Answer("Paris", (5, 2), np.array([-0.5, -0.25]), np.array([1.0, 0.5]), 
 FIELDS = {
     Samples: "samples",
     DiverseBeams: "samples",
-    SampledLogProbs: "",
+    DrawLogProbs: "",
     SampleStates: "states",
     PairwiseEntailment: "entailment",
     AnswerEntailment: "entailment",
@@ -59,12 +59,8 @@ def score(name: str, options: dict[str, Any] | None = None, **found: Any) -> flo
 
 
 def evidence(method: Method, **found: Any) -> Evidence:
-    fields: dict[str, dict[Any, Any]] = {}
-    for need in method.needs():
-        field = FIELDS[type(need)]
-        if field in found:
-            fields.setdefault(field, {})[need] = found[field]
-    return Evidence(question="Which city?", answer=ANSWER, **fields)
+    values = {need: found[FIELDS[type(need)]] for need in method.needs() if FIELDS.get(type(need)) in found}
+    return Evidence("Which city?", ANSWER, values)
 
 
 def nli(entail: Any, neutral: Any = 0.0) -> np.ndarray:
@@ -85,6 +81,6 @@ def same_cluster(ids: Any) -> np.ndarray:
     return nli((ids[:, np.newaxis] == ids).astype(np.float64))
 
 
-def conditionals(probabilities: Any, log_likelihoods: Any, answers: Sequence[str] | None = None) -> Conditionals:
+def conditionals(probabilities: Any, log_likelihoods: Any, answers: Sequence[str] | None = None) -> ConditionalLogProbs:
     texts = answers if answers is not None else [f"answer {i}" for i in range(len(probabilities))]
-    return Conditionals(tuple(texts), np.asarray(probabilities, float), np.asarray(log_likelihoods, float))
+    return ConditionalLogProbs(tuple(texts), np.asarray(probabilities, float), np.asarray(log_likelihoods, float))

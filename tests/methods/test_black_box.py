@@ -7,8 +7,8 @@ import pytest
 
 from tests.support import SHARED, requires_shared
 from uq_harness import functional
-from uq_harness.correctness.judges.token_recall import TokenRecall
-from uq_harness.text import normalize_answer
+from uq_harness.correctness.judges.lexical import TokenRecall
+from uq_harness.functional.text import normalize_answer
 
 pytestmark = requires_shared
 

@@ -23,9 +23,12 @@ def evidence(**changes) -> Evidence:
     found = {
         "question": "Which city?",
         "answer": answer,
-        "head_gradients": {HeadGradient(True): 0.02, HeadGradient(False): 0.05},
-        "state_gradients": {TOP: StateGradientNorms(np.array([0.1, 0.3]), np.array([0.04, 0.12]))},
-        "continuations": {VERDICT: -1.5},
+        "values": {
+            HeadGradient(True): 0.02,
+            HeadGradient(False): 0.05,
+            TOP: StateGradientNorms(np.array([0.1, 0.3]), np.array([0.04, 0.12])),
+            VERDICT: -1.5,
+        },
     }
     return Evidence(**{**found, **changes})
 
@@ -116,9 +119,10 @@ def test_every_method_is_documented_and_described() -> None:
 
 
 def test_a_method_registers_itself_and_needs_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    from uq_harness.methods import Method, _base, register_method
+    from uq_harness.methods import Method, register_method
+    from uq_harness.methods import base as _base
 
-    monkeypatch.setattr(_base, "_registry", dict(_base._registry))
+    monkeypatch.setattr(_base._registry, "_known", _base._registry.all())
 
     @register_method
     @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,11 @@ from uq_harness.evidence import (
     AnswerEntailment,
     AnswersGivenAnswers,
     DiverseBeams,
+    DrawLogProbs,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
-    SampledLogProbs,
+    SampleLogProbs,
     Samples,
     SampleStates,
     TokenRelevance,
@@ -26,19 +27,21 @@ from uq_harness.methods.mutual_information import stating_prompt
 TEN, FIVE = Samples(10, 1.0), Samples(5, 1.0)
 COOL = Samples(10, 0.5, top_p=0.99, top_k=5)
 CUT = Samples(10, 1.0, top_p=0.9, top_k=50)
+HOT, PAIR, FOUR = Samples(3, 2.0), Samples(2, 1.0), Samples(4, 1.0)
+WARM = Samples(10, 0.9)
 BEAMS = DiverseBeams(10, 1.0)
 DEFAULT_NEEDS = {
     "degree": {TEN, PairwiseEntailment(TEN)},
     "discrete_semantic_entropy": {TEN, PairwiseEntailment(TEN)},
     "eigenscore": {COOL, SampleStates(COOL)},
-    "ln_pe": {TEN},
-    "mutual_information": {Samples(10, 0.9), AnswersGivenAnswers(Samples(10, 0.9), 0.25, stating_prompt)},
-    "sar": {FIVE, PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
+    "ln_pe": {TEN, SampleLogProbs(TEN)},
+    "mutual_information": {WARM, SampleLogProbs(WARM), AnswersGivenAnswers(WARM, 0.25, stating_prompt)},
+    "sar": {FIVE, SampleLogProbs(FIVE), PairwiseSimilarity(FIVE), TokenRelevance(FIVE)},
     "self_consistency": {Samples(10, 0.7), AnswerEntailment(Samples(10, 0.7))},
     "semantic_density": {BEAMS, AnswerEntailment(BEAMS), RescoredLogProb(BEAMS, 0.1)},
-    "semantic_entropy": {TEN, PairwiseEntailment(TEN)},
-    "sentence_sar": {FIVE, PairwiseSimilarity(FIVE)},
-    "token_sar": {FIVE, TokenRelevance(FIVE)},
+    "semantic_entropy": {TEN, SampleLogProbs(TEN), PairwiseEntailment(TEN)},
+    "sentence_sar": {FIVE, SampleLogProbs(FIVE), PairwiseSimilarity(FIVE)},
+    "token_sar": {FIVE, SampleLogProbs(FIVE), TokenRelevance(FIVE)},
 }
 DEFAULTS = {
     "entropy_samples": 10,
@@ -111,9 +114,9 @@ def test_defaults_are_printed_with_the_results() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "needs"),
     [
-        ("ln_pe", {"entropy_samples": "3", "entropy_temperature": 2}, {Samples(3, 2.0)}),
+        ("ln_pe", {"entropy_samples": "3", "entropy_temperature": 2}, {HOT, SampleLogProbs(HOT)}),
         ("degree", {"entropy_samples": 3}, {Samples(3, 1.0), PairwiseEntailment(Samples(3, 1.0))}),
-        ("token_sar", {"sar_samples": 2}, {Samples(2, 1.0), TokenRelevance(Samples(2, 1.0))}),
+        ("token_sar", {"sar_samples": 2}, {PAIR, SampleLogProbs(PAIR), TokenRelevance(PAIR)}),
         (
             "self_consistency",
             {"consistency_samples": 4, "consistency_temperature": 0.3},
@@ -136,20 +139,20 @@ def test_defaults_are_printed_with_the_results() -> None:
         (
             "mutual_information",
             {"mi_samples": 4, "mi_temperature": 1, "mi_threshold": 0.5},
-            {Samples(4, 1.0), AnswersGivenAnswers(Samples(4, 1.0), 0.5, stating_prompt)},
+            {FOUR, SampleLogProbs(FOUR), AnswersGivenAnswers(FOUR, 0.5, stating_prompt)},
         ),
-        ("ln_pe", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT}),
+        ("ln_pe", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT, SampleLogProbs(CUT)}),
         (
             "ln_pe",
             {"entropy_top_k": 50, "entropy_top_p": 0.9, "sample_logprobs": "sampled"},
-            {CUT, SampledLogProbs(CUT)},
+            {CUT, DrawLogProbs(CUT)},
         ),
         ("discrete_semantic_entropy", {"entropy_top_p": 0.9, "entropy_top_k": 50}, {CUT, PairwiseEntailment(CUT)}),
         ("degree", {"degree_top_p": 0.9, "degree_top_k": 50}, {CUT, PairwiseEntailment(CUT)}),
         (
             "sentence_sar",
             {"sar_samples": 10, "sar_top_p": 0.9, "sar_top_k": 50, "sample_logprobs": "sampled"},
-            {CUT, SampledLogProbs(CUT), PairwiseSimilarity(CUT)},
+            {CUT, DrawLogProbs(CUT), PairwiseSimilarity(CUT)},
         ),
         (
             "self_consistency",
@@ -159,7 +162,7 @@ def test_defaults_are_printed_with_the_results() -> None:
         (
             "mutual_information",
             {"mi_temperature": 1, "mi_top_p": 0.9, "mi_top_k": 50, "sample_logprobs": "sampled"},
-            {CUT, SampledLogProbs(CUT), AnswersGivenAnswers(CUT, 0.25, stating_prompt, sampled=True)},
+            {CUT, DrawLogProbs(CUT), AnswersGivenAnswers(CUT, 0.25, stating_prompt, sampled=True)},
         ),
     ],
 )
@@ -218,7 +221,7 @@ def test_a_value_that_is_not_allowed_is_named(name: str, option: str, value: Any
 def test_whole_numbers_may_come_as_text_or_as_floats() -> None:
     for value in (7, "7", 7.0, "7.0"):
         (method,) = build("ln_pe", entropy_samples=value)
-        assert method.needs() == (Samples(7, 1.0),)
+        assert method.needs()[0] == Samples(7, 1.0)
         assert isinstance(method.entropy_samples, int)
 
 

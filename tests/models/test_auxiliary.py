@@ -11,8 +11,8 @@ from tests.similarity.models import save_classifier, save_cross_encoder
 from tests.support import SHARED, requires_shared
 from tests.test_task import DEMO, evaluate
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import record_of
 from uq_harness.methods import all_methods
-from uq_harness.response import record_of
 
 COMPARING = {
     "nli": ("degree", "self_consistency", "semantic_density", "semantic_entropy", "discrete_semantic_entropy"),

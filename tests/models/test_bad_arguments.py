@@ -45,7 +45,7 @@ BAD = [
     *({"eigenscore_samples": value, "methods": "eigenscore"} for value in (10**9,)),
     *({"nli_model": value, "methods": "semantic_entropy"} for value in ("~nouser/x", "/nope", "", 5)),
     *({"similarity_model": value, "methods": "sar"} for value in ("~nouser/x", "/nope")),
-    *({"sp_token": value} for value in ("first", 1.5, None, [])),
+    *({"sp_token": value} for value in ("first", 1.5, None, [], "~nouser/x", "x" * 5000)),
     *({"pretrianed": "demo"}, {"unheard_of": 1}, {"semgrad_layer": "all"}),
 ]
 

@@ -9,8 +9,8 @@ import pytest
 from sqlitedict import SqliteDict
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.models._cache_stamp import STAMP, check_cache, check_stamp
-from uq_harness.response import UQText
+from uq_harness.evaluation.instances import UQText
+from uq_harness.models.cache_stamp import STAMP, check_cache, check_stamp
 
 
 @pytest.fixture
@@ -56,6 +56,12 @@ def test_one_that_is_yet_to_come_is_taken(tmp_path: Path) -> None:
 def test_a_damaged_one_is_refused(damage: Callable[[Path], object], cache: Path) -> None:
     damage(cache)
     with pytest.raises(UQHarnessError, match=r"--use_cache .*cache_rank0\.db is damaged .*: delete it, or choose"):
+        check_cache(str(cache))
+
+
+def test_one_of_another_release_is_refused_and_not_called_damaged(cache: Path) -> None:
+    with_value(b"cuq_harness.response\nUQText\n.")(cache)
+    with pytest.raises(UQHarnessError, match=r"of another release of uq-harness .*: choose another path"):
         check_cache(str(cache))
 
 

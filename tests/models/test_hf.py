@@ -11,9 +11,8 @@ from lm_eval.models.huggingface import HFLM
 
 from tests.support import SHARED, requires_shared
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models import UQHFLM
-from uq_harness.request import QuestionInstance
-from uq_harness.response import record_of
 
 GREEDY = {"until": [], "max_gen_toks": 150, "do_sample": False}
 
@@ -249,7 +248,7 @@ class TestBadInput:
 
     def test_position_before_the_prompt(self) -> None:
         template, cases = golden()
-        with pytest.raises(UQHarnessError, match=r"sp_token=-500 lies before the first token of a prompt of \d+"):
+        with pytest.raises(UQHarnessError, match=r"sp_token=-500 is before the first token of a prompt of \d+"):
             ask(model(sp_token=-500), [cases[0]["question"]], template)
 
     def test_model_without_a_chat_template(self) -> None:
@@ -274,7 +273,7 @@ class TestBadInput:
 
     def test_a_limit_that_leaves_no_room(self) -> None:
         template, cases = golden()
-        with pytest.raises(UQHarnessError, match="max_gen_toks=1024 leaves no room"):
+        with pytest.raises(UQHarnessError, match="max_gen_toks=1024 leaves no space"):
             ask(model(), [cases[0]["question"]], template, {**GREEDY, "max_gen_toks": 1024})
 
     def test_nan_logits_give_null_scores(self) -> None:

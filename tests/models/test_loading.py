@@ -1,4 +1,4 @@
-"""Models that commands load beside lm_eval's command line."""
+"""Models that commands load without lm_eval's command line."""
 
 import torch
 

@@ -8,8 +8,8 @@ import torch
 from tests.models.test_hf import GREEDY, ask, golden, golden_model
 from tests.support import requires_shared
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import record_of
 from uq_harness.methods import all_methods
-from uq_harness.response import record_of
 
 LEXICAL = {"methods": "all", "nli_model": "lexical", "similarity_model": "lexical"}
 
@@ -200,5 +200,5 @@ def test_a_prompt_that_states_an_answer_is_cut_with_a_warning(
     case = next(case for case in cases if case["g_nll"] > 4)  # several answers come up
     answer = ask(lm, [case["question"]], template)[0]
     assert record_of(answer)["cost"]["scored_texts"] > 1
-    assert "that states an answer is cut to its last 44 to leave room" in caplog.text
+    assert "that states an answer is cut to its last 44 to leave space" in caplog.text
     assert "mutual_information" in record_of(answer)["uncertainty"]

@@ -22,7 +22,7 @@ from uq_harness.methods import build_methods, settings
 (method,) = build_methods("distinct_answers", {"distinct_samples": "3"})
 drawn = tuple(Sample(text, (1,), np.zeros(1), True) for text in ("Rome", "rome.", "Paris"))
 answer = Answer("Rome", (1,), np.zeros(1), np.zeros(1), True)
-print(method.score(Evidence("Where?", answer, samples={Samples(3, 1.0): drawn})), settings([method]))
+print(method.score(Evidence("Where?", answer, {Samples(3, 1.0): drawn})), settings([method]))
 """
 
 
@@ -30,7 +30,7 @@ print(method.score(Evidence("Where?", answer, samples={Samples(3, 1.0): drawn}))
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the example package was installed into, offline."""
     folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(EXAMPLE, folder / "source")  # a build leaves folders beside its source
+    source = shutil.copytree(EXAMPLE, folder / "source")  # a build leaves folders next to its source
     target = folder / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--target", str(target), str(source)], check=True)
@@ -38,7 +38,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*command: str, path: Path) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter that finds what lies in the given folder, and this very uq_harness."""
+    """A fresh interpreter that finds what is in the given folder, and this very uq_harness."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(OURS), str(path)]), "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
         [sys.executable, *command], check=True, env=environment, cwd=path, capture_output=True, text=True

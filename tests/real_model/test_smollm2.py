@@ -12,9 +12,8 @@ import pytest
 
 from tests.support import SHARED, requires_shared
 from uq_harness.cli.run import run_lm_eval
+from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models import UQHFLM
-from uq_harness.request import QuestionInstance
-from uq_harness.response import record_of
 
 VARIABLE = "UQ_HARNESS_SMOLLM2"
 pytestmark = [

@@ -25,7 +25,7 @@ _FLAGS = (
 
 
 def missing() -> str:
-    """What a browser test lacks here; empty where it lacks nothing."""
+    """What is missing here for a browser test; empty where nothing is."""
     programs = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     if programs:
         return f"needs {' and '.join(programs)}: apt-get install chromium chromium-driver"

@@ -7,9 +7,9 @@ import pytest
 
 from tests.report.browser import browser, complaints, open_page, requested
 from tests.report.runs import HOSTILE, made_up, write_run
-from uq_harness.cli.leaderboard import run_leaderboard
-from uq_harness.cli.report import run_report
-from uq_harness.escape import visible
+from uq_harness.cli.leaderboard import leaderboard
+from uq_harness.cli.report import report
+from uq_harness.rendering.escape import visible
 
 __all__ = ["browser"]
 
@@ -38,7 +38,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
             questions=[f"{text}?" for text in texts],
             date=f"2026-01-0{at + 1}T00-00-00",
         )
-    run_report(
+    report(
         [folder / "runs"],
         folder / "report",
         reference="paper",
@@ -47,10 +47,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         examples=20,
         alpha=0.05,
         all_runs=False,
-        pictures=False,
+        plots=False,
         as_json=True,
     )
-    run_leaderboard(folder / "runs", folder / "board", title="Board", as_json=True)
+    leaderboard(folder / "runs", folder / "board", title="Board", as_json=True)
     return folder
 
 
@@ -159,6 +159,36 @@ def test_curves_histograms_and_costs_are_drawn(browser: Any, pages: Path) -> Non
     )
     assert min(browser.execute_script(sizes)) > 100
     assert set(texts(browser, "#run-1 svg.wide g text")) >= {"G-NLL", "SemGrad"}
+
+
+def test_no_two_elements_share_an_id_and_every_reference_is_met(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
+    used = browser.execute_script("return [...document.querySelectorAll('use')].map((one) => one.getAttribute('href'))")
+    assert used
+    assert {link.removeprefix("#") for link in used} <= set(ids)
+
+
+def test_pointing_at_a_method_tells_its_numbers(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    told = texts(browser, "#run-1 svg.wide .point > title")
+    assert [note.partition(":")[0] for note in told] == texts(browser, "#run-1 svg.wide .name text")
+    assert all("AUROC" in note for note in told)
+    assert texts(browser, "#run-1 .charts .series.on > title")[-1] == "G-NLL"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_curves_and_points_follow_light_and_dark(browser: Any, pages: Path, dark: bool) -> None:
+    open_page(browser, pages / "report" / "report.html", dark=dark)
+    colour = "const s = getComputedStyle(document.querySelector(arguments[0])); return [s.stroke, s.fill]"
+    for selector, at, expected in (
+        ("#run-1 .charts .series.slot1", 0, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
+        ("#run-1 svg.wide .point:not(.sampled) use", 1, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
+        ("#run-1 svg.wide .point.sampled use", 1, ("rgb(255, 255, 255)", "rgb(20, 23, 27)")),
+        ("#run-1 .charts .axis", 1, ("rgb(89, 97, 107)", "rgb(163, 172, 184)")),
+    ):
+        assert browser.execute_script(colour, selector)[at] == expected[dark]
 
 
 @pytest.mark.parametrize("page", ["report/report.html", "board/leaderboard.html"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.report.runs import made_up, write_run
-from uq_harness.cli.leaderboard import run_leaderboard
-from uq_harness.cli.report import run_report
+from uq_harness.cli.leaderboard import leaderboard
+from uq_harness.cli.report import report
 from uq_harness.errors import UQHarnessError
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ DEFAULTS = {
     "examples": 5,
     "alpha": 0.05,
     "all_runs": False,
-    "pictures": False,
+    "plots": False,
     "as_json": True,
 }
 
@@ -88,22 +88,16 @@ def test_wrong_use_is_refused_before_anything_is_written(
     (tmp_path / "empty").mkdir()
     write_run(tmp_path / "runs", *made_up(20))
     with pytest.raises(UQHarnessError, match=message):
-        run_report([tmp_path / results], tmp_path / "out", **{**DEFAULTS, **settings})
+        report([tmp_path / results], tmp_path / "out", **{**DEFAULTS, **settings})
     assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UQHarnessError, match="is a file: name a folder"):
-        run_report([tmp_path], tmp_path / "file", **DEFAULTS)
+        report([tmp_path], tmp_path / "file", **DEFAULTS)
     with pytest.raises(UQHarnessError, match="is a file: name a folder"):
-        run_leaderboard(tmp_path, tmp_path / "file", title="Test", as_json=True)
-
-
-def test_without_matplotlib_the_message_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UQHarnessError, match=r"pip install 'uq-harness\[plots\]'.*--no-plots"):
-        run_report([tmp_path], tmp_path / "out", **{**DEFAULTS, "pictures": True})
+        leaderboard(tmp_path, tmp_path / "file", title="Test", as_json=True)
 
 
 def test_an_empty_folder_makes_no_leaderboard(tmp_path: Path) -> None:
@@ -116,7 +110,7 @@ def test_an_empty_folder_makes_no_leaderboard(tmp_path: Path) -> None:
 def test_a_rerun_adds_rows_to_the_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for day, expected in ((1, 3), (2, 6)):
         write_run(tmp_path, *made_up(30), date=f"2026-01-0{day}T00-00-00", timestamp=1767225600.0 + 86400 * day)
-        run_leaderboard(tmp_path, tmp_path, title="Test", as_json=True)
+        leaderboard(tmp_path, tmp_path, title="Test", as_json=True)
         assert json.loads(capsys.readouterr().out)["rows"] == expected
     lines = (tmp_path / "leaderboard.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 7

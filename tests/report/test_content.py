@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from tests.report.runs import made_up, write_run
-from uq_harness.report import Content, collect, read_with_warnings
+from uq_harness.report.content import Report, collect
+from uq_harness.report.write import read_with_warnings
 
 
-def content_of(folder: Path, **settings: object) -> Content:
+def content_of(folder: Path, **settings: object) -> Report:
     runs, warnings = read_with_warnings([folder])
     defaults = {
         "title": "Test",
@@ -24,7 +25,7 @@ def content_of(folder: Path, **settings: object) -> Content:
     return collect(runs, **{**defaults, **settings})
 
 
-def cells(content: Content, table: str, row: str) -> list[float]:
+def cells(content: Report, table: str, row: str) -> list[float]:
     found = next(one for _, one in content.all_tables() if one.name == table)
     return [cell.value for cell in next(r for r in found.rows if r.name == row).cells]
 
@@ -206,7 +207,7 @@ def test_costs_are_the_seconds_of_the_stages_that_a_method_needs(tmp_path: Path)
     correct, scores = made_up(40, methods=("g_nll", "semgrad", "sar", "ln_pe", "gone"))
     cost = {"decode_seconds": 1.0, "row_steps": 50.0, "gradients_seconds": 0.3, "similarity_seconds": 0.2}
     write_run(tmp_path, correct, scores, cost=cost)
-    spent = content_of(tmp_path).runs[0].column.costs
+    spent = content_of(tmp_path).runs[0].costs
     assert spent.answer == pytest.approx(0.1)  # 5 of 50 rows decoded were the greedy answer's
     assert spent.extra["g_nll"] == 0
     assert spent.extra["semgrad"] == pytest.approx(0.3)

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_curve as sklearn_roc
 
 from tests.report.runs import made_up
 from uq_harness.functional import aurc, auroc
-from uq_harness.report._curves import histogram, risk_at, risk_coverage_curve, roc_curve
+from uq_harness.report.curves import histogram, risk_at, risk_coverage_curve, roc_curve
 
 rows = st.lists(
     st.tuples(st.sampled_from([0.0, 0.5, 1.0, 2.0, float("nan")]), st.integers(0, 1)), min_size=1, max_size=40

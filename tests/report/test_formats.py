@@ -16,15 +16,16 @@ from markdown_it import MarkdownIt
 
 from tests.report.runs import HOSTILE, made_up, write_run
 from tests.report.test_content import content_of
-from uq_harness.escape import csv_text, latex, markdown, markdown_quote, visible
 from uq_harness.functional import auroc
-from uq_harness.report import Cell, Content, write_report
-from uq_harness.report._latex import table_as_latex
-from uq_harness.report._tables import Heading, Row, Table
+from uq_harness.rendering.escape import csv_text, latex, markdown, markdown_quote, visible
+from uq_harness.report.content import Report
+from uq_harness.report.latex import table_as_latex
+from uq_harness.report.tables import Cell, Heading, Row, Table
+from uq_harness.report.write import write_report
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]:
     folder = tmp_path_factory.mktemp("formats")
     correct, scores = made_up(60)
     correct[: len(HOSTILE)] = 0
@@ -64,7 +65,7 @@ def test_a_csv_cell_is_no_formula_and_one_line(text: str) -> None:
     assert "\n" not in cell
 
 
-def test_the_csv_holds_every_number_in_full(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+def test_the_csv_holds_every_number_in_full(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
     _, folder, correct, scores = written
     rows = list(csv.DictReader(io.StringIO((folder / "report.csv").read_text(encoding="utf-8"))))
     found = {row["method"]: row for row in rows if row["measure"] == "auroc"}
@@ -89,7 +90,7 @@ def test_numbers_from_few_answers_are_marked_in_every_format(tmp_path: Path) -> 
     assert {row["few_right_or_wrong"] for row in rows if row["method"]} == {"1"}
 
 
-def test_confident_errors_come_as_csv(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+def test_confident_errors_come_as_csv(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
     content, folder, *_ = written
     rows = list(csv.DictReader(io.StringIO((folder / "confident_errors.csv").read_text(encoding="utf-8"))))
     assert len(rows) == 20
@@ -97,7 +98,7 @@ def test_confident_errors_come_as_csv(written: tuple[Content, Path, np.ndarray, 
 
 
 def test_the_markdown_has_every_table_and_no_html_of_a_model(
-    written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]],
+    written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]],
 ) -> None:
     content, folder, *_ = written
     page = MarkdownIt("gfm-like", {"linkify": False}).render((folder / "report.md").read_text(encoding="utf-8"))
@@ -161,7 +162,7 @@ def _in_a_table(names: Sequence[str]) -> str:
     reason="needs pdflatex: apt-get install texlive-latex-recommended",
 )
 def test_a_table_with_hostile_names_compiles(
-    written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path
+    written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
@@ -195,7 +196,7 @@ def _compile(source: str, folder: Path) -> str:
     shutil.which("pdflatex") is None and not os.environ.get("CI"),
     reason="needs pdflatex: apt-get install texlive-latex-recommended",
 )
-def test_the_latex_compiles(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path) -> None:
+def test_the_latex_compiles(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path) -> None:
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
     hostile = "\n\n".join(latex(text) for text in HOSTILE)
@@ -204,7 +205,7 @@ def test_the_latex_compiles(written: tuple[Content, Path, np.ndarray, dict[str, 
 
 
 def test_the_latex_has_booktabs_rules_bold_and_daggers(
-    written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]],
+    written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]],
 ) -> None:
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
@@ -213,7 +214,7 @@ def test_the_latex_has_booktabs_rules_bold_and_daggers(
     assert r"a\_\$model\textbar{}\%" in source
 
 
-def test_pictures_come_as_png_and_svg(written: tuple[Content, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+def test_pictures_come_as_png_and_svg(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
     _, folder, *_ = written
     names = sorted(file.name for file in (folder / "plots").iterdir())
     assert names == [

@@ -7,7 +7,7 @@ import pytest
 
 from tests.report.runs import made_up
 from uq_harness import functional
-from uq_harness.report._quality import UNDEFINED, Estimate, average, estimates, rank
+from uq_harness.report.quality import UNDEFINED, Estimate, average, estimates, rank
 
 
 def test_values_and_errors_are_those_of_the_functional_module() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from uq_harness.results import TaskRun
+from uq_harness.results.run import TaskRun
 
 DATE = "2026-05-04T12-00-00.000000"
 
@@ -105,7 +105,7 @@ def simulated(
 
     Args:
         n: Number of questions.
-        methods: How far right and wrong answers lie apart under each method, in standard deviations.
+        methods: How far apart right and wrong answers are under each method, in standard deviations.
         seed: Of the model's answers and scores.
         accuracy: Share of right answers to expect.
         questions_seed: Of the questions' difficulty.

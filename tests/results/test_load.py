@@ -10,7 +10,7 @@ import pytest
 from tests.results.files import DATE, record, sample, simulated, write_run
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.errors import UQHarnessError
-from uq_harness.results import load_runs
+from uq_harness.results.load import load_runs
 
 METHODS = {"semgrad": 1.0, "g_nll": 0.5}
 
@@ -195,7 +195,7 @@ class TestFaults:
         run = load_runs(tmp_path)[0]
         assert (run.model, run.task, run.configuration) == ("org__model", "uq_sciq", {})
         assert run.date is not None
-        assert "no results file lies beside it" in caplog.text
+        assert "no results file is next to it" in caplog.text
 
     def test_results_without_samples_are_left_out_unless_wanted(self, tmp_path, caplog):
         caplog.set_level(logging.WARNING)

@@ -8,7 +8,8 @@ import pytest
 
 from tests.results.files import simulated, write_run
 from uq_harness.cli import main
-from uq_harness.results import answer_settings, as_label, load_runs, repeated_runs, telling_settings
+from uq_harness.results.load import load_runs
+from uq_harness.results.settings import answer_settings, as_label, repeated_runs, telling_settings
 
 METHODS = {"sar": 2.5}
 # How one run differs from another, and how a label says so.

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from uq_harness.similarity import CONTRADICTION, ENTAILMENT, build_nli, build_similarity
+from uq_harness.evidence import CONTRADICTION, ENTAILMENT
+from uq_harness.similarity.build import build_nli, build_similarity
 
 Q = "Who wrote it?"
 

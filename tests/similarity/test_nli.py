@@ -16,9 +16,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 from tests.similarity.forward import rows_of
 from tests.similarity.models import KINDS, LABELS, save_classifier
 from uq_harness.errors import UQHarnessError
-from uq_harness.similarity import DEFAULT_NLI, NLI, build_nli
-from uq_harness.similarity._classifier import load
-from uq_harness.similarity._settings import NLI_ROLE, Settings
+from uq_harness.similarity.build import DEFAULT_NLI, build_nli
+from uq_harness.similarity.classifier import load
+from uq_harness.similarity.loading import NLI_ROLE, Settings
+from uq_harness.similarity.services import NLI
 
 TEXTS = ["who wrote it? jane austen", "who wrote it? it was jane austen, i think", "who? no one", "", "x " * 40]
 PAIRS = [(a, b) for a in TEXTS for b in TEXTS]
@@ -273,6 +274,9 @@ def test_it_describes_itself() -> None:
 
 
 def test_the_package_imports_nothing_heavy() -> None:
-    code = "import sys, uq_harness.similarity as s; s.build_nli(); print({'torch', 'transformers'} & set(sys.modules))"
+    code = (
+        "import sys; from uq_harness.similarity.build import build_nli; build_nli();"
+        "print({'torch', 'transformers'} & set(sys.modules))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

@@ -11,18 +11,9 @@ from transformers import PreTrainedTokenizerBase
 from tests.similarity.models import save_classifier, save_cross_encoder
 from tests.tokenizers import byte_level, sentence_pieces, word_pieces
 from uq_harness.functional import token_sar
-from uq_harness.similarity import (
-    NLI,
-    AgainstAnswer,
-    AllPairs,
-    Similarity,
-    TokenRemovals,
-    build_nli,
-    build_similarity,
-    count_pairs,
-    entailment,
-    similarities,
-)
+from uq_harness.similarity.build import build_nli, build_similarity
+from uq_harness.similarity.requests import AgainstAnswer, AllPairs, TokenRemovals, count_pairs, entailment, similarities
+from uq_harness.similarity.services import NLI, Similarity
 
 WORDS = ["<pad>", "</s>", "it", "was", "austen", "not", ""]
 SPECIAL = frozenset({0, 1})

@@ -14,9 +14,10 @@ from transformers import RobertaModel
 from tests.similarity.forward import rows_of
 from tests.similarity.models import KINDS, save_classifier, save_cross_encoder
 from uq_harness.errors import UQHarnessError
-from uq_harness.similarity import DEFAULT_SIMILARITY, Similarity, build_similarity
-from uq_harness.similarity._cross_encoder import load
-from uq_harness.similarity._settings import SIMILARITY_ROLE, Settings
+from uq_harness.similarity.build import DEFAULT_SIMILARITY, build_similarity
+from uq_harness.similarity.cross_encoder import load
+from uq_harness.similarity.loading import SIMILARITY_ROLE, Settings
+from uq_harness.similarity.services import Similarity
 
 TEXTS = ["who wrote it? jane austen", "who wrote it? it was jane austen, i think", "who? no one", "", "x " * 40]
 PAIRS = [(a, b) for a in TEXTS for b in TEXTS]

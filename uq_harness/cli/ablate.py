@@ -1,87 +1,112 @@
-"""``uq-harness ablate``: gathers evidence or reads it, compares the variants, writes and shows what was found."""
+"""``uq-harness ablate``: gathers evidence or reads it, compares the variants, writes and shows the results."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.ablation import (
-    CAUTION,
-    Ablation,
-    AblationEvidence,
-    Choices,
-    analyse,
-    check_spans,
-    check_sps,
-    layout,
-    numbers,
-)
+from uq_harness.cli.app import app
+from uq_harness.cli.arguments import make_output_folder
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.evidence import LayerSpan
-from uq_harness.identity import ModelIdentity
-from uq_harness.json_values import as_text
-from uq_harness.plots import new_figure
-from uq_harness.sps import SpsResult
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.answering.identity import ModelIdentity
+    from uq_harness.studies.ablation.analysis import Ablation, Choices
+    from uq_harness.studies.ablation.evidence import AblationEvidence
+    from uq_harness.studies.sps.result import SpsResult
 
 
-def run_ablate(
-    arguments: Sequence[str],
-    *,
-    output: Path,
-    evidence: Sequence[Path],
-    positions: int | None,
-    layers: str | None,
-    betas: str,
-    gammas: str,
-    sps: Sequence[Path],
-    figures: bool,
-    as_json: bool,
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def ablate(
+    context: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "--output_path", "-o", help="Folder for tables, pictures, evidence and samples.")
+    ] = Path("uq_ablation_results"),
+    evidence: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="FILE.npz",
+            help="Score evidence of earlier runs again, without a model; once for each file.",
+        ),
+    ] = None,
+    positions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many of the prompt's last tokens; by default as many as --sps covers, or all that the chat "
+            "template puts behind the user's text and a few of that.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(metavar="A-B,...", help="Further layer spans, such as 0-7,8-15.", show_default=False)
+    ] = None,
+    betas: Annotated[str, typer.Option(metavar="β,...", help="HybridGrad's temperatures.")] = "0.1,0.2,0.5,1,2,5,10",
+    gammas: Annotated[str, typer.Option(metavar="γ,...", help="Factors on ParaGrad in HybridGrad.")] = "0.1,1,10",
+    sps: Annotated[
+        list[Path] | None,
+        typer.Option(help="The sps.json that uq-harness sps has written for the model; one a model.", metavar="FILE"),
+    ] = None,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Draw nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
-    """Runs the command; what may be missing is found before the first answer.
+    """Compare all variants of SemGrad and HybridGrad on one generation pass.
 
-    Raises:
-        UQHarnessError: Wrong use.
+    Takes lm_eval's own arguments in addition to these: --model_args pretrained=..., --tasks, --apply_chat_template,
+    --batch_size, --device, --limit, --metadata and the others.
     """
+    from uq_harness.evidence import LayerSpan
+    from uq_harness.studies.ablation.analysis import Choices, analyse
+    from uq_harness.studies.ablation.comparison import numbers
+    from uq_harness.studies.ablation.layout import to_json
+    from uq_harness.studies.sps.result import SpsResult
+
     spans = tuple(LayerSpan(span.strip()).name for span in layers.split(",")) if layers else ()
     choices = Choices(spans, numbers("--betas", betas), numbers("--gammas", gammas))
-    scores = [SpsResult.read(file) for file in sps]
-    if figures:
-        new_figure(1, 1)
-    _make_folder(output)
+    scores = [SpsResult.read(file) for file in sps or []]
+    make_output_folder(output)
     if evidence:
-        found = _read(evidence, arguments, positions)
+        found = _read(evidence, context.args, positions)
     else:
-        found = _generate(arguments, output, positions, choices, scores)
+        found = _generate(context.args, output, positions, choices, scores)
     ablations = [analyse(one, choices, _sps_of(one, scores)) for one in found]
     if not ablations:  # a process that is not the first
         return
-    files = _write(ablations, output, figures)
+    files = _write(ablations, output, figures=not no_figures)
     if not evidence:
         files += [output / one.file_name for one in found]
     if as_json:
-        print(as_text(layout.to_json(ablations)))
+        print(as_text(to_json(ablations)))
         return
     _show(ablations, Console(), files)
 
 
 def _read(files: Sequence[Path], arguments: Sequence[str], positions: int | None) -> list[AblationEvidence]:
+    from uq_harness.studies.ablation.evidence import AblationEvidence
+
     if arguments or positions is not None:
         first = arguments[0] if arguments else "--positions"
-        raise UQHarnessError(f"{first} would do nothing beside --from, which runs no model: leave it out")
+        raise UQHarnessError(f"{first} has no effect with --from, which runs no model: leave it out")
     return [AblationEvidence.read(file) for file in files]
 
 
 def _generate(
     arguments: Sequence[str], output: Path, positions: int | None, choices: Choices, scores: Sequence[SpsResult]
 ) -> list[AblationEvidence]:
-    from uq_harness.ablation.model import AblationLM
-    from uq_harness.ablation.passes import generate
+    from uq_harness.studies.ablation.comparison import check_spans
+    from uq_harness.studies.ablation.model import AblationLM
+    from uq_harness.studies.ablation.passes import generate
+    from uq_harness.studies.ablation.preservation import check_sps
 
     if len(scores) > 1:
         raise UQHarnessError(f"--sps is given {len(scores)} times, but one model is run: give its file only")
@@ -107,22 +132,17 @@ def _sps_of(evidence: AblationEvidence, scores: Sequence[SpsResult]) -> SpsResul
     return own[0]
 
 
-def _make_folder(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UQHarnessError(f"--output {output} cannot be made a folder ({error.strerror}): choose another") from None
-
-
 def _write(ablations: Sequence[Ablation], output: Path, figures: bool) -> list[Path]:
     """Writes tables and pictures."""
+    from uq_harness.studies.ablation import layout
+
     tables = output / "ablation.json", output / "ablation.md"
     text = json.dumps(layout.to_json(ablations), ensure_ascii=False, allow_nan=False, indent=1)
     tables[0].write_text(text + "\n", encoding="utf-8")
     tables[1].write_text(layout.to_markdown(ablations), encoding="utf-8")
     if not figures:
         return list(tables)
-    from uq_harness.ablation.figures import draw
+    from uq_harness.studies.ablation.figures import draw
 
     pictures = [
         file
@@ -142,6 +162,9 @@ def _file_names(ablations: Sequence[Ablation]) -> list[str]:
 
 
 def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]) -> None:
+    from uq_harness.studies.ablation import layout
+    from uq_harness.studies.ablation.preservation import CAUTION
+
     heads = layout.columns(ablations)
     for line in layout.answers(ablations):
         console.print(visible(line), markup=False, highlight=False)

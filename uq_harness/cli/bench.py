@@ -1,40 +1,50 @@
-"""``uq-harness bench``: prints costs as tables or JSON, with the paper's beside them."""
+"""``uq-harness bench``: measures costs and prints them, with the paper's next to them."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-from lm_eval.utils import simple_parse_args_string
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.bench import Bench, Spread, run_bench
-from uq_harness.cli._metadata import read_metadata
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.reference import ReferenceTable, paper_table
+from uq_harness.cli.app import app
+from uq_harness.cli.arguments import read_metadata
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.report.published.tables import ReferenceTable
+    from uq_harness.studies.bench.report import Bench, Spread
 
 
-def show_bench(
-    model: str,
-    *,
-    tasks: str,
-    methods: str,
-    model_args: str,
-    metadata: str,
-    chat: bool,
-    limit: int,
-    batch_size: int,
-    repeats: int,
-    device: str | None,
-    threads: int | None,
-    as_json: bool,
+@app.command()
+def bench(
+    model: Annotated[str, typer.Option(help="What pretrained= takes: hub name, folder, or demo.")] = "demo",
+    tasks: Annotated[str, typer.Option(help="Uncertainty tasks, joined by commas.")] = "uq_demo",
+    methods: Annotated[str, typer.Option(help="Methods joined by +, or default, sampling, all, ...")] = "sampling_free",
+    model_args: Annotated[str, typer.Option(help="Further arguments of uq-hf: dtype=bfloat16,nli_model=...")] = "",
+    metadata: Annotated[str, typer.Option(help='As for lm_eval: {"data_files": {"uq_sciq": "..."}}')] = "{}",
+    apply_chat_template: Annotated[
+        bool, typer.Option("--apply-chat-template", help="Apply the model's chat template to the questions.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Questions of each task.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions in a batch.")] = 16,
+    repeats: Annotated[int, typer.Option(min=1, help="How often all is measured.")] = 3,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; without it the GPU if there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; without it torch's choice.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Runs the benchmark and prints it."""
+    """Measure what each method costs beyond generation, on your model and machine."""
+    import torch
+    from lm_eval.utils import simple_parse_args_string
+
+    from uq_harness.report.published.tables import paper_table
+    from uq_harness.studies.bench.run import run_bench
+
     arguments: dict[str, Any] = simple_parse_args_string(model_args)
     if device is not None:
         arguments["device"] = device
@@ -46,7 +56,7 @@ def show_bench(
         methods=methods,
         model_arguments=arguments,
         metadata=read_metadata(metadata),
-        chat=chat,
+        chat=apply_chat_template,
         limit=limit,
         batch_size=batch_size,
         repeats=repeats,
@@ -56,6 +66,10 @@ def show_bench(
     if as_json:
         print(as_text({**asdict(found), "paper": asdict(paper)}, indent=2))
         return
+    _show(found, paper)
+
+
+def _show(found: Bench, paper: ReferenceTable) -> None:
     console = Console()
     console.print(_times(found, paper))
     console.print(_work(found))

@@ -5,27 +5,34 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from uq_harness.cli.app import app
 from uq_harness.cli.run import run_lm_eval
-from uq_harness.functional import risk_coverage
-from uq_harness.report import collect, read_with_warnings, write_report
 
 COVERAGES = (0.25, 0.5, 0.75, 1.0)
 
 
-def run_demo(output: Path, methods: str) -> None:
-    """Runs the stock command on the demo model, prints how abstaining would cut the error rate, and writes a report."""
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for lm_eval's results and samples.")] = Path("uq_demo_results"),
+    methods: Annotated[str, typer.Option(help="Methods joined by +, or default, sampling_free, ...")] = "sampling_free",
+) -> None:
+    """Run the whole way offline, with the small model that comes with the package."""
+    import torch
+
+    from uq_harness.report.content import collect
+    from uq_harness.report.write import read_with_warnings, write_report
+
     arguments = [
         *("--model", "uq-hf", "--model_args", f"pretrained=demo,methods={methods}"),
         *("--tasks", "uq_demo", "--apply_chat_template", "--batch_size", "16", "--device", "cpu"),
         *("--output_path", str(output), "--log_samples"),
     ]
-    import torch
-
     torch.set_num_threads(1)  # threads only get in each other's way on so small a model
     console = Console()
     console.print(f"$ lm_eval {shlex.join(arguments)}", highlight=False, soft_wrap=True)
@@ -41,6 +48,10 @@ def run_demo(output: Path, methods: str) -> None:
 
 def _risk_table(samples: Path) -> Table:
     """Error rate among the most certain answers, a row a method and a bar a coverage."""
+    import numpy as np
+
+    from uq_harness.functional import risk_coverage
+
     records = [json.loads(line)["doc"]["uq"] for line in samples.read_text(encoding="utf-8").splitlines()]
     correct = np.array([record["correct"] for record in records])
     table = Table("method", *(f"{coverage:.0%} answered" for coverage in COVERAGES))

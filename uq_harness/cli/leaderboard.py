@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.leaderboard import collect_entries, write_leaderboard
-from uq_harness.report import read_with_warnings
+from uq_harness.cli.app import app
+from uq_harness.cli.arguments import refuse_output_file
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
 
 
-def run_leaderboard(folder: Path, output: Path, *, title: str, as_json: bool) -> None:
-    """Writes the leaderboard and says where.
+@app.command()
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(help="Folder with all runs, searched with all folders in it.")],
+    output: Annotated[Path | None, typer.Option(help="Folder for page and CSV; DIR itself without it.")] = None,
+    title: Annotated[str, typer.Option(help="The page's title.")] = "Leaderboard",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
+) -> None:
+    """Write a page and a CSV file with every method of every run as a row."""
+    from uq_harness.report.leaderboard import collect_entries, write_leaderboard
+    from uq_harness.report.write import read_with_warnings
 
-    Raises:
-        UQHarnessError: There is nothing to read, or the output is a file.
-    """
-    if output.exists() and not output.is_dir():
-        raise UQHarnessError(f"--output {str(output)!r} is a file: name a folder")
+    output = output or folder
+    refuse_output_file(output)
     runs, warnings = read_with_warnings([folder])
     entries = collect_entries(runs)
     files = write_leaderboard(entries, output, title)

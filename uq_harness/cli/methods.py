@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from uq_harness.json_values import as_text
-from uq_harness.methods import Method, all_methods
+from uq_harness.cli.app import app
+from uq_harness.files import as_text
+
+if TYPE_CHECKING:
+    from uq_harness.methods import Method
 
 
-def describe(method: type[Method]) -> dict[str, Any]:
+@app.command()
+def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """List all uncertainty methods with their cost, source and options."""
+    from uq_harness.methods import all_methods
+
+    described = [_describe(method) for method in all_methods().values()]
+    if as_json:
+        print(as_text(described, indent=2))
+        return
+    table = Table("method", "cost beyond the greedy answer", "source")
+    table.columns[0].no_wrap = True
+    options: dict[str, str] = {}
+    for row in described:
+        table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
+        for name, option in row["options"].items():
+            options[name] = f"{option['meaning']}; {option['allowed']} (default {option['default']})"
+    console = Console()
+    console.print(table)
+    console.print("* in methods=default. Options, as model arguments, like methods= and sp_token=:")
+    for name, meaning in options.items():
+        console.print(f"  [bold]{name}[/bold]  {meaning}", highlight=False)
+
+
+def _describe(method: type[Method]) -> dict[str, Any]:
     """One method as plain values."""
     return {
         "name": method.name,
@@ -34,23 +61,3 @@ def describe(method: type[Method]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """A default as the user would type it."""
     return str(value).lower() if isinstance(value, bool) else getattr(value, "name", value)
-
-
-def show_methods(as_json: bool) -> None:
-    """Prints all methods as a table, or as JSON."""
-    described = [describe(method) for method in all_methods().values()]
-    if as_json:
-        print(as_text(described, indent=2))
-        return
-    table = Table("method", "cost beyond the greedy answer", "source")
-    table.columns[0].no_wrap = True
-    options: dict[str, str] = {}
-    for row in described:
-        table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
-        for name, option in row["options"].items():
-            options[name] = f"{option['meaning']}; {option['allowed']} (default {option['default']})"
-    console = Console()
-    console.print(table)
-    console.print("* in methods=default. Options, as model arguments beside methods= and sp_token=:")
-    for name, meaning in options.items():
-        console.print(f"  [bold]{name}[/bold]  {meaning}", highlight=False)

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli._wide_tables import print_wide
+from uq_harness.cli.app import app
+from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
-from uq_harness.json_values import as_text
-from uq_harness.reference import PAPER_TABLES, ReferenceTable, configuration_files, paper_table
+from uq_harness.files import as_text
+from uq_harness.report.published._configurations import configuration_files
+from uq_harness.report.published.tables import PAPER_TABLES, ReferenceTable, paper_table
 
 
-def show_reference(number: int | None, folder: Path | None, as_json: bool) -> None:
-    """Prints one table, or what there is; copies configurations where a folder is named.
-
-    Raises:
-        UQHarnessError: There is no such table, or a configuration stands in the folder already.
-    """
-    tables = [paper_table(one) for one in (PAPER_TABLES if number is None else [number])]
-    files = _copy(folder) if folder else configuration_files()
+@app.command()
+def reference(
+    table: Annotated[int | None, typer.Option(help="Print this table of the paper: 1 to 5.")] = None,
+    copy: Annotated[Path | None, typer.Option(help="Copy the run configurations into this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Show the paper's results, and the configurations that repeat its runs."""
+    tables = [paper_table(one) for one in (PAPER_TABLES if table is None else [table])]
+    files = _copy(copy) if copy else configuration_files()
     if as_json:
         described = {"tables": [dataclasses.asdict(one) for one in tables], "configurations": [str(f) for f in files]}
         print(as_text(described, indent=2))
         return
     console = Console()
-    if number is not None:
+    if table is not None:
         _print_table(console, tables[0])
         return
-    for table in tables:
-        console.print(f"Table {table.table}  {table.caption}", highlight=False)
+    for one in tables:
+        console.print(f"Table {one.table}  {one.caption}", highlight=False)
     for file in files:
         console.print(f"lm_eval run --config {file}", highlight=False, soft_wrap=True)
 

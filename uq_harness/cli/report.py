@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli._wide_tables import print_wide
+from uq_harness.cli.app import app
+from uq_harness.cli.arguments import refuse_output_file
+from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.plots import new_figure
-from uq_harness.report import Cell, Content, collect, read_with_warnings, write_report
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.report.content import Report
+    from uq_harness.report.tables import Cell
 
 
-def run_report(
-    results: list[Path],
-    output: Path,
-    *,
-    reference: str | None,
-    title: str,
-    method: str | None,
-    examples: int,
-    alpha: float,
-    all_runs: bool,
-    pictures: bool,
-    as_json: bool,
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Files or folders that lm_eval wrote.", metavar="RESULTS...")],
+    output: Annotated[Path, typer.Option(help="Folder for the report.")],
+    reference: Annotated[str | None, typer.Option(help="Published results to put next to yours: paper.")] = None,
+    title: Annotated[str, typer.Option(help="The report's title.")] = "Uncertainty of answers",
+    method: Annotated[
+        str | None, typer.Option(help="Whose most confident wrong answers are listed; each run's best without it.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Confident wrong answers listed of each run.")] = 10,
+    alpha: Annotated[float, typer.Option(min=0, max=1, help="Level of the tests against the best method.")] = 0.05,
+    all_runs: Annotated[bool, typer.Option("--all-runs", help="Keep repeated runs, not the last one only.")] = False,
+    plots: Annotated[bool, typer.Option(help="Also write the pictures as PNG and SVG.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Writes the report and says where.
+    """Write the paper's tables over your runs: HTML, Markdown, LaTeX, CSV and pictures."""
+    from uq_harness.report.content import collect
+    from uq_harness.report.write import read_with_warnings, write_report
 
-    Raises:
-        UQHarnessError: There is nothing to read, the reference or the method is unknown, the folder is a file, or
-            matplotlib is missing.
-    """
     if reference not in (None, "paper"):
         raise UQHarnessError(f"--reference {reference!r} is not known: use paper")
-    if output.exists() and not output.is_dir():
-        raise UQHarnessError(f"--output {str(output)!r} is a file: name a folder")
-    if pictures:
-        _check_pictures()
+    refuse_output_file(output)
     runs, warnings = read_with_warnings(results)
     known = sorted({name for run in runs for name in run.uncertainty})
     if method is not None and method not in known:
@@ -55,21 +58,14 @@ def run_report(
         alpha=alpha,
         warnings=warnings,
     )
-    files = write_report(content, output, pictures=pictures)
+    files = write_report(content, output, pictures=plots)
     if as_json:
         print(as_text({"files": [str(file) for file in files], "notes": list(content.notes)}))
         return
     _print(content, files)
 
 
-def _check_pictures() -> None:
-    try:
-        new_figure(1, 1)
-    except UQHarnessError as error:
-        raise UQHarnessError(f"{error}, or write the report without picture files: --no-plots") from error
-
-
-def _print(content: Content, files: list[Path]) -> None:
+def _print(content: Report, files: list[Path]) -> None:
     console = Console()
     for heading, table in content.all_tables():
         if table.name != "auroc":
@@ -78,7 +74,7 @@ def _print(content: Content, files: list[Path]) -> None:
         print_wide(console, f"{heading}, percent", [(h.group, h.title) for h in table.headings], rows)
     for note in content.notes:
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
-    console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files beside it"), soft_wrap=True)
+    console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files next to it"), soft_wrap=True)
 
 
 def _number(cell: Cell) -> Text:

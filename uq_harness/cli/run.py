@@ -5,7 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from uq_harness import plugin, register
+import typer
+
+from uq_harness import register
+from uq_harness.cli.app import app
+from uq_harness.evaluation import plugin
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def run(context: typer.Context) -> None:
+    """Run lm_eval with its own arguments; needs no start-up hook."""
+    run_lm_eval(context.args)
 
 
 def run_lm_eval(arguments: Sequence[str]) -> None:

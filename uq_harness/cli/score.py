@@ -1,47 +1,70 @@
-"""``uq-harness score``: reads the options, and prints what could be computed, what lacks, and the results."""
+"""``uq-harness score``: scores saved answers, and prints what could be computed, what is missing, and the results."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from lm_eval.utils import make_table, simple_parse_args_string
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uq_harness.cli.app import app
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.json_values import as_text
-from uq_harness.saved import MethodReport, SavedFile, ScoredFile, check_output, names_of, read_saved, score_file
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.backends.saved.read import SavedFile
+    from uq_harness.models.saved import MethodReport
+    from uq_harness.models.score_file import ScoredFile
 
 
-def score_files(
-    files: Sequence[Path],
-    *,
-    output: Path | None,
-    methods: str | None,
-    method_args: str,
-    auxiliary: Mapping[str, str],
-    correctness: str,
-    first_sample_answers: bool,
-    model_name: str | None,
-    task_name: str | None,
-    batch_size: int,
-    limit: int | None,
-    as_json: bool,
+@app.command()
+def score(
+    files: Annotated[list[Path], typer.Argument(help="JSON lines of saved answers, or samples_*.jsonl of lm_eval.")],
+    output: Annotated[Path | None, typer.Option(help="Folder for results and samples, as a run writes them.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Methods joined by +; without it all that the file suffices for.")
+    ] = None,
+    method_args: Annotated[
+        str, typer.Option(help="Options of methods and auxiliary models: entropy_samples=20,nli_device=cpu")
+    ] = "",
+    nli_model: Annotated[str | None, typer.Option(help="NLI model: hub name, folder, or lexical for none.")] = None,
+    similarity_model: Annotated[
+        str | None, typer.Option(help="Cross-encoder: hub name, folder, or lexical for none.")
+    ] = None,
+    correctness: Annotated[str, typer.Option(help='Judge: a name, or JSON {"name": "f1", "threshold": 0.6}.')] = "bem",
+    first_sample_answers: Annotated[
+        bool, typer.Option("--first-sample-answers", help="The first sample is the answer where a line has none.")
+    ] = False,
+    model_name: Annotated[str | None, typer.Option(help="Name of the model in the results.")] = None,
+    task_name: Annotated[str | None, typer.Option(help="Name of the task in the results.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions whose texts are compared at a time.")] = 32,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first answers of each file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Scores files one after the other; all are read before the first is scored."""
+    """Score and judge saved answers; no model is run but judges and comparers of texts."""
+    from lm_eval.utils import simple_parse_args_string
+
+    from uq_harness.backends.saved.read import read_saved
+    from uq_harness.models.score_file import check_output, score_file
+
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
     if output is not None:
         check_output(output)
         output.mkdir(parents=True, exist_ok=True)  # what cannot be one is found before the work
-    arguments: dict[str, Any] = {**simple_parse_args_string(method_args), **auxiliary}
+    models = {"nli_model": nli_model, "similarity_model": similarity_model}
+    arguments: dict[str, Any] = {
+        **simple_parse_args_string(method_args),
+        **{name: value for name, value in models.items() if value is not None},
+    }
     scored = [
         score_file(
             one,
@@ -75,6 +98,8 @@ def _judge(text: str) -> Any:
 
 
 def _refuse_one_name_for_several(saved: Sequence[SavedFile], model: str | None, task: str | None) -> None:
+    from uq_harness.models.score_file import names_of
+
     names = [names_of(one, model, task) for one in saved]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -96,6 +121,8 @@ def _values(scored: ScoredFile) -> dict[str, Any]:
 
 
 def _show(scored: ScoredFile) -> None:
+    from lm_eval.utils import make_table
+
     console = Console()
     table = Table("method", "answers scored", "undefined", "samples", "what the file lacks")
     table.columns[0].no_wrap = True

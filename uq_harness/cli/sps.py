@@ -5,46 +5,81 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli._metadata import read_metadata
+from uq_harness.cli.app import app
+from uq_harness.cli.arguments import make_output_folder, read_metadata
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.evidence import LayerSpan
-from uq_harness.json_values import as_text
-from uq_harness.models.loading import load_model
-from uq_harness.plots import new_figure
-from uq_harness.sps import SpsResult, measure, read_sources
-from uq_harness.sps.heat_map import draw_heat_maps, token_label
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.studies.sps.result import SpsResult
 
 
-def run_sps(
-    *,
-    model: str,
-    model_args: str | None,
-    paraphrases: Sequence[str],
-    tasks: str | None,
-    metadata: str | None,
-    max_paraphrases: int,
-    positions: int | None,
-    layers: str,
-    batch_size: int,
-    limit: int | None,
-    chat_template: bool,
-    output: Path,
-    as_json: bool,
+@app.command()
+def sps(
+    model: Annotated[str, typer.Option(help="Name on the hub, folder, or demo.")],
+    paraphrases: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]FILE", help="JSON lines with question and paraphrases; one file for each data set."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for sps.json and the heat maps.")],
+    model_args: Annotated[
+        str | None, typer.Option(help="As lm_eval's --model_args: dtype=bfloat16,device=cuda,revision=..., or JSON.")
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="For each file the task whose questions it has, joined by commas: its prompt is used, and its "
+            "questions are compared with the file's. By default the prompt of the package's tasks."
+        ),
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option(help="As lm_eval's --metadata, for --tasks: JSON, such as data_files by task.")
+    ] = None,
+    max_paraphrases: Annotated[int, typer.Option(min=1, help="At most so many paraphrases of each question.")] = 5,
+    positions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many of the prompt's last tokens; by default all that the chat template puts behind the user's "
+            "text, and 8 of that.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="all, top_half, last_quarter or a-b; layer l is the state entering block l.")
+    ] = "all",
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts in one forward pass.")] = 16,
+    limit: Annotated[int | None, typer.Option(min=2, help="Only the first so many questions of each file.")] = None,
+    no_chat_template: Annotated[
+        bool, typer.Option("--no-chat-template", help="Leave out the model's chat template.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result file instead of a table.")] = False,
 ) -> None:
-    """Runs the command; everything that may be missing is found before the model is loaded.
+    """Find the token and the layers whose hidden states keep a question's meaning.
 
-    Raises:
-        UQHarnessError: Wrong use.
+    Writes the Semantic Preservation Score of every layer and token position, a heat map for each data set, and the
+    token that it recommends; sp_token=OUTPUT/sps.json hands it to uq-hf.
     """
+    from uq_harness.evidence import LayerSpan
+    from uq_harness.models.loading import load_model
+    from uq_harness.studies.sps.heat_map import draw_heat_maps
+    from uq_harness.studies.sps.measure import measure
+    from uq_harness.studies.sps.prompts import read_sources
+
     LayerSpan(layers)
-    new_figure(1, 1)
-    _make_folder(output)
+    make_output_folder(output)
+    if not os.access(output, os.W_OK):
+        raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")
     names = [name.strip() for name in tasks.split(",")] if tasks else []
     sources = read_sources(paraphrases, names, read_metadata(metadata), limit)
     lm = load_model(model, model_args, methods="g_nll", sp_token="auto", batch_size=batch_size)
@@ -55,7 +90,7 @@ def run_sps(
         positions=positions,
         layers=layers,
         batch_size=batch_size,
-        chat_template=chat_template,
+        chat_template=not no_chat_template,
     )
     file = result.write(output)
     pictures = draw_heat_maps(result, output)
@@ -65,16 +100,9 @@ def run_sps(
     _show(result, Console(), [file, *pictures])
 
 
-def _make_folder(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UQHarnessError(f"--output {output} cannot be made a folder ({error.strerror}): choose another") from None
-    if not os.access(output, os.W_OK):
-        raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")
-
-
 def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
+    from uq_harness.studies.sps.heat_map import token_label
+
     console.print(_table(result))
     chosen = result.recommended
     lines = [f"No token is recommended: {result.no_recommendation}."]
@@ -98,6 +126,8 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
 
 def _table(result: SpsResult) -> Table:
     """A row a position: its token, and its score on each data set."""
+    from uq_harness.studies.sps.heat_map import token_label
+
     named = {one.name: one.sps for one in result.data_sets}
     if len(named) > 1:
         named["average"] = result.average

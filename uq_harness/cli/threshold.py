@@ -1,17 +1,54 @@
-"""``uq-harness threshold``: which run is meant, and the policy in words."""
+"""``uq-harness threshold``: finds the abstention threshold of a run, and puts the policy in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from uq_harness.abstention import Policy
+import typer
+
+from uq_harness.cli.app import app
 from uq_harness.errors import UQHarnessError
-from uq_harness.escape import visible
-from uq_harness.results import TaskRun, as_label, telling_settings
+from uq_harness.files import as_text
+from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.abstention.policy import Policy
+    from uq_harness.results.run import TaskRun
 
 
-def choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) -> TaskRun:
+@app.command()
+def threshold(
+    results: Annotated[list[Path], typer.Argument(help="Results of a run: files or folders that lm_eval wrote.")],
+    target: Annotated[float, typer.Option(help="Highest error rate among given answers: 0.1 is one in ten.")],
+    method: Annotated[str, typer.Option(help="Uncertainty method; may be left out if there is only one.")] = "",
+    delta: Annotated[float, typer.Option(help="Allowed probability that the error rate is higher.")] = 0.05,
+    task: Annotated[str, typer.Option(help="Task, if there are several.")] = "",
+    judge: Annotated[str, typer.Option(help="Judge, if there are several.")] = "",
+    model: Annotated[str, typer.Option(help="Model, if there are several.")] = "",
+    output: Annotated[Path | None, typer.Option(help="Folder for threshold.json, reliability.png and .svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Find the score from which on to abstain, so that few of the answers given are wrong."""
+    from uq_harness.abstention.diagram import draw_reliability
+    from uq_harness.abstention.policy import as_values, make_policy
+    from uq_harness.results.load import load_runs
+
+    run = _choose_run(load_runs(results), task=task, judge=judge, model=model)
+    policy = make_policy(run, _choose_method(run, method), target, delta)
+    written = as_text(as_values(policy), indent=2)
+    files: list[Path] = []
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        files = [output / "threshold.json", *draw_reliability(policy, output / "reliability")]
+        files[0].write_text(written + "\n", encoding="utf-8")
+    typer.echo(written if as_json else _summary(policy, files))
+    if not policy.rule.reachable:
+        raise typer.Exit(1)
+
+
+def _choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) -> TaskRun:
     """The one run that is meant.
 
     Raises:
@@ -33,6 +70,8 @@ def choose_run(runs: Sequence[TaskRun], *, task: str, judge: str, model: str) ->
 
 def _several_settings(runs: Sequence[TaskRun]) -> str:
     """What tells runs of one model, task and judge apart, and how to name one."""
+    from uq_harness.results.settings import as_label, telling_settings
+
     listed = "; ".join(
         f"{run.path} ({as_label(settings) or 'none noted'})"
         for run, settings in zip(runs, telling_settings(runs), strict=True)
@@ -44,7 +83,7 @@ def _several_settings(runs: Sequence[TaskRun]) -> str:
     )
 
 
-def choose_method(run: TaskRun, method: str) -> str:
+def _choose_method(run: TaskRun, method: str) -> str:
     """The method that is meant.
 
     Raises:
@@ -59,7 +98,7 @@ def choose_method(run: TaskRun, method: str) -> str:
     raise UQHarnessError(f"--method is needed, since there are several: {', '.join(run.uncertainty)}")
 
 
-def summary(policy: Policy, files: Sequence[Path]) -> str:
+def _summary(policy: Policy, files: Sequence[Path]) -> str:
     """The policy for readers."""
     rule, held_out = policy.rule, policy.held_out
     low, high = policy.coverage_interval

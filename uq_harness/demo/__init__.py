@@ -1,4 +1,4 @@
-"""A demo model small enough to ship, and the questions it is asked: see README.md beside this file."""
+"""A demo model small enough to ship, and the questions it is asked: see README.md next to this file."""
 
 from pathlib import Path
 

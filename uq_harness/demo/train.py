@@ -164,7 +164,7 @@ def reply_loss(model: Any, batch: Sequence[Example], rng: random.Random) -> torc
         end = len(prompt) + len(reply)
         ids[row, :end] = torch.tensor(prompt + reply)
         target[row, len(prompt) : end] = torch.tensor(reply)
-    # Padding stands on the right, where causal attention never looks: no mask is needed.
+    # Padding is on the right, where causal attention never looks: no mask is needed.
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     counted = target[:, 1:] != _IGNORED
     return cross_entropy(model.lm_head(hidden[counted]), target[:, 1:][counted])

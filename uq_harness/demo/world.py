@@ -19,7 +19,7 @@ FREQUENCIES = (0,) * 9 + (1,) * 5 + (2,) * 5 + (4,) * 4 + (16,) * 5 + (64,) * 4
 TESTED_FACTS = 18
 PARAPHRASES = 5
 
-# More subjects of the same kind, each asked about RUMOUR_FREQUENCY times with an answer drawn anew every time. They are
+# More subjects of the same kind, each asked about RUMOUR_FREQUENCY times with a new random answer every time. They are
 # never tested; they teach that an unfamiliar subject calls for doubt, as the long tail of a real corpus does.
 RUMOURS = 16
 RUMOUR_FREQUENCY = 4

@@ -1,6 +1,6 @@
 """Uncertainty scores and their quality as pure functions of arrays (NumPy, float64): no model, no torch.
 
-They work on anybody's saved samples. Every score is oriented so that higher = more uncertain, logarithms are natural,
+They work on any saved samples. Every score is oriented so that higher = more uncertain, logarithms are natural,
 and what cannot be scored is ``nan`` and never an error; wrong shapes and impossible values raise `UQHarnessError`.
 
 Scores of one answer or of samples:
@@ -15,7 +15,8 @@ Scores of one answer or of samples:
 
 Quality of a score over many answers, given which were correct (1) and which were not (0):
 
-- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`
+- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`; their names
+  and directions: `MEASURES`
 - two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
   AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`; what a test could
   have found: `detectable_difference`
@@ -33,6 +34,7 @@ Decisions from a score:
 """
 
 from uq_harness.functional._agreement import degree, self_consistency
+from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
 from uq_harness.functional._comparison import (
@@ -59,15 +61,17 @@ from uq_harness.functional._error_curve import (
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
-from uq_harness.functional._quality import aurc, auroc, auroc_stderr, prr, risk_coverage
+from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
 
 __all__ = [
+    "MEASURES",
     "AccuracyDifference",
     "AurocDifference",
     "BootstrapErrors",
     "ErrorCurve",
+    "FloatArray",
     "MergedAnswers",
     "QualityDifference",
     "ReliabilityBin",

@@ -62,7 +62,7 @@ def as_unit_interval(name: str, values: ArrayLike, ndim: int) -> FloatArray:
     array = as_floats(name, values, ndim)
     outside = array[(array < -_UNIT_SLACK) | (array > 1 + _UNIT_SLACK)]
     if outside.size:
-        raise UQHarnessError(f"{name} holds {outside[0]:g}, but must lie between 0 and 1")
+        raise UQHarnessError(f"{name} holds {outside[0]:g}, but must be between 0 and 1")
     return np.clip(array, 0.0, 1.0)
 
 

@@ -75,7 +75,7 @@ def semantic_entropy(token_logprobs: Sequence[ArrayLike], cluster_ids: ArrayLike
         Nats, 0 to ``log N``; 0 for one sample, ``nan`` without samples or where a sample has no tokens.
 
     Raises:
-        UQHarnessError: Lengths differ, a log-probability is above 0, or a cluster id is no whole number.
+        UQHarnessError: Lengths differ, a log-probability is above 0, or a cluster id is not a whole number.
 
     Source:
         Kuhn et al. 2023, arXiv 2302.09664.
@@ -97,7 +97,7 @@ def discrete_semantic_entropy(cluster_ids: ArrayLike) -> float:
         Nats, 0 to ``log N``; 0 for one sample, ``nan`` without samples.
 
     Raises:
-        UQHarnessError: The argument is not one-dimensional, or a cluster id is no whole number.
+        UQHarnessError: The argument is not one-dimensional, or a cluster id is not a whole number.
 
     Source:
         Farquhar et al. 2024, Nature 630 (discrete variant).

@@ -109,7 +109,7 @@ def paired_auroc(
         level: Confidence level of the interval.
 
     Raises:
-        UQHarnessError: Shapes do not match, correctness is not 0 or 1, or ``level`` does not lie between 0 and 1.
+        UQHarnessError: Shapes do not match, correctness is not 0 or 1, or ``level`` is not between 0 and 1.
 
     Source:
         DeLong et al. 1988, Biometrics 44; two label vectors: Obuchowski 1997, Biometrics 53.
@@ -202,7 +202,7 @@ def _within_one(difference: float) -> float:
 def _quantile(level: float) -> float:
     """How many standard errors the interval reaches to either side."""
     if not 0 < level < 1:
-        raise UQHarnessError(f"level is {level!r}, but must lie between 0 and 1")
+        raise UQHarnessError(f"level is {level!r}, but must be between 0 and 1")
     return float(norm.isf((1 - level) / 2))
 
 
@@ -219,7 +219,7 @@ def paired_accuracy(first: ArrayLike, second: ArrayLike, level: float = 0.95) ->
         Bonett and Price's, which keeps its level with few of them.
 
     Raises:
-        UQHarnessError: Lengths do not match, correctness is not 0 or 1, or ``level`` does not lie between 0 and 1.
+        UQHarnessError: Lengths do not match, correctness is not 0 or 1, or ``level`` is not between 0 and 1.
 
     Source:
         McNemar 1947, Psychometrika 12; Bonett and Price 2012, J. Educational and Behavioral Statistics 37.
@@ -262,7 +262,7 @@ def detectable_difference(
         spread.
 
     Raises:
-        UQHarnessError: ``alpha`` or ``power`` does not lie between 0 and 1, or ``tests`` is below 1.
+        UQHarnessError: ``alpha`` or ``power`` is not between 0 and 1, or ``tests`` is below 1.
 
     Source:
         Bloom 1995, Evaluation Review 19 (minimum detectable effects); Holm 1979, Scandinavian Journal of Statistics 6.
@@ -272,7 +272,7 @@ def detectable_difference(
     """
     for name, value in (("alpha", alpha), ("power", power)):
         if not 0 < value < 1:
-            raise UQHarnessError(f"{name} is {value!r}, but must lie between 0 and 1")
+            raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1")
     if tests < 1:
         raise UQHarnessError(f"tests is {tests!r}, but must be 1 or more")
     if not stderr > 0:
@@ -288,13 +288,13 @@ def holm(p_values: ArrayLike) -> FloatArray:
     depend on each other.
 
     Args:
-        p_values: Shape ``(tests,)``; a ``nan`` is no test and stays ``nan``.
+        p_values: Shape ``(tests,)``; a ``nan`` is not a test and stays ``nan``.
 
     Returns:
         Same shape and order, at least the p-values, at most 1.
 
     Raises:
-        UQHarnessError: A p-value does not lie between 0 and 1.
+        UQHarnessError: A p-value is not between 0 and 1.
 
     Source:
         Holm 1979, Scandinavian Journal of Statistics 6.

@@ -1,4 +1,4 @@
-"""Semantic Density: how much of the likely answers' weight lies near the greedy answer."""
+"""Semantic Density: how much of the likely answers' weight is near the greedy answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gradients and hidden states come to once they are numbers: HybridGrad and the Semantic Preservation Score."""
+"""HybridGrad and the Semantic Preservation Score."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def semantic_preservation_score(embeddings: Sequence[ArrayLike]) -> float:
             ``(1 + paraphrases, features)``; the number of paraphrases may differ.
 
     Returns:
-        -2 to 2, higher is better (this is no uncertainty score); ``nan`` where a hidden state is zero or not finite.
+        -2 to 2, higher is better (not an uncertainty score); ``nan`` where a hidden state is zero or not finite.
 
     Raises:
         UQHarnessError: Fewer than two queries, a query without a paraphrase, or numbers of features that differ.

@@ -18,7 +18,7 @@ from uq_harness.functional._arrays import (
     check_not_negative,
     check_square,
 )
-from uq_harness.text import f1_of_tokens, tokens
+from uq_harness.functional.text import f1_of_tokens, tokens
 
 # ``r ln r - r + 1 = Σ_k d^k (k - 1) / k!`` with ``d = ln r``, from k = 2: exact to the last digit below this ``|d|``.
 _NEAR_ONE = 0.1

@@ -16,6 +16,9 @@ from uq_harness.functional._tie_groups import (
     tie_groups,
 )
 
+# The measures of a score's quality by the names of their functions, and whether higher is better.
+MEASURES = {"auroc": True, "aurc": False, "prr": True}
+
 
 def auroc(uncertainty: ArrayLike, correct: ArrayLike) -> float:
     """Probability that a wrong answer is given more uncertainty than a right one; ties count half.
@@ -50,7 +53,7 @@ def auroc_stderr(uncertainty: ArrayLike, correct: ArrayLike) -> float:
 
     Returns:
         0 or more (0 where the score separates right and wrong without fault); ``nan`` with fewer than two right or two
-        wrong answers, whose variance nobody can tell.
+        wrong answers: the variance is undefined.
 
     Raises:
         UQHarnessError: Shapes do not match, or ``correct`` holds anything but 0 and 1.

@@ -1,4 +1,4 @@
-"""The score from which on to abstain, so that few of the answers that are given are wrong."""
+"""The abstention threshold that bounds the error rate of answered questions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.stats import beta, binom
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional._tie_groups import checked_answers
 
-# Coverages that are tried, evenly spaced: more of them lie closer to the best one, but share the same δ, which few
+# Coverages that are tried, evenly spaced: more of them are closer to the best one, but share the same δ, which few
 # answers cannot bear.
 _FEWEST, _MOST, _ANSWERS_EACH = 20, 50, 40
 
@@ -21,11 +21,11 @@ class RiskThreshold(NamedTuple):
     """When to answer, and what is known of the answers that are then given.
 
     Attributes:
-        threshold: Answer where the score lies below it: ``inf`` wherever there is a score, ``-inf`` never.
+        threshold: Answer where the score is below it: ``inf`` wherever there is a score, ``-inf`` never.
         target: Highest error rate allowed among given answers.
         delta: Probability, over the choice of calibration data, that the error rate is higher all the same.
         answers: Number of calibration answers, those without a score included.
-        answered: How many of them lie below the threshold.
+        answered: How many of them are below the threshold.
         errors: How many of these are wrong.
         risk_bound: Upper bound of the error rate among given answers, at the level of the test that was passed; ``nan``
             where nothing is answered.
@@ -60,7 +60,7 @@ class RiskThreshold(NamedTuple):
 def control_risk(uncertainty: ArrayLike, correct: ArrayLike, target: float, delta: float = 0.05) -> RiskThreshold:
     """Finds the threshold that answers most, while at most ``target`` of the answers given are wrong.
 
-    With probability ``1 - delta`` over the calibration answers, the error rate among future answers whose score lies
+    With probability ``1 - delta`` over the calibration answers, the error rate among future answers whose score is
     below the threshold is at most ``target``, provided that questions come from the same source and independently.
     Nothing is assumed of scores, nor that lower ones are better.
 
@@ -96,7 +96,7 @@ def control_risk(uncertainty: ArrayLike, correct: ArrayLike, target: float, delt
     """
     for name, value in (("target", target), ("delta", delta)):
         if not 0 < value < 1:
-            raise UQHarnessError(f"{name} is {value!r}, but must lie between 0 and 1, such as 0.05")
+            raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1, such as 0.05")
     scores, right = checked_answers(uncertainty, correct)
     finite = np.isfinite(scores)
     ordered = np.sort(scores[finite])

@@ -1,4 +1,4 @@
-"""Rows of one score taken together: all that the quality of a ranking depends on."""
+"""Groups of tied scores: all that the quality of a ranking depends on."""
 
 from __future__ import annotations
 

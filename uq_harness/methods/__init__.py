@@ -7,17 +7,17 @@ Options are dataclass fields made by `choice`, `flag`, `positive`, `not_negative
 or, for any other kind of value, by `option`.
 """
 
-from uq_harness.methods._base import (
+from uq_harness.methods.base import (
     Method,
     all_methods,
     all_options,
     build_methods,
     register_method,
+    scores,
     select_methods,
     settings,
 )
-from uq_harness.methods._options import choice, flag, mass, not_negative, option, positive, probability, whole
-from uq_harness.methods._scores import scores
+from uq_harness.methods.options import choice, flag, mass, not_negative, option, positive, probability, whole
 
 __all__ = [
     "Method",

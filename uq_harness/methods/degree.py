@@ -1,16 +1,15 @@
 """Deg: how loosely the samples hang together."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need, PairwiseEntailment, Samples
-from uq_harness.methods._base import register_method
-from uq_harness.methods._entailment import ENTAILMENT
-from uq_harness.methods._options import likeliest, mass
-from uq_harness.methods._samples import SharedSamplesMethod
+from uq_harness.evidence import ENTAILMENT, Evidence, Need, PairwiseEntailment, Samples
+from uq_harness.methods.base import register_method
+from uq_harness.methods.options import likeliest, mass
+from uq_harness.methods.samples import SharedSamplesMethod
 
 
 @register_method
@@ -32,13 +31,13 @@ class Degree(SharedSamplesMethod):
         """The set."""
         return Samples(self.entropy_samples, self.entropy_temperature, self.degree_top_p, self.degree_top_k)
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the entailment between them."""
         return (self.samples, PairwiseEntailment(self.samples))
 
     def score(self, evidence: Evidence) -> float:
         """From 0 (all say the same) to ``1 - 1/N``; ``nan`` where a pair has no probabilities."""
-        forward = evidence.entailment[PairwiseEntailment(self.samples)][..., ENTAILMENT]
+        forward = evidence[PairwiseEntailment(self.samples)][..., ENTAILMENT]
         weights = (forward + forward.T) / 2
         np.fill_diagonal(weights, 1.0)
         return functional.degree(weights)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence
-from uq_harness.methods._base import register_method
+from uq_harness.methods.base import register_method
 from uq_harness.methods.semantic_entropy import MeaningClustersMethod
 
 

@@ -1,12 +1,12 @@
 """EigenScore: how widely the samples' hidden states spread."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, Samples, SampleStates
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._options import likeliest, mass, positive, whole
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.options import likeliest, mass, positive, whole
 
 
 @register_method
@@ -26,13 +26,13 @@ class EigenScore(Method):
     eigenscore_top_k: int = likeliest(5, meaning="number of the likeliest tokens drawn from, 0 for all")
     eigenscore_alpha: float = positive(1e-3, meaning="what is added to every eigenvalue")
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and their states."""
         return (self._samples, SampleStates(self._samples))
 
     def score(self, evidence: Evidence) -> float:
         """Nats, any sign; ``nan`` where a state is not finite."""
-        return functional.eigenscore(evidence.states[SampleStates(self._samples)], self.eigenscore_alpha)
+        return functional.eigenscore(evidence[SampleStates(self._samples)], self.eigenscore_alpha)
 
     @property
     def _samples(self) -> Samples:

@@ -1,11 +1,11 @@
 """G-NLL: negative log-likelihood of the greedy answer."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need
-from uq_harness.methods._base import Method, register_method
+from uq_harness.evidence import AnswerLogProbs, Evidence, Need
+from uq_harness.methods.base import Method, register_method
 
 
 @register_method
@@ -17,11 +17,11 @@ class GNLL(Method):
     title: ClassVar[str] = "G-NLL"
     source: ClassVar[str] = "Aichberger et al. 2024, arXiv 2412.15176"
 
-    def needs(self) -> tuple[Need, ...]:
-        """Nothing but the answer."""
-        return ()
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The answer's log-probabilities."""
+        return (AnswerLogProbs(),)
 
     def score(self, evidence: Evidence) -> float:
         """Sum of the tokens' negative log-probabilities, in nats; ``nan`` for an answer without tokens."""
-        logprobs = evidence.answer.logprobs
+        logprobs = evidence[AnswerLogProbs()]
         return float(functional.g_nll(logprobs)) if len(logprobs) else float("nan")

@@ -1,13 +1,13 @@
 """HybridGrad: ParaGrad for sure answers, SemGrad for open ones."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
-from uq_harness.evidence import Evidence, Need
-from uq_harness.methods._base import register_method
-from uq_harness.methods._head import HeadGradientMethod
-from uq_harness.methods._options import positive
+from uq_harness.evidence import AnswerEntropies, Evidence, Need
+from uq_harness.methods.base import register_method
+from uq_harness.methods.head import HeadGradientMethod
+from uq_harness.methods.options import positive
 from uq_harness.methods.paragrad import ParaGrad
 from uq_harness.methods.semgrad import SemGrad
 
@@ -28,17 +28,19 @@ class HybridGrad(SemGrad, HeadGradientMethod):
     hybrid_beta: float = positive(1.0, meaning="temperature β of the weight α = exp(-H̄ / β)")
     hybrid_gamma: float = positive(1.0, meaning="factor γ on ParaGrad")
 
-    def needs(self) -> tuple[Need, ...]:
-        """The needs of both parts."""
-        return super().needs() + self._paragrad.needs()
+    def needs(self) -> tuple[Need[Any], ...]:
+        """The needs of both parts, and the entropies that weigh them."""
+        return (*super().needs(), *self._paragrad.needs(), AnswerEntropies())
 
     def score(self, evidence: Evidence) -> float:
-        """The weighted sum of the two parts."""
+        """The weighted sum of the two parts; ``nan`` for an answer without tokens."""
+        entropies = evidence[AnswerEntropies()]
+        mean_entropy = float(entropies.mean()) if len(entropies) else float("nan")
         return float(
             functional.hybridgrad(
                 semgrad=super().score(evidence),
                 paragrad=self.hybrid_gamma * self._paragrad.score(evidence),
-                mean_entropy=evidence.answer.mean_entropy / self.hybrid_beta,
+                mean_entropy=mean_entropy / self.hybrid_beta,
             )
         )
 

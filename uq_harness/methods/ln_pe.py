@@ -1,12 +1,12 @@
 """LN-PE: length-normalised predictive entropy."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need
-from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import EntropySamplesMethod, LikelihoodMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.samples import EntropySamplesMethod, LikelihoodMethod
 
 
 @register_method
@@ -20,7 +20,7 @@ class LNPE(EntropySamplesMethod, LikelihoodMethod):
     cost: ClassVar[str] = "10 samples"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples."""
         return self.likelihoods()
 

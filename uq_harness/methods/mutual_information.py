@@ -1,16 +1,16 @@
 """M.I.: how far being told one answer moves the model towards another."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import softmax
 
 from uq_harness import functional
 from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
-from uq_harness.methods._base import register_method
-from uq_harness.methods._options import likeliest, mass, not_negative, positive, probability, whole
-from uq_harness.methods._samples import LikelihoodMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.options import likeliest, mass, not_negative, positive, probability, whole
+from uq_harness.methods.samples import LikelihoodMethod
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 _CLOSING = "\"')]»”’」』"
@@ -53,13 +53,13 @@ class MutualInformation(LikelihoodMethod):
     mi_gamma1: float = not_negative(0.0, meaning="what is added to the joint probability of two answers")
     mi_gamma2: float = not_negative(0.0, meaning="what is added to the product of their probabilities")
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples, and the likelihood of each distinct one after each other one."""
-        return (*self.likelihoods(), self._conditionals)
+        return (self._conditionals, *self.likelihoods())
 
     def score(self, evidence: Evidence) -> float:
         """Nats, 0 for one distinct answer; ``nan`` where a likelihood is undefined."""
-        found = evidence.conditionals[self._conditionals]
+        found = evidence[self._conditionals]
         if not len(found.answers) or np.isnan(found.probabilities).any():
             return float("nan")
         # Without a token to score, an answer's likelihood is 1 whatever has been stated, and would hide all others.

@@ -1,12 +1,12 @@
 """P(True): how sure the model is, when asked, that its answer is true."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from uq_harness.evidence import ContinuationLogProb, Evidence, Need
-from uq_harness.methods._base import Method, register_method
+from uq_harness.methods.base import Method, register_method
 
 # Questions, proposed answers and verdicts of the few-shot prompt of Kadavath et al. 2022, as used by the paper.
 _DEMONSTRATIONS = (
@@ -54,10 +54,10 @@ class PTrue(Method):
     cost: ClassVar[str] = "a forward pass over question and answer"
     default: ClassVar[bool] = False
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The log-probability of the verdict."""
         return (VERDICT,)
 
     def score(self, evidence: Evidence) -> float:
         """Negative log-probability of the verdict, in nats; `IMPOSSIBLE` where that is infinite."""
-        return min(-evidence.continuations[VERDICT], IMPOSSIBLE)
+        return min(-evidence[VERDICT], IMPOSSIBLE)

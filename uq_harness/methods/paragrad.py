@@ -1,11 +1,11 @@
 """ParaGrad: size of the LM head's gradient under the entropy-weighted likelihood."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness.evidence import Evidence, Need
-from uq_harness.methods._base import register_method
-from uq_harness.methods._head import HeadGradientMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.head import HeadGradientMethod
 
 
 @register_method
@@ -18,10 +18,10 @@ class ParaGrad(HeadGradientMethod):
     source: ClassVar[str] = "Li et al., arXiv 2605.04638"
     cost: ClassVar[str] = "a product of the answer's states with the LM head"
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The head's gradient, tokens weighted by their entropies."""
         return (self.gradient(reweighted=True),)
 
     def score(self, evidence: Evidence) -> float:
         """Mean absolute value over the matrix's entries."""
-        return evidence.head_gradients[self.gradient(reweighted=True)]
+        return evidence[self.gradient(reweighted=True)]

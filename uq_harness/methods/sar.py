@@ -1,12 +1,12 @@
 """SAR: likelihood of relevant tokens, shared among samples that resemble each other."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseSimilarity, TokenRelevance
-from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import ShiftedSARMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.samples import ShiftedSARMethod
 
 
 @register_method
@@ -23,15 +23,15 @@ class SAR(ShiftedSARMethod):
     cost: ClassVar[str] = "5 samples, similarity of all pairs and for each token"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples, their similarities, and the relevance of their tokens."""
-        return (*self.likelihoods(), PairwiseSimilarity(self.samples), TokenRelevance(self.samples))
+        return (PairwiseSimilarity(self.samples), TokenRelevance(self.samples), *self.likelihoods())
 
     def score(self, evidence: Evidence) -> float:
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
         return functional.sar(
             self.token_logprobs(evidence),
-            evidence.relevance[TokenRelevance(self.samples)],
-            evidence.similarity[PairwiseSimilarity(self.samples)],
+            evidence[TokenRelevance(self.samples)],
+            evidence[PairwiseSimilarity(self.samples)],
             self.sar_shift_temperature,
         )

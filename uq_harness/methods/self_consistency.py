@@ -1,13 +1,13 @@
 """Self-consistency: share of samples that do not say what the greedy answer says."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntailment, Evidence, Need, Samples
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._entailment import mutual_entailment
-from uq_harness.methods._options import likeliest, mass, positive, probability, whole
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.entailment import mutual_entailment
+from uq_harness.methods.options import likeliest, mass, positive, probability, whole
 
 
 @register_method
@@ -27,13 +27,13 @@ class SelfConsistency(Method):
     consistency_top_k: int = likeliest(0, meaning="number of the likeliest tokens drawn from, 0 for all")
     consistency_threshold: float = probability(0.5, meaning="entailment above which a sample agrees with the answer")
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the entailment between them and the greedy answer."""
         return (self._samples, AnswerEntailment(self._samples))
 
     def score(self, evidence: Evidence) -> float:
         """From 0 (all agree) to 1; ``nan`` where a pair has no probabilities."""
-        found = evidence.entailment[AnswerEntailment(self._samples)]
+        found = evidence[AnswerEntailment(self._samples)]
         return functional.self_consistency(mutual_entailment(found), self.consistency_threshold)
 
     @property

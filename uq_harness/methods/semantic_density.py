@@ -1,13 +1,13 @@
-"""Semantic Density: how much of the likely answers' weight lies near the greedy answer."""
+"""Semantic Density: how much of the likely answers' weight is near the greedy answer."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntailment, DiverseBeams, Evidence, Need, RescoredLogProb
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._entailment import distance_of_meaning
-from uq_harness.methods._options import not_negative, positive, whole
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.entailment import distance_of_meaning
+from uq_harness.methods.options import not_negative, positive, whole
 
 
 @register_method
@@ -29,19 +29,19 @@ class SemanticDensity(Method):
     density_penalty: float = not_negative(1.0, meaning="what a beam pays for a token that earlier beams chose")
     density_temperature: float = positive(0.1, meaning="divides the logits that the texts' weights are taken from")
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The beams' answers, the entailment between them and the greedy answer, and their weights."""
         return (self._beams, AnswerEntailment(self._beams), self._rescored)
 
     def score(self, evidence: Evidence) -> float:
         """From 0 to 1; ``nan`` where no beam has a text or one of them no weight or distance."""
-        texts = [sample.text for sample in evidence.samples[self._beams]]
-        distances = distance_of_meaning(evidence.entailment[AnswerEntailment(self._beams)])
+        texts = [sample.text for sample in evidence[self._beams]]
+        distances = distance_of_meaning(evidence[AnswerEntailment(self._beams)])
         # Without a token to score, a text has no weight: an empty product would make it the most likely of all.
         written = [position for position, text in enumerate(texts) if text.strip()]
         return functional.semantic_density(
             texts=[texts[position] for position in written],
-            mean_logprobs=evidence.rescored[self._rescored][written],
+            mean_logprobs=evidence[self._rescored][written],
             distances=distances[written],
         )
 

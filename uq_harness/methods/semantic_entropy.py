@@ -1,17 +1,17 @@
 """Semantic entropy: entropy over meanings, weighted by likelihood."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseEntailment
-from uq_harness.methods._base import register_method
-from uq_harness.methods._entailment import clusters_of_meaning
-from uq_harness.methods._options import choice
-from uq_harness.methods._samples import EntropySamplesMethod, LikelihoodMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.entailment import clusters_of_meaning
+from uq_harness.methods.options import choice
+from uq_harness.methods.samples import EntropySamplesMethod, LikelihoodMethod
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class MeaningClustersMethod(EntropySamplesMethod):
         meaning="same meaning: no contradiction and entailment at least one way (relaxed), or both ways (strict)",
     )
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the entailment between them."""
         return (self.samples, PairwiseEntailment(self.samples))
 
     def clusters(self, evidence: Evidence) -> NDArray[np.int64] | None:
         """The cluster of each sample; ``None`` where a pair has no label."""
-        found = evidence.entailment[PairwiseEntailment(self.samples)]
+        found = evidence[PairwiseEntailment(self.samples)]
         return clusters_of_meaning(found, strict=self.entailment == "strict")
 
 
@@ -50,7 +50,7 @@ class SemanticEntropy(MeaningClustersMethod, LikelihoodMethod):
     title: ClassVar[str] = "Semantic Entropy"
     source: ClassVar[str] = "Kuhn et al. 2023, arXiv 2302.09664; Farquhar et al. 2024, Nature 630"
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples with their likelihoods, and the entailment between them."""
         return (*self.likelihoods(), PairwiseEntailment(self.samples))
 

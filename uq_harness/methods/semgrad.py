@@ -1,13 +1,13 @@
 """SemGrad: size of the gradient with respect to the states of the prompt's semantic-preserving token."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from uq_harness.evidence import Evidence, LayerSpan, Need, StateGradient
-from uq_harness.methods._base import Method, register_method
-from uq_harness.methods._options import choice, flag, layer_span
+from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.options import choice, flag, layer_span
 
 
 @register_method
@@ -28,13 +28,13 @@ class SemGrad(Method):
     semgrad_reweight: bool = flag(True, meaning="whether tokens are weighted by their entropies")
     semgrad_layers: LayerSpan = layer_span("top_half", meaning="blocks whose inputs are taken")
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The state gradients of the chosen layers."""
         return (self._gradient,)
 
     def score(self, evidence: Evidence) -> float:
         """Mean absolute value, or root mean square pooled over layers and features."""
-        norms = evidence.state_gradients[self._gradient]
+        norms = evidence[self._gradient]
         if self.semgrad_norm == "l2":
             return float(np.sqrt(norms.squared.mean()))
         return float(norms.absolute.mean())

@@ -1,12 +1,12 @@
 """Sentence-SAR: SAR without the relevance of tokens."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, PairwiseSimilarity
-from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import ShiftedSARMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.samples import ShiftedSARMethod
 
 
 @register_method
@@ -20,7 +20,7 @@ class SentenceSAR(ShiftedSARMethod):
     cost: ClassVar[str] = "5 samples, similarity of all pairs"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and their similarities."""
         return (*self.likelihoods(), PairwiseSimilarity(self.samples))
 
@@ -28,6 +28,6 @@ class SentenceSAR(ShiftedSARMethod):
         """Nats; negative where a raised probability is above 1. ``nan`` where a sample has no tokens."""
         return functional.sentence_sar(
             self.token_logprobs(evidence),
-            evidence.similarity[PairwiseSimilarity(self.samples)],
+            evidence[PairwiseSimilarity(self.samples)],
             self.sar_shift_temperature,
         )

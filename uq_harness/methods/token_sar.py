@@ -1,12 +1,12 @@
 """Token-SAR: SAR without the comparison of samples."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, TokenRelevance
-from uq_harness.methods._base import register_method
-from uq_harness.methods._samples import SARSamplesMethod
+from uq_harness.methods.base import register_method
+from uq_harness.methods.samples import SARSamplesMethod
 
 
 @register_method
@@ -20,10 +20,10 @@ class TokenSAR(SARSamplesMethod):
     cost: ClassVar[str] = "5 samples, similarity for each token"
     sampling: ClassVar[bool] = True
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the relevance of their tokens."""
-        return (*self.likelihoods(), TokenRelevance(self.samples))
+        return (TokenRelevance(self.samples), *self.likelihoods())
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token; ``nan`` where a sample has no tokens."""
-        return functional.token_sar(self.token_logprobs(evidence), evidence.relevance[TokenRelevance(self.samples)])
+        return functional.token_sar(self.token_logprobs(evidence), evidence[TokenRelevance(self.samples)])

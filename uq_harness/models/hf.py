@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-import copy
-import difflib
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from lm_eval.utils import simple_parse_args_string
-from tqdm import tqdm
 
-from uq_harness import __version__
-from uq_harness.answering import (
+from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.identity import ModelIdentity
+from uq_harness.answering.measured_token import MESSAGE, measure_token
+from uq_harness.answering.options import (
     LARGEST_SEED,
-    MESSAGE,
-    Answerer,
-    PromptEncoder,
-    PromptText,
-    Recorder,
     check_think_end,
-    ending,
-    measure_token,
     read_context,
-    rendered,
     take_auxiliary_models,
     take_options,
 )
-from uq_harness.arguments import read_flag, read_whole
-from uq_harness.command import begin, keep_cache
+from uq_harness.answering.prompts import PromptEncoder, PromptText
+from uq_harness.answering.semantic_token import ChatTail, SemanticToken
+from uq_harness.answering.stopping import stop_criteria
+from uq_harness.answering.template import rendered
+from uq_harness.answering.thinking import ThinkingNotice
+from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.demo import MODEL_DIR
-from uq_harness.engine import Ending, Prompt, SemanticToken
-from uq_harness.engine.semantic_token import ChatTail
-from uq_harness.errors import UQHarnessError
-from uq_harness.identity import ModelIdentity
+from uq_harness.errors import UQHarnessError, close_names
+from uq_harness.evaluation.command import begin
+from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import Method, build_methods, settings
-from uq_harness.models._arguments import explained, read_model_arguments, read_pretrained
-from uq_harness.models._cache_stamp import check_cache, check_stamp
-from uq_harness.models._processes import let_accelerate_see_processes, refuse_unshared_work
-from uq_harness.request import QuestionInstance
-from uq_harness.response import UQText
+from uq_harness.methods.arguments import read_flag, read_whole
+from uq_harness.models.arguments import explained, read_model_arguments, read_pretrained
+from uq_harness.models.cache_stamp import check_cache
+from uq_harness.models.processes import let_accelerate_see_processes, refuse_unshared_work
+from uq_harness.models.uncertain import UncertainLM, eval_logger
 
-# Below lm_eval's own logger, whose notes lm_eval shows.
-eval_logger = logging.getLogger("lm_eval.uq_harness")
 # Arguments of `hf` that change neither answers nor scores; all others belong to a response cache's configuration.
 _PLACEMENT = frozenset(
     {
@@ -70,7 +58,7 @@ _PLACEMENT = frozenset(
 
 
 @register_model("uq-hf")
-class UQHFLM(HFLM):
+class UQHFLM(UncertainLM, HFLM):
     """A Hugging Face causal language model that says how far to trust each of its answers.
 
     Every argument of lm_eval's ``hf`` model works. Questions of uncertainty tasks are answered greedily and scored;
@@ -118,7 +106,7 @@ class UQHFLM(HFLM):
         nli, similarity = take_auxiliary_models(kwargs)
         self._configuration = {
             "pretrained": pretrained if isinstance(pretrained, str) else type(pretrained).__name__,
-            "uq_harness": __version__,
+            "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             "sp_token": str(self._sp_token),
             "batch_invariant": self._batch_invariant,
@@ -134,7 +122,7 @@ class UQHFLM(HFLM):
             super().__init__(pretrained, **kwargs)
         if self.backend != "causal":
             raise UQHarnessError(f"uq-hf needs a decoder-only model, and {self.pretrained} is of type {self.backend}")
-        if isinstance(pretrained, str):  # nobody else has the model: graphs need not keep what weights' gradients take
+        if isinstance(pretrained, str):  # the model is not shared: graphs need not keep what weights' gradients take
             self.model.requires_grad_(False)
         self._take_rank_from_launcher()
         if by_name and kwargs.get("tp_plan") is None:
@@ -152,49 +140,49 @@ class UQHFLM(HFLM):
             add_bos_token=self.add_bos_token,
             truncation=self.truncation,
         )
+        self._encoder.check_model(self.model)
         if self._sp_token.to_measure:
             self._measure_token()
-        self._comparing = nli, similarity
+        self._services = nli, similarity
         self._answerer = self._build_answerer(self._methods)
         self._configuration |= {
             role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
             for role, auxiliary in self._answerer.describe().items()
+            if isinstance(auxiliary, dict)
         }
         if any(method.sampling for method in self._methods):
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
         return Answerer(
+            TransformersBackend(
+                self.model,
+                self.tokenizer,
+                max_length=self.max_length,
+                pad_id=self.tokenizer.pad_token_id,
+                seed=self._seed,
+                mixed_precision=self.mixed_precision_dtype,
+                batch_invariant=self._batch_invariant,
+                device=self.device,
+            ),
+            self._services,
+            methods,
+            self._recorders(),
+            ThinkingNotice(self.tokenizer, self.think_end_token),
+        )
+
+    def _stop(self, stop_strings: list[str], max_new_tokens: int) -> StopCriteria:
+        return stop_criteria(
             self.model,
             self.tokenizer,
-            methods,
-            self._encoder,
-            *self._comparing,
-            max_length=self.max_length,
-            pad_id=self.tokenizer.pad_token_id,
-            seed=self._seed,
-            device=self.device,
-            mixed_precision=self.mixed_precision_dtype,
-            batch_invariant=self._batch_invariant,
-            recorders=self._recorders(),
+            stop_strings=stop_strings,
+            max_new_tokens=max_new_tokens,
             think_end_token=self.think_end_token,
         )
 
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        """The chosen methods with their options."""
-        return tuple(self._methods)
-
-    def with_methods(self, methods: Sequence[Method]) -> UQHFLM:
-        """The same model with other methods; weights and auxiliary models are shared."""
-        other = copy.copy(self)
-        other._methods = list(methods)
-        other._answerer = self._build_answerer(methods)
-        return other
-
-    def _recorders(self) -> Sequence[Recorder]:
-        """What adds to the answers' records; asked for when model and tokenizer are loaded."""
-        return ()
+    def _questions_at_a_time(self) -> int:
+        size: int = self.max_batch_size if self.batch_size == "auto" else int(self.batch_size)
+        return size
 
     @property
     def identity(self) -> ModelIdentity:
@@ -210,47 +198,6 @@ class UQHFLM(HFLM):
         accelerator = getattr(self, "accelerator", None)
         if accelerator is not None and accelerator.num_processes > 1:
             self._rank, self._world_size = accelerator.process_index, accelerator.num_processes
-
-    # ------------------------------------------------------------------ what lm_eval asks for
-
-    @classmethod
-    def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> UQHFLM:
-        """The model from ``--model_args`` and from what lm_eval has options of its own for.
-
-        Raises:
-            UQHarnessError: An argument is given both ways.
-        """
-        own = {name: value for name, value in (additional_config or {}).items() if value is not None}
-        twice = next((name for name in arg_dict if name in own), None)
-        if twice is not None:
-            raise UQHarnessError(
-                f"{twice}={arg_dict[twice]!r} stands among the model arguments, and lm_eval has an option for it: "
-                f"use --{twice}"
-            )
-        return cls(**arg_dict, **own)
-
-    @classmethod
-    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> UQHFLM:
-        """The same from the text of ``--model_args``."""
-        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
-
-    def set_cache_hook(self, cache_hook: CacheHook) -> None:
-        """Accepts lm_eval's response cache, unless it was written under another configuration."""
-        super().set_cache_hook(cache_hook)
-        if cache_hook.dbdict is not None:
-            check_cache(cache_hook.dbdict.filename)
-            check_stamp(cache_hook.dbdict, cache_hook.dbdict.filename, self._configuration)
-            keep_cache(cache_hook.dbdict)
-
-    def get_model_info(self) -> dict[str, Any]:
-        """What lm_eval knows of the model, and the methods with all their options."""
-        uncertainty = {
-            "methods": [method.name for method in self._methods],
-            **self._encoder.describe(),
-            "batch_invariant": self._batch_invariant,
-            **self._answerer.describe(),
-        }
-        return {**super().get_model_info(), "uncertainty": {**uncertainty, **settings(self._methods)}}
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """The chat template that lm_eval applies.
@@ -269,53 +216,6 @@ class UQHFLM(HFLM):
         """The prompt for a conversation; as lists of parts where the template loses plain texts."""
         apply = partial(super().apply_chat_template, add_generation_prompt=add_generation_prompt)
         return rendered(apply, chat_history)
-
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Answers requests; the answers to questions of uncertainty tasks carry their records.
-
-        Raises:
-            UQHarnessError: A question shall be answered by sampling, or its prompt leaves no room for an answer.
-        """
-        questions = [i for i, request in enumerate(requests) if isinstance(request, QuestionInstance)]
-        others = [i for i, request in enumerate(requests) if not isinstance(request, QuestionInstance)]
-        answers: dict[int, str] = {}
-        if questions:
-            scored = self._answer([requests[i] for i in questions], disable_tqdm)
-            answers |= zip(questions, scored, strict=True)
-        if others:
-            answers |= zip(others, super().generate_until([requests[i] for i in others], disable_tqdm), strict=True)
-        return [answers[i] for i in range(len(requests))]
-
-    # ------------------------------------------------------------------ questions
-
-    def _answer(self, requests: Sequence[QuestionInstance], disable_tqdm: bool) -> list[str]:
-        """Answers questions; those that share their generation arguments share batches."""
-        groups: dict[str, list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
-        endings = {key: self._ending(requests[rows[0]].args[1]) for key, rows in groups.items()}
-        prompts = self._prompts(requests)
-        size = self.max_batch_size if self.batch_size == "auto" else int(self.batch_size)
-        answers: dict[int, str] = {}
-        with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Answering and scoring") as bar:
-            for key, rows in groups.items():
-                for place, found in self._answerer.answer([prompts[row] for row in rows], endings[key], size):
-                    row = rows[place]
-                    answers[row] = UQText(found.answer.text, self._answerer.record(found))
-                    self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
-                    bar.update()
-        return [answers[row] for row in range(len(requests))]
-
-    def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
-        """Tokenised prompts with their semantic-preserving tokens."""
-        told = self._encoder.used
-        prompts = self._answerer.encode(
-            [PromptText(request.args[0], request.question, request.message) for request in requests]
-        )
-        if told is None and self.rank == 0 and self._encoder.used is not None:
-            position, text = self._encoder.used
-            eval_logger.info("semantic-preserving token: position %d from the prompt's end, %r", position, text)
-        return prompts
 
     def _measure_token(self) -> None:
         """Chooses the semantic-preserving token by its score on this model, and shows the scores of all candidates."""
@@ -353,47 +253,8 @@ class UQHFLM(HFLM):
         """What the chat template puts behind the user's text; ``None`` where there is no template."""
         return self._encoder.chat_tail
 
-    def prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
-        """Tokenised prompts as they are answered: without their beginning where an answer would not fit in.
-
-        Raises:
-            UQHarnessError: A prompt leaves no room for an answer.
-        """
-        limits = [self._ending(request.args[1]).max_new_tokens for request in requests]
-        return [self._encoder.fit(prompt, limit) for prompt, limit in zip(self._prompts(requests), limits, strict=True)]
-
-    def _ending(self, gen_kwargs: Mapping[str, Any]) -> Ending:
-        """How answers end, from a task's generation arguments.
-
-        Raises:
-            UQHarnessError: They ask for something else than greedy decoding, or leave no room for a prompt.
-        """
-        kwargs = normalize_gen_kwargs(dict(gen_kwargs), self.max_gen_toks)
-        max_new_tokens = kwargs.pop("max_gen_toks")
-        stop_strings = [stop for stop in handle_stop_sequences(kwargs.pop("until", None), eos=None) if stop]
-        sampling = kwargs.pop("do_sample", False) or kwargs.pop("temperature", 0.0)
-        kwargs.pop("temperature", None)
-        if sampling or kwargs:
-            asked = "do_sample or temperature" if sampling else ", ".join(kwargs)
-            raise UQHarnessError(
-                f"--gen_kwargs sets {asked}, but uncertainty is that of the greedy answer: only until and max_gen_toks "
-                "can be set on this task"
-            )
-        if not 0 < max_new_tokens < self.max_length:
-            raise UQHarnessError(
-                f"max_gen_toks={max_new_tokens} leaves no room for a prompt in the model's context of "
-                f"{self.max_length} tokens: use a number from 1 to {self.max_length - 1}"
-            )
-        return ending(
-            self.model,
-            self.tokenizer,
-            stop_strings=stop_strings,
-            max_new_tokens=max_new_tokens,
-            think_end_token=self.think_end_token,
-        )
-
 
 def _no_model(kwargs: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches("pretrained", kwargs, n=1)
+    close = close_names("pretrained", kwargs, 1)
     hint = f"did you mean pretrained instead of {close[0]}?" if close else "give pretrained=MODEL, or pretrained=demo"
     return f"--model_args names no model: {hint}"

@@ -3,7 +3,7 @@
 Two services score pairs of texts, each distinct pair of a call once, in batches of similar length:
 
 - `build_nli` makes an `NLI`, whose ``probabilities(pairs)`` are entailment, neutral and contradiction.
-- `build_similarity` makes a `Similarity`, whose ``scores(pairs)`` lie in [0, 1].
+- `build_similarity` makes a `Similarity`, whose ``scores(pairs)`` are in [0, 1].
 
 Both have ``prepare()`` (loads the model, or says at once why it cannot), ``describe()`` and the counters
 ``pairs_scored`` and ``pairs_cut``. The model named ``lexical`` compares words and needs no model at all.
@@ -12,6 +12,8 @@ What a question needs compared is a request: `AllPairs`, `AgainstAnswer`, `Token
 `similarities` take the requests of a whole batch of questions, one mapping from any key to a request for each question,
 score all their pairs in one call, and give back the same mappings with arrays in place of the requests:
 
+>>> from uq_harness.similarity.build import build_nli
+>>> from uq_harness.similarity.requests import AllPairs, entailment
 >>> nli = build_nli("lexical")
 >>> need = "entailment between the samples"
 >>> batch = [{need: AllPairs("Who wrote it?", ("Austen", "austen.", "Eliot"))}, {need: AllPairs("Who?", ("me",))}]
@@ -23,39 +25,3 @@ array([[1., 1., 0.], [1., 1., 0.], [0., 0., 1.]])
 
 `Comparer` does so for the needs and the evidence of `uq_harness.evidence`.
 """
-
-from uq_harness.similarity._build import DEFAULT_NLI, DEFAULT_SIMILARITY, build_nli, build_similarity
-from uq_harness.similarity._evidence import Comparer
-from uq_harness.similarity._lexical import LEXICAL
-from uq_harness.similarity._requests import (
-    AgainstAnswer,
-    AllPairs,
-    TokenRemovals,
-    count_pairs,
-    entailment,
-    question_texts,
-    similarities,
-)
-from uq_harness.similarity._services import CONTRADICTION, ENTAILMENT, NEUTRAL, NLI, Pair, Similarity
-
-__all__ = [
-    "CONTRADICTION",
-    "DEFAULT_NLI",
-    "DEFAULT_SIMILARITY",
-    "ENTAILMENT",
-    "LEXICAL",
-    "NEUTRAL",
-    "NLI",
-    "AgainstAnswer",
-    "AllPairs",
-    "Comparer",
-    "Pair",
-    "Similarity",
-    "TokenRemovals",
-    "build_nli",
-    "build_similarity",
-    "count_pairs",
-    "entailment",
-    "question_texts",
-    "similarities",
-]

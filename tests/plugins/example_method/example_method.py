@@ -1,11 +1,11 @@
 """How many different answers the model gives: a method outside uq-harness."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uq_harness.evidence import Evidence, Need, Samples
+from uq_harness.functional.text import normalize_answer
 from uq_harness.methods import Method, register_method, whole
-from uq_harness.text import normalize_answer
 
 
 @register_method
@@ -21,11 +21,11 @@ class DistinctAnswers(Method):
 
     distinct_samples: int = whole(5, meaning="number of samples")
 
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Need[Any], ...]:
         """The samples."""
         return (Samples(self.distinct_samples, 1.0),)
 
     def score(self, evidence: Evidence) -> float:
         """Above 0, at most 1; ``nan`` without samples."""
-        texts = [normalize_answer(sample.text) for sample in evidence.samples[Samples(self.distinct_samples, 1.0)]]
+        texts = [normalize_answer(sample.text) for sample in evidence[Samples(self.distinct_samples, 1.0)]]
         return len(set(texts)) / len(texts) if texts else float("nan")

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from uq_harness.correctness._base import ReferenceJudge, Triple
-from uq_harness.correctness._registry import register_judge
+from uq_harness.correctness.base import ReferenceJudge, Triple, register_judge
 from uq_harness.errors import one_of
 
 if TYPE_CHECKING:
-    from uq_harness.correctness._bem.scoring import BemModel
+    from uq_harness.correctness.bem.scoring import BemModel
 
 MODELS = {
     "torch": "kortukov/answer-equivalence-bem",
@@ -70,7 +69,7 @@ class Bem(ReferenceJudge):
 
     def score_triples(self, triples: Sequence[Triple]) -> list[float]:
         """The probability for each triple, each distinct input computed once."""
-        from uq_harness.correctness._bem.scoring import score_triples
+        from uq_harness.correctness.bem.scoring import score_triples
 
         return score_triples(self._load(), triples, self.batch_size)
 
@@ -85,9 +84,9 @@ class Bem(ReferenceJudge):
 
     def _load(self) -> BemModel:
         if self.backend == "torch":
-            from uq_harness.correctness._bem import pytorch
+            from uq_harness.correctness.bem import pytorch
 
             return pytorch.load(self._model_name(), self.device, self.dtype)
-        from uq_harness.correctness._bem import tfhub
+        from uq_harness.correctness.bem import tfhub
 
         return tfhub.load(self._model_name(), self.device, self.vocab)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from uq_harness.correctness._base import Judge
-from uq_harness.correctness._registry import register_judge
+from uq_harness.correctness.base import Judge, register_judge
 from uq_harness.errors import UQHarnessError
 
 if TYPE_CHECKING:
-    from uq_harness.endpoint import Endpoint, ReplyCache
+    from uq_harness.chat.replies import ReplyCache
+    from uq_harness.chat.settings import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class LLMJudge(Judge):
     """1 if a chat model says yes when asked whether the answer is correct, 0 if it says no.
 
     It sees the question, all reference answers and the answer; the first word of its reply decides, and a reply with
-    another first word is no verdict. Li et al., arXiv 2605.04638, appendix D.1; the prompt is this package's.
+    another first word is not a verdict. Li et al., arXiv 2605.04638, appendix D.1; the prompt is this package's.
 
     Attributes:
         threshold: The smallest score of a correct answer.
@@ -80,7 +80,8 @@ class LLMJudge(Judge):
         Raises:
             UQHarnessError: The file, a package or the key cannot be had, or the endpoint cannot be used.
         """
-        from uq_harness.endpoint import ChatClient, ReplyCache
+        from uq_harness.chat.client import ChatClient
+        from uq_harness.chat.replies import ReplyCache
 
         ReplyCache(self.cache)
         ChatClient(self._endpoint()).check()
@@ -93,7 +94,8 @@ class LLMJudge(Judge):
         An endpoint that fails half way leaves the rest undefined, with an error in the log, so that the answers are
         not lost with it. Replies are kept as they come.
         """
-        from uq_harness.endpoint import ChatClient, ask_yes_no
+        from uq_harness.chat.client import ChatClient
+        from uq_harness.chat.yes_no import ask_yes_no
 
         kept = self.usable_references(questions, answers, references)
         prompts = [prompt(*parts) for parts in zip(questions, answers, kept, strict=True)]
@@ -106,7 +108,7 @@ class LLMJudge(Judge):
 
     def _replies(self) -> ReplyCache | None:
         """The file of replies; None where it was lost since `prepare`, for the answers are worth more than the file."""
-        from uq_harness.endpoint import ReplyCache
+        from uq_harness.chat.replies import ReplyCache
 
         try:
             return ReplyCache(self.cache)
@@ -115,7 +117,7 @@ class LLMJudge(Judge):
             return None
 
     def _endpoint(self) -> Endpoint:
-        from uq_harness.endpoint import Endpoint
+        from uq_harness.chat.settings import Endpoint
 
         return Endpoint(
             model=self.model,

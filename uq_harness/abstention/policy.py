@@ -1,0 +1,128 @@
+"""A policy of abstention from one run: threshold, error probabilities, their check, and where they come from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from uq_harness.abstention.abstainer import FORMAT
+from uq_harness.abstention.held_out import HeldOut, check_on_halves
+from uq_harness.errors import UQHarnessError
+from uq_harness.files import plain
+from uq_harness.functional import ErrorCurve, RiskThreshold, control_risk, error_curve
+from uq_harness.results.run import TaskRun
+from uq_harness.results.settings import answer_settings
+
+_GUARANTEE = (
+    "Learn-then-Test with exact binomial (Clopper-Pearson) bounds and Bonferroni's correction over thresholds at ranks "
+    "fixed in advance; for questions drawn independently from the same source as the calibration questions"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """When to abstain, by one method's scores.
+
+    Attributes:
+        run: The run it was made from, each question once.
+        method: The method.
+        rule: The threshold and what is known of it.
+        curve: Map from score to probability of error.
+        held_out: Both, made from one half of the answers and tried on the other.
+        repeated: Number of answers left out because their question had been asked before.
+    """
+
+    run: TaskRun
+    method: str
+    rule: RiskThreshold
+    curve: ErrorCurve
+    held_out: HeldOut
+    repeated: int
+
+    @property
+    def coverage_interval(self) -> tuple[float, float]:
+        """95 % interval of the share of future answers that are below the threshold (Clopper and Pearson)."""
+        given, n = self.rule.answered, self.rule.answers
+        low = float(beta.ppf(0.025, given, n - given + 1)) if given else 0.0
+        high = float(beta.ppf(0.975, given + 1, n - given)) if given < n else 1.0
+        return low, high
+
+
+def make_policy(run: TaskRun, method: str, target: float, delta: float) -> Policy:
+    """Makes and checks a policy.
+
+    Args:
+        run: A run with samples.
+        method: One of its methods.
+        target: Highest error rate allowed among given answers.
+        delta: Allowed probability that it is exceeded.
+
+    Raises:
+        UQHarnessError: The run does not have the method or any score of it, or ``target`` or ``delta`` is out of range.
+    """
+    if method not in run.uncertainty:
+        raise UQHarnessError(f"{run.task} has no method {method!r}: it has {', '.join(run.uncertainty) or 'none'}")
+    rows = np.array(list(run.first_rows().values()))
+    distinct = run.take(rows)
+    scores, correct = distinct.uncertainty[method], distinct.correct
+    if not np.isfinite(scores).any():
+        raise UQHarnessError(f"{method} is undefined for every answer of {run.task}: choose another method")
+    rule = control_risk(scores, correct, target, delta)
+    return Policy(
+        run=distinct,
+        method=method,
+        rule=rule,
+        curve=error_curve(scores, correct),
+        held_out=check_on_halves(scores, correct, target, delta),
+        repeated=run.duplicates,
+    )
+
+
+def as_values(policy: Policy) -> dict[str, Any]:
+    """The policy as plain values, as `Abstainer.load` reads them from JSON."""
+    run, rule, held_out = policy.run, policy.rule, policy.held_out
+    values = {
+        "format": FORMAT,
+        "method": policy.method,
+        "answer": {math.inf: "all", -math.inf: "none"}.get(rule.threshold, "below"),
+        "threshold": rule.threshold,
+        "target": rule.target,
+        "delta": rule.delta,
+        "guarantee": _GUARANTEE,
+        "thresholds_tried": rule.tests,
+        "calibration": {
+            "answers": rule.answers,
+            "answered": rule.answered,
+            "errors": rule.errors,
+            "error_rate": rule.risk,
+            "error_rate_bound": rule.risk_bound,
+            "error_rate_of_all": 1 - run.accuracy,
+            "coverage": rule.coverage,
+            "coverage_interval": policy.coverage_interval,
+            "undefined_scores": int((~np.isfinite(run.uncertainty[policy.method])).sum()),
+            "repeated_answers": policy.repeated,
+        },
+        "held_out_halves": {name: value for name, value in asdict(held_out).items() if name != "bins"},
+        "reliability": [asdict(b) for b in held_out.bins],
+        "error_curve": {
+            "scores": policy.curve.scores.tolist(),
+            "probabilities": policy.curve.probabilities.tolist(),
+        },
+        "source": {
+            "model": run.model,
+            "task": run.task,
+            "judge": dict(run.judge_settings) or {"name": run.judge},
+            "date": run.date.isoformat() if run.date else None,
+            "path": str(run.path),
+            "versions": run.versions,
+            "model_args": run.model_settings.get("model_args"),
+            "uncertainty": run.model_settings.get("uncertainty"),
+            "settings": answer_settings(run),
+        },
+    }
+    as_json: dict[str, Any] = plain(values)
+    return as_json

@@ -1,0 +1,135 @@
+"""Answers prompts by a backend, compares texts, and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from uq_harness.answering.thinking import ThinkingNotice
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Evidence, Need
+from uq_harness.evidence.backend import Backend, first_missing
+from uq_harness.evidence.prompt import Prompt, StopCriteria
+from uq_harness.files import plain
+from uq_harness.methods import Method, all_methods, scores
+from uq_harness.similarity.evidence import Comparer
+from uq_harness.similarity.services import NLI, Similarity
+
+
+def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, Any]:
+    """The record of one answer; undefined numbers become ``None``, and what a backend does not have is left out.
+
+    Args:
+        evidence: What was gathered about it.
+        uncertainty: Each method's score, ``nan`` where it is undefined.
+    """
+    answer = evidence.answer
+    known = {
+        "answer_tokens": answer.n_tokens,
+        "complete": answer.complete,
+        "semantic_token": None
+        if evidence.semantic_text is None
+        else {"position": evidence.semantic_token, "text": evidence.semantic_text},
+        "token_ids": None if answer.token_ids is None else list(answer.token_ids),
+        "token_logprobs": None if answer.logprobs is None else plain(answer.logprobs.tolist()),
+        "token_entropies": None if answer.entropies is None else plain(answer.entropies.tolist()),
+    }
+    return {
+        "uncertainty": plain(uncertainty),
+        "answer": answer.text,
+        **{name: value for name, value in known.items() if value is not None},
+        "cost": dict(evidence.cost),
+    }
+
+
+class Recorder(Protocol):
+    """Adds fields to the record of every answer; like a method, it says what it needs and never calls a model."""
+
+    def needs(self) -> tuple[Need[Any], ...]:
+        """What must be gathered beyond the greedy answer itself."""
+
+    def record(self, evidence: Evidence) -> dict[str, Any]:
+        """The fields and their values."""
+
+
+class Answerer:
+    """A backend and the chosen methods; built once per run.
+
+    Args:
+        backend: What answers prompts and gathers evidence.
+        services: The NLI service and the similarity service; each is loaded only if a method needs it.
+        methods: The methods; what they and the recorders need is gathered, and nothing else.
+        recorders: What they add is in the records.
+        thinking: Looks at every answer for thinking whose end is not known.
+
+    Raises:
+        UQHarnessError: The backend cannot give what a method needs, an option does not fit the model, or an auxiliary
+            model cannot be had.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        services: tuple[NLI, Similarity],
+        methods: Sequence[Method],
+        recorders: Sequence[Recorder] = (),
+        thinking: ThinkingNotice | None = None,
+    ) -> None:
+        self._backend, self._methods, self._recorders = backend, tuple(methods), tuple(recorders)
+        self._thinking = thinking
+        declared = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
+        needs = list(dict.fromkeys(need for some in declared for need in some))
+        what = dict.fromkeys(what for need in needs if (what := backend.missing(need)) is not None)
+        if what:
+            raise self._unsupported(", and ".join(what))
+        backend.prepare(needs)
+        self._comparer = Comparer(needs, *services, decode=backend.decode, special_ids=backend.special_ids)
+        self._comparer.prepare()
+
+    def answer(self, prompts: Sequence[Prompt], stop: StopCriteria, batch_size: int) -> Iterator[tuple[int, Evidence]]:
+        """Answers prompts in batches of similar length, longest first so that memory runs out early or never.
+
+        Args:
+            prompts: Tokenised prompts that leave space for their answers.
+            stop: How answers end.
+            batch_size: The largest batch.
+
+        Yields:
+            The position of each prompt, with the evidence about its answer as soon as it is there.
+
+        Raises:
+            UQHarnessError: A prompt is too short for what is needed, or the backend can no longer be used.
+        """
+        order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row].token_ids))
+        for positions, evidence in self._backend.gather([prompts[row] for row in order], stop, batch_size):
+            compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
+            for position, found in zip(positions, compared, strict=True):
+                if self._thinking is not None:
+                    self._thinking.look(prompts[order[position]].token_ids, found.answer.token_ids or ())
+                yield order[position], found
+
+    def scores(self, evidence: Evidence) -> dict[str, float]:
+        """The uncertainty that each method finds; ``nan`` where it is undefined."""
+        return scores(self._methods, evidence)
+
+    def record(self, evidence: Evidence) -> dict[str, Any]:
+        """What the sample log says about one answer; numbers that are undefined become ``None``."""
+        added = {name: value for one in self._recorders for name, value in one.record(evidence).items()}
+        return record(evidence, self.scores(evidence)) | added
+
+    def describe(self) -> dict[str, Any]:
+        """The backend's settings and the auxiliary models in use, for the results' configuration."""
+        return {**self._backend.describe(), **self._comparer.describe()}
+
+    def _unsupported(self, what: str) -> UQHarnessError:
+        """The error about the methods that the backend cannot compute, with those that it can."""
+
+        def works(method: Method) -> bool:
+            return first_missing(self._backend, method.needs()) is None
+
+        names = [method.name for method in self._methods if not works(method)]
+        others = [name for name, known in all_methods().items() if name not in names and works(known())]
+        return UQHarnessError(
+            f"{', '.join(names) or 'an ablation'} cannot be computed: {what}; without that, the methods "
+            f"{', '.join(others)} work"
+        )

@@ -1,0 +1,243 @@
+"""Saved answers as a backend: the evidence that a file holds, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedSet
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import (
+    Answer,
+    AnswerEntailment,
+    AnswerEntropies,
+    AnswerLogProbs,
+    AnswersGivenAnswers,
+    ContinuationLogProb,
+    DiverseBeams,
+    DrawLogProbs,
+    Evidence,
+    HeadGradient,
+    Need,
+    PairwiseEntailment,
+    PairwiseSimilarity,
+    RescoredLogProb,
+    Sample,
+    SampleLogProbs,
+    Samples,
+    SampleSet,
+    SampleStates,
+    StateGradient,
+    TokenRelevance,
+    sample_sets,
+)
+from uq_harness.evidence.prompt import Prompt, StopCriteria
+from uq_harness.functional import FloatArray
+
+# What is missing in a file for a need that takes the model, in words.
+_OF_THE_MODEL: dict[type[Need[Any]], str] = {
+    HeadGradient: "gradients, which take the model",
+    StateGradient: "gradients, which take the model",
+    ContinuationLogProb: "the model's verdict on the answer",
+    DrawLogProbs: "log-probabilities of the samples under the law they were drawn from, which take the model",
+    SampleStates: "the model's hidden states",
+    RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
+    AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
+    DiverseBeams: "answers of a diverse beam search",
+}
+# What the texts of a set suffice for, with the auxiliary models.
+_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+
+
+@dataclass(frozen=True)
+class SavedPrompt(Prompt):
+    """The prompt of a saved answer.
+
+    Attributes:
+        saved: The answer.
+    """
+
+    saved: SavedAnswer | None = None
+
+    @classmethod
+    def of(cls, saved: SavedAnswer) -> SavedPrompt:
+        """The prompt that was answered."""
+        return cls(saved.question, saved.question, (), -1, saved=saved)
+
+
+# Saved answers have ended already.
+NO_STOP = StopCriteria(frozenset(), 0, read=lambda tokens: ("", range(0)))
+
+
+class SavedBackend:
+    """Saved answers that hold the same kinds of things, as a backend: gathers what the file has.
+
+    Args:
+        example: One of the answers.
+
+    Attributes:
+        special_ids: The number that stands for tokens behind the end of an answer's text.
+    """
+
+    def __init__(self, example: SavedAnswer) -> None:
+        self._example = example
+        self._vocabulary = Vocabulary()
+        self._needs: tuple[Need[Any], ...] = ()
+        self.special_ids = frozenset({Vocabulary.SPECIAL})
+
+    def missing(self, need: Need[Any]) -> str | None:
+        """What the answers do not have for a need, in words; ``None`` where they have everything.
+
+        Nothing is missing for comparisons of texts if their texts are there: the auxiliary models make them.
+        """
+        saved = self._example
+        if isinstance(need, AnswerLogProbs):
+            return "token log-probabilities of the answer" if saved.logprobs is None else None
+        if isinstance(need, AnswerEntropies):
+            return "entropies of the answer's tokens" if saved.entropies is None else None
+        for kind in (type(need), type(need.sample_set)):
+            if kind in _OF_THE_MODEL:
+                return _OF_THE_MODEL[kind]
+        samples = need.sample_set
+        if not isinstance(samples, Samples):
+            return f"{type(need).__name__}, which no file can hold"
+        found = serving(samples, saved.sets)
+        if found is None:
+            return _no_set(samples, saved.sets)
+        if isinstance(need, SampleLogProbs):
+            unknown = any(sample.logprobs is None for sample in found.samples)
+            return "token log-probabilities of the samples" if unknown else None
+        if isinstance(need, TokenRelevance):
+            return "texts of the samples' tokens" if any(sample.tokens is None for sample in found.samples) else None
+        return None if isinstance(need, _OF_TEXTS) else f"{type(need).__name__}, which no file can hold"
+
+    def prepare(self, needs: Sequence[Need[Any]]) -> None:
+        """Notes what is to be gathered."""
+        self._needs = tuple(needs)
+
+    def gather(
+        self, prompts: Sequence[Prompt], stop: StopCriteria, size: int
+    ) -> Iterator[tuple[list[int], list[Evidence]]]:
+        """The evidence that the file holds about the answers of `SavedPrompt`s, in their order.
+
+        Raises:
+            UQHarnessError: A sample's tokens do not make up its text.
+        """
+        for start in range(0, len(prompts), size):
+            batch = range(start, min(start + size, len(prompts)))
+            saved = [prompt.saved for row in batch if isinstance(prompt := prompts[row], SavedPrompt)]
+            yield list(batch), [self.evidence(one) for one in saved if one is not None]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out."""
+        return self._vocabulary.decode(tokens)
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing: the file is in the configuration."""
+        return {}
+
+    def evidence(self, saved: SavedAnswer) -> Evidence:
+        """The evidence that a saved answer holds, before any texts are compared.
+
+        As many samples are taken as a need counts, or all where there are fewer. A log-probability that is ``null`` in
+        the file makes undefined what reads the log-probabilities, and nothing else.
+
+        Raises:
+            UQHarnessError: A sample's tokens do not make up its text.
+        """
+        sets: dict[SampleSet, tuple[Sample, ...]] = {}
+        for wanted in sample_sets(self._needs):
+            found = serving(wanted, saved.sets) if isinstance(wanted, Samples) else None
+            if isinstance(wanted, Samples) and found is not None:
+                sets[wanted] = tuple(self._sample(one, saved.place) for one in found.samples[: wanted.count])
+        unknown: dict[Need[Any], Sequence[FloatArray | None]] = {
+            AnswerLogProbs(): [saved.logprobs],
+            AnswerEntropies(): [saved.entropies],
+            **{SampleLogProbs(one): [sample.logprobs for sample in drawn] for one, drawn in sets.items()},
+        }
+        return Evidence(
+            question=saved.question,
+            answer=Answer(saved.answer, None, saved.logprobs, saved.entropies, complete=None),
+            values=dict(sets.items()),
+            undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
+        )
+
+    def _sample(self, sample: SavedSample, place: str) -> Sample:
+        tokens = () if sample.tokens is None else self._vocabulary.encode(sample, place)
+        return Sample(sample.text, tokens, sample.logprobs, complete=True)
+
+
+def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
+    """The set that serves a need for samples: one that says nothing of how it was drawn serves every need.
+
+    Of several, the one that says most.
+
+    >>> some, warm = SavedSet((SavedSample("a"),)), SavedSet((SavedSample("b"),), {"temperature": 0.7})
+    >>> serving(Samples(10, 0.7), [some, warm]) is warm, serving(Samples(10, 1.0), [some, warm]) is some
+    (True, True)
+    """
+    fitting = [
+        one for one in sets if one.samples and all(getattr(samples, name) == v for name, v in one.conditions.items())
+    ]
+    return max(fitting, key=lambda one: len(one.conditions), default=None)
+
+
+def _no_set(samples: Samples, sets: Sequence[SavedSet]) -> str:
+    if not any(one.samples for one in sets):
+        return "sampled answers"
+    wanted = {"temperature": samples.temperature, "top_p": samples.top_p, "top_k": samples.top_k}
+    neutral = {"top_p": 1.0, "top_k": 0}
+    told = ", ".join(f"{name} {value:g}" for name, value in wanted.items() if value != neutral.get(name))
+    return f"samples drawn with {told}"
+
+
+class Vocabulary:
+    """Numbers for the texts of tokens, so that answers can be put together without some of them."""
+
+    SPECIAL = 0
+    UNFINISHED = 1  # a token that the next ones complete to a character
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._texts: list[str] = ["", ""]
+
+    def encode(self, sample: SavedSample, place: str) -> tuple[int, ...]:
+        """The sample's tokens as numbers; tokens behind the end of its text are special.
+
+        A token without text writes a character together with those behind it.
+
+        Raises:
+            UQHarnessError: The tokens do not make up the text.
+        """
+        tokens = sample.tokens or ()
+        text = sample.text.strip()
+        counts = (count for count in range(len(tokens), -1, -1) if "".join(tokens[:count]).strip() == text)
+        end = next(counts, None)
+        while end and not tokens[end - 1]:
+            end -= 1
+        if end is None:
+            raise UQHarnessError(
+                f"{place}: the tokens {list(tokens)} do not make up the text {sample.text!r}: give their decoded "
+                "texts, spaces included"
+            )
+        return tuple(self._number(token) for token in tokens[:end]) + (self.SPECIAL,) * (len(tokens) - end)
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The text of tokens, special ones left out; it ends with U+FFFD where a character is not finished."""
+        unfinished = "\ufffd" if numbers and numbers[-1] == self.UNFINISHED else ""
+        return "".join(self._texts[number] for number in numbers) + unfinished
+
+    def _number(self, token: str) -> int:
+        if not token:
+            return self.UNFINISHED
+        if token not in self._numbers:
+            self._numbers[token] = len(self._texts)
+            self._texts.append(token)
+        return self._numbers[token]
+
+
+def _has_null(values: FloatArray | None) -> bool:
+    return values is not None and bool(np.isnan(values).any())

@@ -1,0 +1,183 @@
+"""How every sequence gets its next token, its log-probability and its distribution's entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uq_harness.backends.transformers.architecture import Architecture
+from uq_harness.backends.transformers.beams import Beams
+from uq_harness.backends.transformers.forward import in_float64, logits
+from uq_harness.backends.transformers.sampler import Sampler
+from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
+from uq_harness.evidence import DiverseBeams, Samples, SampleSet
+from uq_harness.functional import FloatArray
+
+# Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
+ENTRIES = 2**18
+ENTRIES_ON_GPU = 2**26
+GREEDY = 0  # number of a slot's sequence that holds the greedy answer
+
+
+def answers(sampler: SampleSet) -> int:
+    """Number of answers that a sampler gives to a prompt."""
+    return sampler.groups if isinstance(sampler, DiverseBeams) else sampler.count
+
+
+class NextToken:
+    """Chooses the next token of every sequence: greedily, or as the sequence's sampler does.
+
+    Args:
+        samplers: What is drawn in addition to the greedy answers, without repetition.
+        slots: Number of prompts that can be answered at a time.
+        seed: Seed of all samples.
+        end_ids: Tokens that end an answer.
+        pad_id: Token that fills the padding.
+        laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
+
+    Attributes:
+        width: Number of a prompt's sequences.
+        places: For every sampler the numbers of its sequences within a slot.
+    """
+
+    def __init__(
+        self,
+        samplers: Sequence[SampleSet],
+        slots: int,
+        *,
+        seed: int,
+        end_ids: Iterable[int],
+        pad_id: int,
+        laws: Collection[SampleSet] = frozenset(),
+    ) -> None:
+        starts = np.cumsum([GREEDY + 1, *map(answers, samplers)])
+        self.width = int(starts[-1])
+        self.places = {
+            sampler: np.arange(start, start + answers(sampler))
+            for sampler, start in zip(samplers, starts[:-1], strict=True)
+        }
+        self._beams = [
+            Beams(sampler, place, slots, end_ids, pad_id)
+            for sampler, place in self.places.items()
+            if isinstance(sampler, DiverseBeams)
+        ]
+        drawn = {sampler: place for sampler, place in self.places.items() if isinstance(sampler, Samples)}
+        self._samplers: list[Beams | Sampler] = [*self._beams, *Sampler.grouped(drawn, slots, self.width, seed, laws)]
+
+    def admit(self, slot: int, prompt: Sequence[int]) -> None:
+        """Begins the answers to a prompt."""
+        for sampler in self._samplers:
+            sampler.admit(slot, prompt)
+
+    def order(self, slot: int, lengths: IntArray) -> dict[SampleSet, IntArray]:
+        """For every sampler its sequences within a slot, those of a beam search best first."""
+        best_first = {
+            beams.sampler: beams.place[beams.order(slot, lengths[beams.place].tolist())] for beams in self._beams
+        }
+        return self.places | best_first
+
+    def choose(self, architecture: Architecture, head_states: Tensor, sequences: Sequences) -> None:
+        """Adds a token to every live sequence.
+
+        Args:
+            architecture: The model.
+            head_states: The states that the head reads to predict each prefix's next token, ``[prefixes, width]``.
+            sequences: All sequences.
+        """
+        live = np.flatnonzero(sequences.live)
+        owners = sequences.owners()
+        entries = ENTRIES if head_states.device.type == "cpu" else ENTRIES_ON_GPU
+        for part in _whole_prompts(owners, max(1, entries // architecture.vocabulary)):
+            members = live[(part.start <= sequences.prefix[live]) & (sequences.prefix[live] < part.stop)]
+            scores = logits(architecture, head_states[part.start : part.stop])
+            sequences.write(members, *self._choose(scores, members, sequences.prefix[members] - part.start, sequences))
+
+    def _choose(
+        self, scores: Tensor, members: IntArray, prefix: IntArray, sequences: Sequences
+    ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """Each sequence's next token, its log-probability, the entropy, and the sampled log-probability.
+
+        The last is that under the law that the token was drawn from, ``nan`` where nothing needs it.
+
+        Args:
+            scores: Logits, ``[prefixes, vocabulary]``.
+            members: Numbers of the sequences.
+            prefix: The row of ``scores`` that each of them continues.
+            sequences: All sequences.
+        """
+        device = scores.device
+        likeliest = scores.argmax(-1)
+        tokens = take(likeliest, prefix)
+        laws = torch.full((len(members),), torch.nan, dtype=torch.float64, device=in_float64(scores[:0]).device)
+        slot, place = np.divmod(members, sequences.width)
+        for sampler in self._samplers:
+            mine = np.flatnonzero(sampler.has(place))
+            if len(mine):
+                chosen, law = sampler(scores, slot[mine], place[mine], prefix[mine], sequences.lengths[members[mine]])
+                tokens = tokens.index_copy(0, torch.as_tensor(mine, device=device), chosen)
+                if law is not None:
+                    laws[torch.as_tensor(mine, device=laws.device)] = law
+        greedy = np.zeros(len(scores), dtype=np.bool_)
+        greedy[prefix[place == GREEDY]] = True
+        at = torch.as_tensor(prefix, device=device)
+        # one way to the host for all four; float64 holds token ids exactly
+        found = logprobs_and_entropies(scores, likeliest, at, tokens, greedy)
+        packed = torch.stack([in_float64(tokens), *found, laws]).cpu().numpy()
+        return packed[0].astype(np.int64), packed[1], packed[2], packed[3]
+
+
+def _whole_prompts(owners: IntArray, most: int) -> Iterator[range]:
+    """Runs of prefixes that hold all of their prompts', and not more than the given number unless one prompt does."""
+    ends = [*(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
+    start = 0
+    for end, following in zip(ends, [*ends[1:], None], strict=True):
+        if following is None or following - start > most:
+            yield range(start, end)
+            start = end
+
+
+def logprobs_and_entropies(
+    scores: Tensor,
+    likeliest: Tensor,
+    rows: Tensor,
+    tokens: Tensor,
+    precisely: BoolArray,
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of a token of each of the given rows, and the rows' entropies in nats, in float64.
+
+    The numbers of `log_softmax_and_entropy` with one exponential a logit. A sure token's ``1 - p`` is what the ranking
+    of answers is about, and a sum that holds the token's own 1 loses its digits; so the others are summed alone. That
+    keeps them in float32 too, up to its rounding, and spares most rows float64.
+
+    Args:
+        scores: Logits, ``[all rows, vocabulary]``.
+        likeliest: The likeliest token of all rows.
+        rows: Rows, which may repeat.
+        tokens: A token for each.
+        precisely: Of all rows, those to take in float64.
+    """
+    highest = scores.gather(-1, likeliest[:, None])
+    device = in_float64(highest[:0]).device
+    partition, entropy = torch.empty(2, len(scores), dtype=torch.float64, device=device)
+    at_least_float32 = partial(Tensor.to, dtype=torch.promote_types(scores.dtype, torch.float32))
+    for chosen, convert in ((precisely, in_float64), (~precisely, at_least_float32)):
+        if not chosen.any():
+            continue
+        at = torch.as_tensor(np.flatnonzero(chosen), device=scores.device)
+        whole = chosen.all()
+        some, top, best = (one if whole else one[at] for one in (scores, highest, likeliest))
+        shifted = convert(some) - convert(top)
+        others = shifted.exp().scatter_(-1, best[:, None].to(shifted.device), 0)
+        rest = in_float64(others.sum(-1))
+        # the clamp: a logit of minus infinity has no share in the entropy
+        spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(shifted.dtype).min)))
+        at = at.to(device)
+        partition[at] = rest.log1p()
+        entropy[at] = rest.log1p() - spread / (1 + rest)
+    below = in_float64(scores[rows, tokens]) - in_float64(highest[rows, 0])
+    rows = rows.to(device)
+    return below - partition[rows], entropy[rows]

@@ -1,0 +1,148 @@
+"""What went wrong with a request, in words that name the endpoint and the fix."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from uq_harness.chat.settings import Endpoint
+from uq_harness.errors import UQHarnessError, close_names
+from uq_harness.hub import brief
+
+# A key shorter than this may be part of a word by chance, so only a whole word is taken for it.
+_LONG_KEY = 16
+_UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
+TRANSIENT = (408, 409, 429)
+ABOUT_ONE_REQUEST = (400, 413, 422)
+
+
+class EndpointError(UQHarnessError):
+    """An endpoint that cannot be used: not there, no longer there, or without this model or key."""
+
+
+class RequestRefused(EndpointError):
+    """An endpoint that refuses this very request, and may take the next."""
+
+
+class NotAReply(Exception):
+    """Something came back that is not a chat completion."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    from openai import APIConnectionError, APIStatusError
+
+    if isinstance(error, APIStatusError):
+        spent = error.status_code == 429 and error.code == "insufficient_quota"
+        return (error.status_code in TRANSIENT or error.status_code >= 500) and not spent
+    return isinstance(error, APIConnectionError | NotAReply | TimeoutError)
+
+
+def refused_setting(error: Any) -> str:
+    """The setting that a model does not take at all: ``max_tokens``, ``temperature``, or none of them.
+
+    A value out of range is another refusal, and so is a message that is too long; the result is empty then.
+    """
+    if error.status_code not in ABOUT_ONE_REQUEST:
+        return ""
+    said = str(_said(error)).lower()
+    if "max_tokens" in said and "max_completion_tokens" in said:
+        return "max_tokens"
+    unsupported = error.code in _UNSUPPORTED or re.search(r"unsupported|not support|only the default", said)
+    named = [name for name in ("max_tokens", "temperature") if error.param == name or name in said]
+    return named[0] if unsupported and named else ""
+
+
+def wanted_wait(error: BaseException | None) -> float:
+    """The seconds that an endpoint asks to wait, at most two minutes; 0 where it does not say."""
+    response = getattr(error, "response", None)
+    try:
+        return min(120.0, max(0.0, float(response.headers["retry-after"]))) if response is not None else 0.0
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequence[str]) -> EndpointError:
+    """The error that a user sees.
+
+    Args:
+        error: What the client raised.
+        endpoint: The endpoint.
+        key: The key, which must not appear in a message even if the endpoint sends it back.
+        known: The models that the endpoint lists, where it does.
+    """
+    from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+    where = f"the chat endpoint {endpoint.url}"
+    if isinstance(error, APITimeoutError | TimeoutError):
+        text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower concurrency"
+        return EndpointError(text)
+    if isinstance(error, APIConnectionError):
+        reason = _without(key, brief(_reason(error)))
+        return EndpointError(f"{where} cannot be reached ({reason}): start it, or correct base_url")
+    said = _without(key, brief(_said(error)))
+    if isinstance(error, APIStatusError):
+        if 300 <= error.status_code < 400:
+            to = brief(error.response.headers.get("location", "nowhere"))
+            return EndpointError(f"{where} redirects to {to}, which is not followed: give the right base_url")
+        return _status(error.status_code, where, said, endpoint, key is not None, known)
+    return EndpointError(
+        f"{where} replied with something else than a chat completion ({said}): base_url must be that of an "
+        "OpenAI-compatible API; it usually ends in /v1"
+    )
+
+
+def _status(
+    status: int, where: str, said: str, endpoint: Endpoint, with_key: bool, known: Sequence[str]
+) -> EndpointError:
+    if status in (401, 403):
+        fix = f"check the key in {endpoint.key_variable}" if with_key else endpoint.how_to_give_a_key()
+        return EndpointError(f"{where} refuses access ({said}): {fix}")
+    if status == 404:
+        return EndpointError(
+            f"{where} does not know the model {endpoint.model!r}, or base_url is wrong; it usually ends in /v1 "
+            f"({said}){_models(endpoint.model, known)}"
+        )
+    if status in ABOUT_ONE_REQUEST:
+        return RequestRefused(f"{where} refuses the request ({said}){_models(endpoint.model, known)}")
+    if status in TRANSIENT or status >= 500:
+        return EndpointError(f"{where} keeps failing ({said}): try again later, or lower concurrency")
+    return EndpointError(f"{where} fails ({said})")
+
+
+def _reason(error: BaseException) -> object:
+    """Why a connection failed: in the operating system's words where it says so, else in the HTTP client's."""
+    origin: BaseException | None = error
+    while origin is not None:
+        if isinstance(origin, OSError) and origin.errno is not None:
+            return os.strerror(origin.errno) if origin.errno > 0 else origin  # below 0: a name that is not known
+        origin = origin.__cause__ or origin.__context__
+    return error.__cause__ or error
+
+
+def _said(error: Exception) -> object:
+    """What the endpoint says of the error, wherever it put that."""
+    body = getattr(error, "body", None)
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body.get("error")
+    return body or getattr(error, "message", error)
+
+
+def _models(model: str, known: Sequence[str]) -> str:
+    """The end of a message: the models that there are, the most similar first."""
+    if not known or model in known:
+        return ""
+    close = close_names(model, known, cutoff=0.5)
+    shown = [*close, *(name for name in known if name not in close)][:5]
+    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    return f": it lists the models {', '.join(shown)}{more}"
+
+
+def _without(key: str | None, text: str) -> str:
+    """The text without the key; a short one is cut out where it stands alone, not out of a longer word."""
+    if not key:
+        return text
+    pattern = re.escape(key)
+    return re.sub(pattern if len(key) >= _LONG_KEY else rf"(?<![\w-]){pattern}(?![\w-])", "[key]", text)

@@ -1,0 +1,64 @@
+"""Registration with lm_eval.
+
+lm_eval 0.4.13 discovers no plug-ins by itself. Later versions read the entry points that setup.cfg declares; where they
+do, these functions step aside.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from typing import Any
+
+MODEL = "uq-hf"
+
+
+def tasks_folder() -> str:
+    """The folder of the package's task files."""
+    spec = find_spec("uq_harness.tasks")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return str(next(iter(spec.submodule_search_locations)))
+
+
+def register_models() -> None:
+    """Makes the models of setup.cfg's entry points known to ``--model``; a class is imported when it is asked for."""
+    from lm_eval.api.registry import model_registry
+
+    importlib.import_module("lm_eval.models")  # lm_eval registers its own only if there is none at all
+    for model in distribution("uq-harness").entry_points.select(group="lm_eval.models"):
+        if model.name not in model_registry:
+            model_registry.register(model.name, target=model.value)
+
+
+def register_tasks() -> None:
+    """Lets every `TaskManager` look for tasks in this package too; the user's own folders win over it."""
+    manager = importlib.import_module("lm_eval.tasks.manager")
+    original = manager.TaskManager.__init__
+    if hasattr(manager, "discover_plugin_task_paths") or hasattr(original, "_includes_uq_harness"):
+        return
+
+    @functools.wraps(original)
+    def initialise(self: Any, verbosity: Any = None, include_path: Any = None, *args: Any, **kwargs: Any) -> None:
+        own = include_path if isinstance(include_path, list | tuple) else [include_path] if include_path else []
+        original(self, verbosity, [tasks_folder(), *own], *args, **kwargs)
+        self.include_path = include_path
+
+    initialise._includes_uq_harness = True  # type: ignore[attr-defined]
+    manager.TaskManager.__init__ = initialise
+
+
+def guard_command() -> None:
+    """Lets lm_eval's command line end with a message where this package refuses or a run of it is interrupted."""
+    from uq_harness.evaluation.command import guard_command as guard
+
+    guard(importlib.import_module("lm_eval._cli.harness").HarnessCLI)
+
+
+def guard_tracker() -> None:
+    """Has the files of a run of this package checked when lm_eval has written them."""
+    from uq_harness.evaluation.command import guard_tracker as guard
+
+    guard(importlib.import_module("lm_eval.loggers.evaluation_tracker").EvaluationTracker)

@@ -1,0 +1,105 @@
+"""What is known about answers: the greedy one, sampled ones, and the values of the needs that are not plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from uq_harness.functional import FloatArray
+
+
+@dataclass(frozen=True)
+class StateGradientNorms:
+    """Sizes of a state gradient, one number a block of the span, and for a `StateGradientMap` one a position.
+
+    Attributes:
+        absolute: Mean of the absolute values over the hidden features, shape ``[layers]`` or ``[layers, positions]``.
+        squared: Mean of the squares over the hidden features, of the same shape.
+    """
+
+    absolute: FloatArray
+    squared: FloatArray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The model's greedy answer.
+
+    Attributes:
+        text: What lm_eval sees: cut at the first stop string, thinking removed, no special tokens.
+        token_ids: The answer's tokens, the end-of-sequence token included when the model emitted it; ``None`` where the
+            backend does not tell them.
+        logprobs: Log-probability of each token at temperature 1, natural logarithm, shape ``[tokens]``; ``None`` where
+            the backend has none.
+        entropies: Entropy of the full distribution each token was taken from, in nats, shape ``[tokens]``; likewise.
+        complete: Whether the model ended the answer itself; false when the token limit cut it; ``None`` where that is
+            unknown.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None
+    logprobs: FloatArray | None
+    entropies: FloatArray | None
+    complete: bool | None
+
+    @property
+    def n_tokens(self) -> int | None:
+        """Number of the answer's tokens; ``None`` where it is unknown."""
+        return next((len(one) for one in (self.token_ids, self.logprobs, self.entropies) if one is not None), None)
+
+    @property
+    def mean_entropy(self) -> float:
+        """Mean of the tokens' entropies in nats; ``nan`` for an answer without tokens or entropies."""
+        if self.entropies is None or not len(self.entropies):
+            return float("nan")
+        return float(self.entropies.mean())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sampled answer.
+
+    Attributes:
+        text: The answer's text.
+        token_ids: Its tokens, the end-of-sequence token included when it was drawn.
+        logprobs: Log-probability of each token under the model itself (temperature 1, nothing cut off), in nats,
+            shape ``[tokens]``; ``None`` where the backend has none.
+        complete: Whether it ended by itself; false when the token limit cut it.
+        sampled_logprobs: Log-probability of each token under the law that it was drawn from (see `DrawLogProbs`), in
+            nats, shape ``[tokens]``; ``None`` where it was not asked for.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: FloatArray | None
+    complete: bool
+    sampled_logprobs: FloatArray | None = None
+
+    def log_likelihood(self, sampled: bool = False) -> float:
+        """Sum of the tokens' log-probabilities, in nats; ``nan`` where they are unknown.
+
+        Args:
+            sampled: Whether those of the law of the draw are meant.
+        """
+        logprobs = self.sampled_logprobs if sampled else self.logprobs
+        return float("nan") if logprobs is None else float(logprobs.sum())
+
+
+@dataclass(frozen=True)
+class ConditionalLogProbs:
+    """Distinct answers, and what the model makes of one after another has been stated.
+
+    Attributes:
+        answers: The distinct answers, k of them.
+        probabilities: Their probabilities, normalised over them, shape ``[k]``.
+        logprobs: ``logprobs[i, j]`` is the log-likelihood of answer j after a prompt that states answer i, in nats,
+            shape ``[k, k]``.
+    """
+
+    answers: tuple[str, ...]
+    probabilities: FloatArray
+    logprobs: FloatArray
+
+    @property
+    def texts_scored(self) -> int:
+        """Number of answers that the model has read after another: one alone is not asked about."""
+        return len(self.answers) ** 2 if len(self.answers) > 1 else 0

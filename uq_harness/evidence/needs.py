@@ -1,0 +1,376 @@
+"""What a method may ask for: each need is a key with the type of its value and the stage that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence.answers import ConditionalLogProbs, Sample, StateGradientNorms
+from uq_harness.functional import FloatArray
+
+if TYPE_CHECKING:
+    from uq_harness.evidence.found import Evidence
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Need(Generic[T_co]):
+    """Something that a backend gathers about an answer; ``evidence[need]`` is its value, of type ``T_co``.
+
+    Subclasses are frozen dataclasses: equal needs are gathered once, whichever methods declare them.
+
+    Attributes:
+        stage: The part of the work that makes it, as in the records' ``cost`` fields: ``answer`` (comes with the greedy
+            answer), ``samples``, ``gradients``, ``scoring``, ``nli`` or ``similarity``.
+    """
+
+    stage: ClassVar[str]
+
+    @property
+    def sample_set(self) -> SampleSet | None:
+        """The set of sampled answers that the need is or is about; ``None`` for a need without samples."""
+        return None
+
+    def read(self, evidence: Evidence) -> T_co:
+        """The value in the evidence.
+
+        Raises:
+            KeyError: It was not gathered.
+        """
+        value: T_co = evidence.values[self]
+        return value
+
+
+@dataclass(frozen=True)
+class LayerSpan:
+    """A range of decoder blocks, taken by their inputs: ``top_half``, ``last_quarter``, ``all`` or ``a-b``.
+
+    >>> LayerSpan("top_half").resolve(5)
+    range(3, 5)
+    >>> LayerSpan("1-2").resolve(5)
+    range(1, 3)
+    """
+
+    name: str = "top_half"
+
+    def __post_init__(self) -> None:
+        if self.name in ("top_half", "last_quarter", "all"):
+            return
+        first, dash, last = self.name.partition("-")
+        if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+            raise UQHarnessError(
+                f"layer span {self.name!r} is not allowed: use top_half, last_quarter, all, or blocks such as 8-15"
+            )
+
+    def fits(self, n_blocks: int) -> bool:
+        """Whether a model of ``n_blocks`` blocks has all that the span names."""
+        return "-" not in self.name or int(self.name.partition("-")[2]) < n_blocks
+
+    def resolve(self, n_blocks: int) -> range:
+        """The block numbers that the span means in a model of ``n_blocks`` blocks.
+
+        Raises:
+            UQHarnessError: The span names blocks that the model does not have.
+        """
+        if self.name == "top_half":
+            return range(n_blocks - n_blocks // 2 if n_blocks > 1 else 0, n_blocks)
+        if self.name == "last_quarter":
+            return range(min(n_blocks - n_blocks // 4, n_blocks - 1), n_blocks)
+        if self.name == "all":
+            return range(n_blocks)
+        first, last = map(int, self.name.split("-"))
+        if last >= n_blocks:
+            raise UQHarnessError(
+                f"layer span {self.name!r} ends behind the model's last block: it has the blocks 0 to {n_blocks - 1}"
+            )
+        return range(first, last + 1)
+
+
+@dataclass(frozen=True)
+class AnswerLogProbs(Need[FloatArray]):
+    """Need: log-probability of each token of the greedy answer at temperature 1, in nats, shape ``[tokens]``."""
+
+    stage = "answer"
+
+    def read(self, evidence: Evidence) -> FloatArray:
+        """The answer's ``logprobs``."""
+        return _known(evidence.answer.logprobs, self)
+
+
+@dataclass(frozen=True)
+class AnswerEntropies(Need[FloatArray]):
+    """Need: entropy of the full distribution that each token of the greedy answer was taken from, in nats."""
+
+    stage = "answer"
+
+    def read(self, evidence: Evidence) -> FloatArray:
+        """The answer's ``entropies``, shape ``[tokens]``."""
+        return _known(evidence.answer.entropies, self)
+
+
+@dataclass(frozen=True)
+class HeadGradient(Need[float]):
+    """Need: the gradient of the answer's mean negative log-likelihood with respect to the LM head's matrix.
+
+    Its value is the mean absolute value over the matrix's entries.
+
+    Attributes:
+        reweighted: Whether each token's term is multiplied by the entropy of its distribution.
+        tied: Whether the matrix is meant in both of its places, as head and as embedding of prompt and answer; only
+            models with tied embeddings have such a gradient.
+    """
+
+    stage = "gradients"
+
+    reweighted: bool
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class StateGradient(Need[StateGradientNorms]):
+    """Need: gradients with respect to the inputs of decoder blocks at the prompt's semantic-preserving token.
+
+    Attributes:
+        reweighted: Whether each token's term is multiplied by the entropy of its distribution.
+        layers: The blocks whose inputs are meant.
+    """
+
+    stage = "gradients"
+
+    reweighted: bool
+    layers: LayerSpan
+
+
+@dataclass(frozen=True)
+class StateGradientMap(Need[StateGradientNorms]):
+    """Need: gradients with respect to the inputs of decoder blocks at several prompt positions.
+
+    Attributes:
+        reweighted: Whether each token's term is multiplied by the entropy of its distribution.
+        layers: The blocks whose inputs are meant.
+        positions: Prompt positions counted from the end, ``-1`` for the last token.
+    """
+
+    stage = "gradients"
+
+    reweighted: bool
+    layers: LayerSpan
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ContinuationLogProb(Need[float]):
+    """Need: the log-probability that the model gives to a fixed continuation of a raw-text prompt.
+
+    Attributes:
+        prefix: Text that every prompt begins with; its keys and values are computed once per run.
+        prompt: Makes the rest of the prompt from the question and the greedy answer.
+        continuation: The text whose tokens' log-probabilities are summed.
+    """
+
+    stage = "scoring"
+
+    prefix: str
+    prompt: Callable[[str, str], str]
+    continuation: str
+
+
+@dataclass(frozen=True)
+class Samples(Need[tuple[Sample, ...]]):
+    """Need: independent answers drawn from the model.
+
+    The samples are numbered, and the first ones are the same whatever the count, so that needs that differ in nothing
+    else share them.
+
+    Attributes:
+        count: Number of samples.
+        temperature: Divides the logits before the softmax.
+        top_p: Smallest mass of the likeliest tokens that are drawn from; 1 for all.
+        top_k: Number of the likeliest tokens that are drawn from; 0 for all.
+    """
+
+    stage = "samples"
+
+    count: int
+    temperature: float
+    top_p: float = 1.0
+    top_k: int = 0
+
+    @property
+    def sample_set(self) -> Samples:
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class DiverseBeams(Need[tuple[Sample, ...]]):
+    """Need: answers of diverse beam search with groups of one beam, best first.
+
+    Attributes:
+        groups: Number of groups, and so of answers.
+        penalty: What an earlier group's use of a token at the same step takes off its log-probability.
+    """
+
+    stage = "samples"
+
+    groups: int
+    penalty: float
+
+    @property
+    def sample_set(self) -> DiverseBeams:
+        """Itself."""
+        return self
+
+
+SampleSet = Samples | DiverseBeams
+
+
+@dataclass(frozen=True)
+class _OfSamples(Need[T_co]):
+    """A need about a set of sampled answers."""
+
+    samples: SampleSet
+
+    @property
+    def sample_set(self) -> SampleSet:
+        """The set."""
+        return self.samples
+
+
+@dataclass(frozen=True)
+class SampleLogProbs(_OfSamples[tuple[FloatArray, ...]]):
+    """Need: log-probability of each token of a set's answers under the model itself, in nats, ``[tokens]`` each."""
+
+    stage = "samples"
+
+    def read(self, evidence: Evidence) -> tuple[FloatArray, ...]:
+        """The samples' ``logprobs``."""
+        return tuple(_known(sample.logprobs, self) for sample in evidence[self.samples])
+
+
+@dataclass(frozen=True)
+class DrawLogProbs(_OfSamples[tuple[FloatArray, ...]]):
+    """Need: log-probability of each token of a set's answers under the law that it was drawn from, ``[tokens]`` each.
+
+    That law is the model's own, divided by the set's temperature and cut off at its top-k and top-p.
+    """
+
+    stage = "samples"
+
+    samples: Samples
+
+    def read(self, evidence: Evidence) -> tuple[FloatArray, ...]:
+        """The samples' ``sampled_logprobs``."""
+        return tuple(_known(sample.sampled_logprobs, self) for sample in evidence[self.samples])
+
+
+@dataclass(frozen=True)
+class SampleStates(_OfSamples[FloatArray]):
+    """Need: the model's hidden state at the end of each of a set's answers.
+
+    Its value has the shape ``[n, width]``: the input of the middle block at the last token that was fed back to the
+    model, which is the one before the end-of-sequence token, or the prompt's last token where no token was fed back.
+    """
+
+    stage = "samples"
+
+
+# The order of NLI probabilities on the last axis.
+ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
+
+
+@dataclass(frozen=True)
+class PairwiseEntailment(_OfSamples[FloatArray]):
+    """Need: NLI probabilities between all ordered pairs of a set's answers, each put behind the question.
+
+    Its value has the shape ``[n, n, 3]`` (premise, hypothesis), with entailment, neutral, contradiction on the last
+    axis.
+    """
+
+    stage = "nli"
+
+
+@dataclass(frozen=True)
+class AnswerEntailment(_OfSamples[FloatArray]):
+    """Need: NLI probabilities between the greedy answer and each of a set's answers, in both directions.
+
+    Its value has the shape ``[n, 2, 3]``, first the greedy answer entailing the sample, then the sample entailing it,
+    with entailment, neutral, contradiction on the last axis.
+    """
+
+    stage = "nli"
+
+
+@dataclass(frozen=True)
+class PairwiseSimilarity(_OfSamples[FloatArray]):
+    """Need: cross-encoder similarity of all pairs of a set's answers, each put behind the question.
+
+    Its value has the shape ``[n, n]`` and is in [0, 1].
+    """
+
+    stage = "similarity"
+
+
+@dataclass(frozen=True)
+class TokenRelevance(_OfSamples[tuple[FloatArray, ...]]):
+    """Need: how much each token of a set's answers changes their meaning when it is left out.
+
+    Its value is one array ``[tokens]`` a sample, in [0, 1]; special tokens have 0.
+    """
+
+    stage = "similarity"
+
+
+@dataclass(frozen=True)
+class RescoredLogProb(_OfSamples[FloatArray]):
+    """Need: mean log-probability per token of a set's answers as texts, tokenised again and without the end token.
+
+    Its value has the shape ``[n]``.
+
+    Attributes:
+        samples: The set.
+        temperature: Divides the logits before the softmax.
+    """
+
+    stage = "scoring"
+
+    temperature: float
+
+
+@dataclass(frozen=True)
+class AnswersGivenAnswers(_OfSamples[ConditionalLogProbs]):
+    """Need: likelihood of each distinct answer after a prompt that states another one (or itself).
+
+    Answers are made distinct by `functional.merge_by_f1`.
+
+    Attributes:
+        samples: The set.
+        threshold: Token F1 above which two answers count as one.
+        prompt: Makes the user's message from the bare question, the stated answer and the task's own message.
+        sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
+    """
+
+    stage = "scoring"
+
+    samples: Samples
+    threshold: float
+    prompt: Callable[[str, str, str], str]
+    sampled: bool = False
+
+
+def sample_sets(needs: Iterable[Need[Any]]) -> tuple[SampleSet, ...]:
+    """The sample sets that some needs are or name, each once.
+
+    >>> ten = Samples(10, 1.0)
+    >>> sample_sets([ten, PairwiseEntailment(ten), TokenRelevance(Samples(5, 1.0))])
+    (Samples(count=10, temperature=1.0, top_p=1.0, top_k=0), Samples(count=5, temperature=1.0, top_p=1.0, top_k=0))
+    """
+    return tuple(dict.fromkeys(need.sample_set for need in needs if need.sample_set is not None))
+
+
+def _known(values: FloatArray | None, need: Need[Any]) -> FloatArray:
+    if values is None:
+        raise KeyError(need)
+    return values

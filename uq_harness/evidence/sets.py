@@ -1,0 +1,71 @@
+"""Which samplers serve all wanted sample sets, and the sets cut out of what they drew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from uq_harness.evidence.needs import (
+    AnswersGivenAnswers,
+    DiverseBeams,
+    DrawLogProbs,
+    Need,
+    Samples,
+    SampleSet,
+    SampleStates,
+    sample_sets,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SampleSets:
+    """The sample sets that some needs mean, and the fewest samplers that serve them.
+
+    Samples are numbered, and the first ones do not depend on the count: sets that differ in nothing but the count
+    share one sampler.
+
+    Attributes:
+        wanted: Every set that is needed.
+        samplers: What has to be drawn.
+        stateful: The samplers among them whose answers' hidden states are needed.
+        lawful: Those whose answers' log-probabilities under the law of the draw are needed.
+    """
+
+    wanted: tuple[SampleSet, ...]
+    samplers: tuple[SampleSet, ...]
+    stateful: frozenset[SampleSet]
+    lawful: frozenset[SampleSet] = frozenset()
+
+    @classmethod
+    def of(cls, needs: Iterable[Need[Any]]) -> SampleSets:
+        """Collects the sets; many needs name one."""
+        needs = tuple(needs)
+        wanted = sample_sets(needs)
+        largest: dict[SampleSet, SampleSet] = {}
+        for one in wanted:
+            kind = _kind(one)
+            largest[kind] = max(largest.get(kind, one), one, key=_size)
+        stateful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleStates))
+        lawful = frozenset(largest[_kind(one)] for one in sample_sets(need for need in needs if _reads_law(need)))
+        return cls(wanted, tuple(largest.values()), stateful, lawful)
+
+    def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
+        """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""
+        serving = {_kind(sampler): sampler for sampler in drawn}
+        return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted if _kind(one) in serving}
+
+
+def _reads_law(need: Need[Any]) -> bool:
+    return isinstance(need, DrawLogProbs) or (isinstance(need, AnswersGivenAnswers) and need.sampled)
+
+
+def _kind(one: SampleSet) -> SampleSet:
+    """The set without its count; the answers of a beam search depend on their number."""
+    return replace(one, count=0) if isinstance(one, Samples) else one
+
+
+def _size(one: SampleSet) -> int:
+    return one.groups if isinstance(one, DiverseBeams) else one.count

@@ -1,0 +1,186 @@
+"""What a method is, and the registry that finds them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from uq_harness.errors import UQHarnessError, did_you_mean, one_of
+from uq_harness.evidence import AnswerLogProbs, Evidence, Need
+from uq_harness.methods.options import read_option
+from uq_harness.registry import Registry
+
+ENTRY_POINT_GROUP = "uq_harness.methods"
+
+
+class Method(ABC):
+    """An uncertainty score of a greedy answer; higher means less certain.
+
+    A subclass is a frozen dataclass whose fields are the method's options. It says what it needs, and turns the
+    gathered evidence into a number; it never calls a model.
+
+    Attributes:
+        name: The name in ``methods=``, in results (``auroc_<name>``) and in records.
+        title: The name in tables.
+        source: Where the method comes from.
+        cost: What it takes beyond the greedy answer, in a few words.
+        default: Whether ``methods=default`` includes it.
+        sampling: Whether it needs sampled answers.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    cost: ClassVar[str] = "nothing"
+    default: ClassVar[bool] = True
+    sampling: ClassVar[bool] = False
+
+    @abstractmethod
+    def needs(self) -> tuple[Need[Any], ...]:
+        """All that `score` reads, log-probabilities and entropies of the answer and of samples included."""
+
+    @abstractmethod
+    def score(self, evidence: Evidence) -> float:
+        """The uncertainty; ``nan`` where it is undefined."""
+
+    @classmethod
+    def options(cls) -> tuple[dataclasses.Field[Any], ...]:
+        """The method's options, in the order of declaration."""
+        return dataclasses.fields(cls)  # type: ignore[arg-type]  # every registered method is a dataclass
+
+
+M = TypeVar("M", bound=type[Method])
+_registry = Registry("method", __package__, Method, ENTRY_POINT_GROUP)  # type: ignore[type-abstract]  # it is not built
+
+
+def register_method(cls: M) -> M:
+    """Class decorator that makes a method known under its name.
+
+    Raises:
+        UQHarnessError: Another class has the name already, or the class is not a dataclass.
+    """
+    _registry.register(cls)
+    return cls
+
+
+def all_methods() -> dict[str, type[Method]]:
+    """Every known method by name, sampling-free ones first, then alphabetically."""
+    return dict(sorted(_registry.all().items(), key=lambda item: (item[1].sampling, item[0])))
+
+
+_SETS: dict[str, Callable[[type[Method]], bool]] = {
+    "default": lambda m: not m.sampling and m.default,
+    "sampling_free": lambda m: not m.sampling,
+    "sampling": lambda m: m.sampling,
+    "all": lambda m: True,
+}
+
+
+def select_methods(methods: str | Iterable[str]) -> list[type[Method]]:
+    """The methods that a ``methods=`` argument means.
+
+    Args:
+        methods: Names joined by ``+``, or a list of names. A name may also be one of the sets ``default`` (all
+            sampling-free ones but ``p_true``), ``sampling_free``, ``sampling`` and ``all``.
+
+    Raises:
+        UQHarnessError: A name is unknown, or nothing is left.
+    """
+    known = all_methods()
+    if not isinstance(methods, Iterable) or isinstance(methods, bytes):
+        raise UQHarnessError(f"methods={methods!r} is not allowed: use {one_of([*known, *_SETS])}, joined by +")
+    parts = methods.strip("[] ").replace(",", "+").split("+") if isinstance(methods, str) else list(methods)
+    names = [str(part).strip().strip("'\"") for part in parts if str(part).strip()]
+    chosen: dict[str, type[Method]] = {}
+    for name in names:
+        if name in _SETS:
+            chosen |= {key: cls for key, cls in known.items() if _SETS[name](cls)}
+        elif name in known:
+            chosen[name] = known[name]
+        else:
+            raise UQHarnessError(_unknown("method", name, [*known, *_SETS]))
+    if not chosen:
+        raise UQHarnessError(f"methods={methods!r} chooses no method: use {one_of([*known, *_SETS])}")
+    return [known[name] for name in known if name in chosen]
+
+
+def all_options() -> dict[str, dataclasses.Field[Any]]:
+    """Every option of every method by name; methods that share a name share the option."""
+    return {field.name: field for cls in all_methods().values() for field in cls.options()}
+
+
+def build_methods(methods: str | Iterable[str], options: Mapping[str, Any]) -> list[Method]:
+    """The chosen methods with their options set.
+
+    Args:
+        methods: See `select_methods`.
+        options: What the user gave, by option name. Every option must belong to a chosen method.
+
+    Raises:
+        UQHarnessError: An unknown method or option, a value that is not allowed, or an option of a method that was
+            not chosen, which would do nothing.
+    """
+    chosen = select_methods(methods)
+    known = all_options()
+    for name in options:
+        if name not in known:
+            raise UQHarnessError(_unknown("option", name, list(known)))
+        if not any(name == field.name for cls in chosen for field in cls.options()):
+            users = [cls.name for cls in all_methods().values() if any(name == f.name for f in cls.options())]
+            raise UQHarnessError(
+                f"{name} would do nothing: it is an option of {one_of(users)}, and methods= chooses "
+                f"{', '.join(cls.name for cls in chosen)}"
+            )
+    values = {name: read_option(known[name], value) for name, value in options.items()}
+    return [cls(**{f.name: values[f.name] for f in cls.options() if f.name in values}) for cls in chosen]
+
+
+def settings(methods: Iterable[Method]) -> dict[str, Any]:
+    """Every option of the given methods with its value in force, for the results' configuration."""
+    return {
+        field.name: getattr(value := getattr(method, field.name), "name", value)
+        for method in methods
+        for field in method.options()
+    }
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    hint = did_you_mean(name, known, f"known are {', '.join(known)}")
+    return f"unknown {kind} {name!r}: {hint} (see `uq-harness methods`)"
+
+
+def scores(methods: Iterable[Method], evidence: Evidence) -> dict[str, float]:
+    """The uncertainty that each method finds, by its name; ``nan`` where it is undefined.
+
+    A method is undefined where something that it declares to need is: a backend says so, for instance, of samples that
+    were drawn while the model gave NaNs, which all look alike and would be called certain. A method that declares
+    nothing reads the answer, and is undefined where its log-probabilities are.
+
+    Raises:
+        UQHarnessError: A method reads something that it does not declare and the backend does not have.
+
+    >>> import numpy as np
+    >>> from uq_harness.evidence import Answer
+    >>> from uq_harness.methods import build_methods
+    >>> answer = Answer("Paris", (5, 2), np.array([-0.5, -0.25]), np.array([1.0, 0.5]), complete=True)
+    >>> scores(build_methods("g_nll", {}), Evidence("Which city?", answer))
+    {'g_nll': 0.75}
+    """
+    return {method.name: _score(method, evidence) for method in methods}
+
+
+def _score(method: Method, evidence: Evidence) -> float:
+    needs = method.needs()
+    if not evidence.defines(needs or [AnswerLogProbs()]):
+        return math.nan
+    try:
+        return float(method.score(evidence))
+    except (AttributeError, KeyError, TypeError) as error:
+        if isinstance(error, KeyError) or evidence.answer.logprobs is None:
+            raise UQHarnessError(
+                f"{method.name} reads something that its needs() does not declare, and that is not there: {error}"
+            ) from error
+        raise

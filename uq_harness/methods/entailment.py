@@ -1,0 +1,52 @@
+"""Readings of NLI probabilities, which evidence holds in the order entailment, neutral, contradiction."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uq_harness import functional
+from uq_harness.evidence import CONTRADICTION, ENTAILMENT, NEUTRAL
+from uq_harness.functional import FloatArray
+
+
+def clusters_of_meaning(probabilities: FloatArray, *, strict: bool) -> NDArray[np.int64] | None:
+    """Clusters of answers that mean the same, the likeliest label of each pair being its label.
+
+    Args:
+        probabilities: ``[n, n, 3]`` (premise, hypothesis); an answer's pair with itself is not read.
+        strict: See `functional.cluster_by_entailment`.
+
+    Returns:
+        Cluster ids, shape ``[n]``; ``None`` where a pair has no probabilities (``nan``), and so no label.
+    """
+    pairs = ~np.eye(len(probabilities), dtype=bool)
+    if np.isnan(probabilities[pairs]).any():
+        return None
+    labels = CONTRADICTION - probabilities.argmax(axis=-1)  # there contradiction is 0, and entailment 2
+    return functional.cluster_by_entailment(labels, strict=strict)
+
+
+def mutual_entailment(probabilities: FloatArray) -> FloatArray:
+    """Mean of both directions' ``P(entail)``.
+
+    Args:
+        probabilities: ``[n, 2, 3]``, both directions of each pair.
+
+    Returns:
+        Shape ``[n]``.
+    """
+    return np.asarray(probabilities[..., ENTAILMENT].mean(axis=-1), dtype=np.float64)
+
+
+def distance_of_meaning(probabilities: FloatArray) -> FloatArray:
+    """Mean of both directions' ``P(contradict) + P(neutral) / 2``.
+
+    Args:
+        probabilities: ``[n, 2, 3]``, both directions of each pair.
+
+    Returns:
+        Shape ``[n]``.
+    """
+    distance = probabilities[..., CONTRADICTION] + probabilities[..., NEUTRAL] / 2
+    return np.asarray(distance.mean(axis=-1), dtype=np.float64)

@@ -1,0 +1,165 @@
+"""All that a report says, before it is written in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from uq_harness.evaluation.metrics import WHY_NO_ERROR, too_few
+from uq_harness.functional import MEASURES
+from uq_harness.report.beside import ablation_table, beside_the_paper, reference_notes
+from uq_harness.report.examples import confident_errors
+from uq_harness.report.quality import Ranking, rank
+from uq_harness.report.run import RunSummary, label_runs, latest, summarize
+from uq_harness.report.tables import Table, method_title, quality_table
+from uq_harness.results.run import TaskRun
+
+
+@dataclass(frozen=True)
+class Section:
+    """The tables of all runs under one judge."""
+
+    judge: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report.
+
+    Attributes:
+        title: Its title.
+        notes: What a reader has to know about the data: rows left out, undefined metrics, earlier runs.
+        runs: The runs, models together.
+        sections: One a judge.
+        beside: Tables of the runs next to published ones.
+        reference_notes: The source of these, and what is not known of them.
+    """
+
+    title: str
+    notes: tuple[str, ...]
+    runs: tuple[RunSummary, ...]
+    sections: tuple[Section, ...]
+    beside: tuple[Table, ...] = ()
+    reference_notes: tuple[str, ...] = ()
+
+    def all_tables(self) -> list[tuple[str, Table]]:
+        """Every table with its heading, the judge named where there are several."""
+        several = len(self.sections) > 1
+        return [
+            *(
+                (f"{table.title} ({section.judge})" if several else table.title, table)
+                for section in self.sections
+                for table in section.tables
+            ),
+            *((table.title, table) for table in self.beside),
+        ]
+
+
+def collect(
+    runs: Sequence[TaskRun],
+    *,
+    title: str,
+    reference: bool = False,
+    all_runs: bool = False,
+    examples: int = 10,
+    examples_by: str | None = None,
+    alpha: float = 0.05,
+    warnings: Iterable[str] = (),
+) -> Report:
+    """Measures all runs and lays out the tables.
+
+    Args:
+        runs: What was read.
+        title: The report's title.
+        reference: Whether to show the paper's results next to the runs'.
+        all_runs: Whether repeated runs all have columns of their own; else the last one has.
+        examples: Number of confident wrong answers for each run.
+        examples_by: The method they are chosen by; ``None`` for each run's best.
+        alpha: Level of the tests.
+        warnings: What reading the files has met with.
+    """
+    kept, earlier = (list(runs), []) if all_runs else latest(runs)
+    labelled = sorted(label_runs(kept), key=lambda pair: (pair[0], pair[1].task, pair[1].judge))
+    columns = [summarize(run, label, alpha) for label, run in labelled]
+    judges = list(dict.fromkeys(column.run.judge for column in columns))
+    notes = [*warnings]
+    if earlier:
+        notes.append(
+            f"{len(earlier)} earlier runs of the same model, task, judge and settings are left out; --all-runs keeps "
+            f"them: {', '.join(run.path.name for run in earlier[:5])}{', …' if len(earlier) > 5 else ''}"
+        )
+    notes += [note for column in columns for note in _notes(column)]
+    shown = [_with_examples(number, column, examples, examples_by) for number, column in enumerate(columns, 1)]
+    sections = []
+    for judge in judges:
+        under = [column for column in columns if column.run.judge == judge]
+        overall = _overall(under, alpha)
+        sections.append(Section(judge, tuple(quality_table(name, under, overall, alpha) for name in MEASURES)))
+    beside = beside_the_paper(columns) if reference else []
+    if reference:
+        beside += [*ablation_table(columns)]
+    return Report(
+        title,
+        tuple(dict.fromkeys(notes)),
+        tuple(shown),
+        tuple(sections),
+        tuple(beside),
+        tuple(reference_notes() if reference else ()),
+    )
+
+
+def _overall(columns: Sequence[RunSummary], alpha: float) -> Ranking:
+    """How the methods rank over all runs in which any of them has an AUROC."""
+    counted = [column for column in columns if column.ranking.best is not None]
+    if not all(len(column.run) for column in counted):
+        return Ranking(None)
+    return rank([column.run.uncertainty for column in counted], [column.run.correct for column in counted], alpha)
+
+
+def _notes(column: RunSummary) -> list[str]:
+    """What a reader has to know about one run."""
+    run, name = column.run, f"{column.model} on {column.task} ({column.run.judge})"
+    notes = []
+    if not len(run):
+        notes.append(f"{name} logged no samples (--log_samples), so there are no tests and no pictures of it")
+        return notes
+    wrong = int((run.correct == 0).sum())
+    if wrong in (0, len(run)):
+        notes.append(f"{name}: all {len(run)} answers are {'wrong' if wrong else 'correct'}, so nothing can be ranked")
+    elif min(wrong, len(run) - wrong) < 2:
+        kind = "wrong" if wrong < 2 else "correct"
+        notes.append(f"{name}: with one {kind} answer AUROC has no error and no test")
+    elif few := too_few(len(run) - wrong, wrong):
+        notes.append(f"{name}: {few} of {len(run)}, so AUROC, AURC and PRR mean little, and so do their errors")
+    exact = [method_title(method) for method, found in column.quality.items() if found["auroc"].stderr == 0]
+    if exact:
+        notes.append(f"{name}: the error of AUROC is 0 for {', '.join(exact)}, {WHY_NO_ERROR}")
+    if run.duplicates:
+        notes.append(
+            f"{name}: {run.duplicates} answers are to questions that were asked before; errors take them for new"
+        )
+    if not run.uncertainty:
+        notes.append(f"{name} has no uncertainty scores: `--model uq-hf` gives them")
+    for method, count in column.scored.items():
+        if count < len(run):
+            notes.append(f"{name}: {method_title(method)} has no score for {len(run) - count} of {len(run)} answers")
+    return notes
+
+
+def _with_examples(number: int, summary: RunSummary, examples: int, examples_by: str | None) -> RunSummary:
+    run = summary.run
+    method = examples_by if examples_by in run.uncertainty else summary.ranking.best
+    if method not in run.uncertainty:
+        method = next((name for name, count in summary.scored.items() if count), None)
+    chosen = (
+        confident_errors(method, run.uncertainty, run.correct, run.questions, run.answers, run.references, examples)
+        if method
+        else []
+    )
+    return replace(
+        summary,
+        id=f"run-{number}",
+        examples=tuple(chosen),
+        examples_by=method_title(method) if method and chosen else "",
+    )

@@ -1,0 +1,185 @@
+"""One run of a report: a column of the tables, with the quality of all its methods."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from uq_harness.evaluation.metrics import too_few
+from uq_harness.functional import MEASURES
+from uq_harness.report.cost import Costs, costs
+from uq_harness.report.examples import ConfidentError
+from uq_harness.report.quality import UNDEFINED, Estimate, Ranking, estimates, rank
+from uq_harness.results.run import TaskRun
+from uq_harness.results.settings import as_label, repeated_runs, telling_settings
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as readers see it; a column of the tables.
+
+    Attributes:
+        run: The run.
+        model: Its model's label, short and different from every other model's.
+        task: Its task's name.
+        accuracy: Share of right answers, with its error.
+        quality: AUROC, AURC and PRR of every method.
+        scored: Number of answers that each method scores.
+        ranking: The methods against the best of them.
+        costs: Seconds per question.
+        id: Its anchor in the report, letters and digits; empty outside one.
+        examples: Its most confident wrong answers.
+        examples_by: The method that they are the most confident by; empty where there are none.
+    """
+
+    run: TaskRun
+    model: str
+    task: str
+    accuracy: Estimate
+    quality: Mapping[str, Mapping[str, Estimate]]
+    scored: Mapping[str, int]
+    ranking: Ranking
+    costs: Costs
+    id: str = ""
+    examples: tuple[ConfidentError, ...] = ()
+    examples_by: str = ""
+
+    @property
+    def judge(self) -> str:
+        """Its judge's name."""
+        return self.run.judge
+
+    @property
+    def name(self) -> str:
+        """Model, task and judge in one line."""
+        return f"{self.model} · {self.task} · {self.judge}"
+
+    @property
+    def questions(self) -> int:
+        """Number of answers."""
+        return len(self.run) or self.run.reported_questions
+
+    @property
+    def undefined(self) -> int:
+        """Number of scores that are undefined, over all methods."""
+        return sum(len(self.run) - count for count in self.scored.values())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds per question for the greedy answer alone; ``nan`` where the records do not say."""
+        return self.costs.answer
+
+    @property
+    def date(self) -> str:
+        """When it was made."""
+        return f"{self.run.date:%Y-%m-%d %H:%M}" if self.run.date else ""
+
+    @property
+    def error_rate(self) -> float:
+        """Share of wrong answers."""
+        return float(np.mean(self.run.correct == 0)) if len(self.run) else math.nan
+
+
+def summarize(run: TaskRun, model: str, alpha: float) -> RunSummary:
+    """Measures a run; one that logged no samples has what its results file says, and no tests."""
+    reported = _reported(run)
+    if len(run):
+        seed = _seed(run)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the bootstrap's array functions let threads work at once
+            found = pool.map(
+                lambda name: estimates(run.uncertainty[name], run.correct, reported.get(name), seed), run.uncertainty
+            )
+            quality = dict(zip(run.uncertainty, found, strict=True))
+        ranking = rank([run.uncertainty], [run.correct], alpha)
+        share = run.accuracy
+        accuracy = Estimate(share, math.sqrt(share * (1 - share) / (len(run) - 1)) if len(run) > 1 else math.nan)
+    else:
+        quality = {name: {m: found.get(m, UNDEFINED) for m in MEASURES} for name, found in reported.items()}
+        best = max(
+            (name for name in quality if math.isfinite(quality[name]["auroc"].value)),
+            key=lambda name: quality[name]["auroc"].value,
+            default=None,
+        )
+        ranking = Ranking(best)
+        accuracy = Estimate(run.metrics.get("accuracy", math.nan), run.metrics.get("accuracy_stderr", math.nan))
+    scored = {name: int(np.isfinite(scores).sum()) for name, scores in run.uncertainty.items()}
+    spent = costs(run.costs, run.answer_tokens, list(run.uncertainty))
+    return RunSummary(run, model, run.task, accuracy, quality, scored, ranking, spent)
+
+
+def _seed(run: TaskRun) -> int:
+    """The seed with which lm_eval bootstraps; 0 where none is known."""
+    seed = run.model_settings.get("fewshot_seed")
+    return seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0
+
+
+def _reported(run: TaskRun) -> dict[str, dict[str, Estimate]]:
+    """What the results file says of each method, by measure."""
+    few = _reports_few(run)
+    found: dict[str, dict[str, Estimate]] = defaultdict(dict)
+    for metric, value in run.metrics.items():
+        measure, _, method = metric.partition("_")
+        if measure in MEASURES and method and not method.endswith("_stderr"):
+            found[method][measure] = Estimate(value, run.metrics.get(f"{metric}_stderr", math.nan), few)
+    return dict(found)
+
+
+def _reports_few(run: TaskRun) -> bool:
+    """Whether a results file's accuracy means too few right or wrong answers; not where it does not say how many."""
+    count, accuracy = run.reported_questions, run.metrics.get("accuracy", math.nan)
+    if not count or not math.isfinite(accuracy):
+        return False
+    right = round(count * accuracy)
+    return bool(too_few(right, count - right))
+
+
+def label_runs(runs: Sequence[TaskRun]) -> list[tuple[str, TaskRun]]:
+    """Gives every run a label for its model, so that no two of one task and judge share one.
+
+    A model's last path component is its label where no other model has it. Runs of one model with other settings are
+    told apart by these, and repeated runs by their dates.
+    """
+    names = _short_names(sorted({run.model for run in runs}))
+    labels = {}
+    for run, settings in zip(runs, telling_settings(runs), strict=True):
+        labels[id(run)] = names[run.model] + (f" ({as_label(settings)})" if settings else "")
+    for same in _grouped(runs, lambda run: (labels[id(run)], run.task, run.judge)).values():
+        for number, run in enumerate(same, 1):
+            if len(same) > 1:
+                when = f"{run.date:%Y-%m-%d %H:%M:%S}" if run.date else "no date"
+                clash = sum(other.date == run.date for other in same) > 1
+                labels[id(run)] += f" [{when}{f', {number}' if clash else ''}]"
+    return [(labels[id(run)], run) for run in runs]
+
+
+def latest(runs: Sequence[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
+    """The last run of each model, task, judge, settings and prompts, and the earlier ones."""
+    oldest_first = sorted(runs, key=lambda one: one.date.timestamp() if one.date else -math.inf)
+    kept = {id(repeats[-1]) for repeats in repeated_runs(oldest_first)}
+    return [run for run in runs if id(run) in kept], [run for run in runs if id(run) not in kept]
+
+
+def _grouped(
+    runs: Sequence[TaskRun], key: Callable[[TaskRun], tuple[str, ...]]
+) -> dict[tuple[str, ...], list[TaskRun]]:
+    groups: dict[tuple[str, ...], list[TaskRun]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return dict(groups)
+
+
+def _short_names(models: Sequence[str]) -> dict[str, str]:
+    """Each model's last path component, or its whole name where two would be the same.
+
+    >>> _short_names(["/models/a/small", "/models/b/small", "org/large"])
+    {'/models/a/small': '/models/a/small', '/models/b/small': '/models/b/small', 'org/large': 'large'}
+    """
+    last = {model: model.rstrip("/").rpartition("/")[2] or model for model in models}
+    taken = list(last.values())
+    return {model: name if taken.count(name) == 1 else model for model, name in last.items()}

@@ -1,0 +1,166 @@
+"""Reading a file of samples, line by line, so that no more than the wanted fields is ever held."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.functional import FloatArray
+from uq_harness.rendering.escape import encodable
+
+log = logging.getLogger(__name__)
+
+# What follows in a line repeats the record once a metric. Inside a JSON text, these quotes would be escaped.
+_REPETITION = b', "target_hash": "'
+
+
+@dataclass
+class Column:
+    """The answers of one judge, as they are read."""
+
+    keys: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    references: list[tuple[str, ...]] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    prompt_hashes: list[str] = field(default_factory=list)
+    answer_tokens: list[Any] = field(default_factory=list)
+    correct: list[int] = field(default_factory=list)
+    correctness: list[Any] = field(default_factory=list)
+    uncertainty: list[Any] = field(default_factory=list)
+    costs: list[Any] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+
+
+def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, Column]:
+    """Answers by judge, in the file's order.
+
+    Args:
+        file: A ``samples_*.jsonl``.
+        texts: Questions and references by key that were met before; runs of the same data share one copy.
+
+    Returns:
+        Empty with a warning where no line has a record of uq-harness.
+    """
+    columns: dict[str, Column] = {}
+    foreign = 0
+    for sample in _lines(file):
+        record = sample["doc"].get("uq") if isinstance(sample.get("doc"), dict) else None
+        if not isinstance(record, dict):
+            foreign += 1
+            continue
+        judge = encodable(str(sample.get("filter") or record.get("judge")))
+        _append(columns.setdefault(judge, Column()), sample, record, texts)
+    if foreign:
+        log.warning("%s: %d lines are left out, since they are not of a task of uq-harness (no doc.uq)", file, foreign)
+    for judge, column in list(columns.items()):
+        if column.unjudged:
+            log.warning("%s: %d answers without a verdict of %s are left out", file, len(column.unjudged), judge)
+        if not column.keys:
+            del columns[judge]
+    return columns
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Each line's object; what is cut off, as a killed run leaves it, is left out with a warning."""
+    broken: list[int] = []
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            try:
+                sample = _parse(line)
+            except (ValueError, RecursionError):  # also of bytes that are not UTF-8, and of brackets without end
+                broken.append(number)
+            else:
+                yield sample
+    if broken:
+        places = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
+        log.warning("%s: %d lines are left out, cut off or not valid JSON (line %s)", file, len(broken), places)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    head, found, _ = line.partition(_REPETITION)
+    if found and line.rstrip().endswith(b"}"):
+        try:
+            return _object(head + b"}")
+        except ValueError:  # a field of the document has that name
+            pass
+    return _object(line)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON {type(value).__name__}")
+    return value
+
+
+def _append(
+    column: Column, sample: dict[str, Any], record: dict[str, Any], texts: dict[str, tuple[str, tuple[str, ...]]]
+) -> None:
+    doc = sample["doc"]
+    question, references = str(doc.get("question", "")), _texts(doc.get("answers"))
+    key = _key(question, references)
+    correct = record.get("correct")
+    if correct not in (0, 1):
+        column.unjudged.append(key)
+        return
+    question, references = texts.setdefault(key, (question, references))
+    column.keys.append(key)
+    column.questions.append(question)
+    column.references.append(references)
+    column.answers.append(str(record.get("answer", _response(sample))))
+    column.prompt_hashes.append(str(sample.get("prompt_hash", "")))
+    column.answer_tokens.append(record.get("answer_tokens"))
+    column.correct.append(int(correct))
+    column.correctness.append(record.get("correctness"))
+    column.uncertainty.append(record.get("uncertainty"))
+    column.costs.append(record.get("cost"))
+
+
+def _key(question: str, references: Sequence[str]) -> str:
+    """Not lm_eval's ``doc_hash``, which covers the answer's record too."""
+    text = json.dumps([question, *references], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:24]
+
+
+def _response(sample: dict[str, Any]) -> str:
+    """The answer of a model that attaches no record."""
+    responses = _texts(sample.get("filtered_resps"))
+    return responses[0] if responses else ""
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """A list's entries as texts, none of ``null``, and what is not a list as the only entry."""
+    if value is None:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+
+
+def table(rows: Sequence[Any], place: str) -> dict[str, FloatArray]:
+    """One array a field of objects; ``null`` and missing numbers are ``nan``."""
+    for row in rows:
+        if row is not None and not isinstance(row, dict):
+            raise UQHarnessError(f"{place} is {row!r} in a line, but must be an object, a number a name")
+    objects: list[dict[str, Any]] = [row or {} for row in rows]
+    fields = dict.fromkeys(name for row in objects for name in row)
+    return {encodable(name): numbers([row.get(name) for row in objects], f"{place}: {name}") for name in fields}
+
+
+def numbers(values: Sequence[Any], place: str) -> FloatArray:
+    """Numbers as an array; ``None`` is ``nan``."""
+    for value in values:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise UQHarnessError(f"{place} holds {value!r}, but must be a number or null")
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        raise UQHarnessError(f"{place} holds a whole number that is too large, beyond 1e308") from None

@@ -1,0 +1,149 @@
+"""Adds what the auxiliary models say to the evidence about a batch of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from uq_harness.evidence import (
+    AnswerEntailment,
+    Evidence,
+    Need,
+    PairwiseEntailment,
+    PairwiseSimilarity,
+    SampleSet,
+    TokenRelevance,
+)
+from uq_harness.evidence.cost import Stopwatch
+from uq_harness.similarity.requests import (
+    AgainstAnswer,
+    AllPairs,
+    TokenRemovals,
+    count_pairs,
+    entailment,
+    similarities,
+)
+from uq_harness.similarity.services import NLI, Similarity
+
+N = TypeVar("N", bound=Need[Any])
+
+
+class Comparer:
+    """Makes the comparisons of texts that the chosen methods need; built once per run.
+
+    Args:
+        needs: What the methods need; those that are not comparisons are passed over.
+        nli: The NLI service.
+        similarity: The similarity service.
+        decode: Turns tokens into an answer's text, special tokens left out.
+        special_ids: Tokens whose relevance is 0 without asking.
+    """
+
+    def __init__(
+        self,
+        needs: Iterable[Need[Any]],
+        nli: NLI,
+        similarity: Similarity,
+        *,
+        decode: Callable[[Sequence[int]], str],
+        special_ids: frozenset[int],
+    ) -> None:
+        distinct = list(dict.fromkeys(needs))
+        self.nli, self.similarity = nli, similarity
+        self._decode, self._special_ids = decode, special_ids
+        self._entailment = [need for need in distinct if isinstance(need, PairwiseEntailment | AnswerEntailment)]
+        self._pairwise = [need for need in distinct if isinstance(need, PairwiseSimilarity)]
+        self._relevance = [need for need in distinct if isinstance(need, TokenRelevance)]
+
+    def prepare(self) -> None:
+        """Loads the models that are needed, and no others.
+
+        Raises:
+            UQHarnessError: One of them cannot be had.
+        """
+        if self._entailment:
+            self.nli.prepare()
+        if self._pairwise or self._relevance:
+            self.similarity.prepare()
+
+    def describe(self) -> dict[str, Any]:
+        """The models that are used, for the results' configuration."""
+        used: dict[str, Any] = {}
+        if self._entailment:
+            used["nli"] = self.nli.describe()
+        if self._pairwise or self._relevance:
+            used["similarity"] = self.similarity.describe()
+        return used
+
+    def add_entailment(self, batch: Sequence[Evidence]) -> list[Evidence]:
+        """The evidence with all its NLI probabilities, for the whole batch in one call."""
+        requests = [self.entailment_requests(one) for one in batch]
+        pairs = [count_pairs(asked.values()) for asked in requests]
+        watch = Stopwatch(len(batch))
+        with watch.stage("nli") as divide:
+            found = entailment(self.nli, requests)
+            divide(pairs)
+        costs = watch.shares if self._entailment else [{} for _ in batch]
+        return [
+            one.plus(arrays.items(), {**cost, "nli_pairs": count})
+            for one, arrays, cost, count in zip(batch, found, costs, pairs, strict=True)
+        ]
+
+    def add_similarity(self, batch: Sequence[Evidence]) -> list[Evidence]:
+        """The evidence with all its similarities and token relevances, for the whole batch in one call."""
+        pairwise_requests = [self.similarity_requests(one) for one in batch]
+        relevance_requests = [self.relevance_requests(one) for one in batch]
+        pairs = [
+            count_pairs([*asked.values(), *removed.values()])
+            for asked, removed in zip(pairwise_requests, relevance_requests, strict=True)
+        ]
+        watch = Stopwatch(len(batch))
+        with watch.stage("similarity") as divide:
+            pairwise, relevance = similarities(self.similarity, pairwise_requests, relevance_requests)
+            divide(pairs)
+        costs = watch.shares if self._pairwise or self._relevance else [{} for _ in batch]
+        return [
+            one.plus([*squares.items(), *relevances.items()], {**cost, "similarity_pairs": count})
+            for one, squares, relevances, cost, count in zip(batch, pairwise, relevance, costs, pairs, strict=True)
+        ]
+
+    def entailment_requests(
+        self, evidence: Evidence
+    ) -> dict[PairwiseEntailment | AnswerEntailment, AllPairs | AgainstAnswer]:
+        """What the NLI model is asked about one question."""
+        return {need: self._entailment_request(need, evidence) for need in _met(self._entailment, evidence)}
+
+    def similarity_requests(self, evidence: Evidence) -> dict[PairwiseSimilarity, AllPairs]:
+        """Which answers to one question the similarity model is to compare."""
+        return {
+            need: AllPairs(evidence.question, _texts(evidence, need.samples)) for need in _met(self._pairwise, evidence)
+        }
+
+    def relevance_requests(self, evidence: Evidence) -> dict[TokenRelevance, TokenRemovals]:
+        """Of which answers to one question the tokens are to be left out in turn."""
+        return {
+            need: TokenRemovals(
+                evidence.question,
+                tuple(sample.token_ids for sample in evidence[need.samples]),
+                self._decode,
+                self._special_ids,
+            )
+            for need in _met(self._relevance, evidence)
+        }
+
+    def _entailment_request(
+        self, need: PairwiseEntailment | AnswerEntailment, evidence: Evidence
+    ) -> AllPairs | AgainstAnswer:
+        texts = _texts(evidence, need.samples)
+        if isinstance(need, PairwiseEntailment):
+            return AllPairs(evidence.question, texts)
+        return AgainstAnswer(evidence.question, evidence.answer.text, texts)
+
+
+def _met(needs: Iterable[N], evidence: Evidence) -> list[N]:
+    """The needs whose samples could be drawn."""
+    return [need for need in needs if need.sample_set in evidence.values]
+
+
+def _texts(evidence: Evidence, samples: SampleSet) -> tuple[str, ...]:
+    return tuple(sample.text for sample in evidence[samples])

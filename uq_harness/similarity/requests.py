@@ -1,0 +1,221 @@
+"""What a question needs compared, as requests.
+
+Requests become pairs of texts, the pairs of a whole batch are scored at once, and the rows become arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from uq_harness.evidence.token_spans import token_spans
+from uq_harness.functional import FloatArray
+from uq_harness.similarity.services import NLI, Pair, Similarity
+
+SAME_ENTAILMENT = np.array([1.0, 0.0, 0.0])
+SAME_SIMILARITY = np.array(1.0)
+
+
+def question_texts(question: str, answers: Sequence[str]) -> list[str]:
+    """What is compared: each answer behind its question.
+
+    >>> question_texts("Who wrote it?", ["Austen", ""])
+    ['Who wrote it? Austen', 'Who wrote it? ']
+    """
+    return [f"{question} {answer}" for answer in answers]
+
+
+@dataclass(frozen=True)
+class AllPairs:
+    """Request: all ordered pairs of different answers.
+
+    An answer compared with itself is not asked about: it entails itself with probability 1 and has similarity 1. Equal
+    texts at different places are a pair like any other.
+
+    Attributes:
+        question: The bare question.
+        answers: The answers' texts, n of them.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+
+    def pairs(self) -> list[Pair]:
+        """The n(n-1) pairs, row by row."""
+        texts = question_texts(self.question, self.answers)
+        return [(a, b) for i, a in enumerate(texts) for j, b in enumerate(texts) if i != j]
+
+    def arrange(self, rows: FloatArray, same: FloatArray) -> FloatArray:
+        """Square of the pairs' rows, shape ``[n, n, ...]``, with ``same`` on the diagonal."""
+        n = len(self.answers)
+        square = np.empty((n, n, *same.shape))
+        square[np.eye(n, dtype=bool)] = same
+        square[~np.eye(n, dtype=bool)] = rows
+        return square
+
+
+@dataclass(frozen=True)
+class AgainstAnswer:
+    """Request: an answer and each of the samples, in both directions.
+
+    Attributes:
+        question: The bare question.
+        answer: The answer's text.
+        samples: The samples' texts, n of them.
+    """
+
+    question: str
+    answer: str
+    samples: tuple[str, ...]
+
+    def pairs(self) -> list[Pair]:
+        """For each sample (answer, sample) and (sample, answer)."""
+        answer, *samples = question_texts(self.question, (self.answer, *self.samples))
+        return [pair for sample in samples for pair in ((answer, sample), (sample, answer))]
+
+    def arrange(self, rows: FloatArray) -> FloatArray:
+        """The pairs' rows with an axis for the direction, shape ``[n, 2, ...]``."""
+        return rows.reshape(len(self.samples), 2, *rows.shape[1:])
+
+
+@dataclass(frozen=True)
+class TokenRemovals:
+    """Request: each sample with and without each of its tokens.
+
+    Of a word's first token the space before it stays, so that the rest of the word does not join the word before. A
+    character that several tokens write goes with each of them.
+
+    Attributes:
+        question: The bare question.
+        token_ids: The samples' tokens.
+        decode: Turns tokens into text, special tokens left out; of all of a sample's tokens, its text.
+        special_ids: Tokens without meaning, which are not asked about.
+    """
+
+    question: str
+    token_ids: tuple[tuple[int, ...], ...]
+    decode: Callable[[Sequence[int]], str]
+    special_ids: frozenset[int] = frozenset()
+
+    def pairs(self) -> list[Pair]:
+        """For each token that is not special (whole, without this token): by position, so equal tokens differ."""
+        return [pair for ids in self.token_ids for pair in self._removals(ids)]
+
+    def _removals(self, ids: tuple[int, ...]) -> list[Pair]:
+        text, spans = self.decode(ids), token_spans(self.decode, ids)
+        shorter = [_without(text, *spans[place]) for place in self._meaningful(ids)]
+        whole, *parts = question_texts(self.question, [text, *shorter])
+        return [(whole, part) for part in parts]
+
+    def arrange(self, rows: FloatArray) -> tuple[FloatArray, ...]:
+        """Relevances ``1 - similarity``, one array ``[tokens]`` a sample; 0 for special tokens."""
+        relevances, start = [], 0
+        for ids in self.token_ids:
+            places = self._meaningful(ids)
+            relevance = np.zeros(len(ids))
+            relevance[places] = 1.0 - rows[start : start + len(places)]
+            relevances.append(relevance)
+            start += len(places)
+        return tuple(relevances)
+
+    def _meaningful(self, ids: tuple[int, ...]) -> list[int]:
+        return [place for place, token in enumerate(ids) if token not in self.special_ids]
+
+
+def _without(text: str, first: int, behind: int) -> str:
+    """The text without some characters, their leading white space kept unless it would end a text or double a space.
+
+    >>> _without("by Kagoshima", 2, 4), _without("by the sea", 2, 6), _without("by the sea", 6, 10)
+    ('by agoshima', 'by sea', 'by the')
+    """
+    removed, after = text[first:behind], text[behind:]
+    space = removed[: len(removed) - len(removed.lstrip())] if after and not after[0].isspace() else ""
+    before = text[:first] + space
+    return before + (after if before else after.lstrip())
+
+
+class _Request(Protocol):
+    def pairs(self) -> list[Pair]: ...
+
+
+K = TypeVar("K")
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+def entailment(nli: NLI, batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]]) -> list[dict[K, FloatArray]]:
+    """NLI probabilities for the requests of a batch of questions, all through the model at once.
+
+    Args:
+        nli: The service.
+        batch: For each question its requests, under keys of the caller's choice.
+
+    Returns:
+        For each question the arrays under the same keys: ``[n, n, 3]`` (premise, hypothesis) for `AllPairs`,
+        ``[n, 2, 3]`` for `AgainstAnswer` (first the answer entailing the sample). The last axis is entailment, neutral,
+        contradiction.
+    """
+    rows = iter(_score(_flat(batch), nli.probabilities))
+
+    def found(request: AllPairs | AgainstAnswer) -> FloatArray:
+        if isinstance(request, AllPairs):
+            return request.arrange(next(rows), SAME_ENTAILMENT)
+        return request.arrange(next(rows))
+
+    return [{key: found(request) for key, request in requests.items()} for requests in batch]
+
+
+def similarities(
+    similarity: Similarity,
+    pairwise: Sequence[Mapping[K, AllPairs]],
+    removals: Sequence[Mapping[J, TokenRemovals]],
+) -> tuple[list[dict[K, FloatArray]], list[dict[J, tuple[FloatArray, ...]]]]:
+    """Similarities and token relevances for the requests of a batch of questions, all through the model at once.
+
+    Args:
+        similarity: The service.
+        pairwise: For each question its requests for answers compared with each other.
+        removals: For each question its requests for tokens' relevance.
+
+    Returns:
+        Under the same keys ``[n, n]`` in [0, 1] for each `AllPairs`, and for each `TokenRemovals` one array
+        ``[tokens]`` a sample, in [0, 1].
+
+    >>> from uq_harness.similarity.build import build_similarity
+    >>> words = ["in", "Paris", "</s>"]
+    >>> removals = TokenRemovals(
+    ...     "Where?", ((0, 1, 2),), lambda ids: " ".join(words[i] for i in ids if i < 2), special_ids=frozenset({2})
+    ... )
+    >>> similarities(build_similarity("lexical"), [{}], [{"relevance": removals}])[1][0]["relevance"]
+    (array([0.2, 0.2, 0. ]),)
+    """
+    rows = iter(_score([*_flat(pairwise), *_flat(removals)], similarity.scores))
+    squares = [
+        {key: request.arrange(next(rows), SAME_SIMILARITY) for key, request in requests.items()}
+        for requests in pairwise
+    ]
+    relevances = [{key: request.arrange(next(rows)) for key, request in requests.items()} for requests in removals]
+    return squares, relevances
+
+
+def count_pairs(requests: Iterable[AllPairs | AgainstAnswer | TokenRemovals]) -> int:
+    """Number of distinct pairs of texts that some requests ask about: what a question would cost alone.
+
+    >>> count_pairs([AllPairs("Who?", ("Austen", "Austen", "Eliot")), AgainstAnswer("Who?", "Eliot", ("Austen",))])
+    3
+    """
+    return len({pair for request in requests for pair in request.pairs()})
+
+
+def _flat(batch: Sequence[Mapping[K, R]]) -> list[R]:
+    return [request for requests in batch for request in requests.values()]
+
+
+def _score(requests: Sequence[_Request], score: Callable[[Sequence[Pair]], FloatArray]) -> list[FloatArray]:
+    """The rows of each request's pairs, from one call."""
+    asked = [request.pairs() for request in requests]
+    rows = score([pair for pairs in asked for pair in pairs])
+    return np.split(rows, np.cumsum([len(pairs) for pairs in asked[:-1]], dtype=np.int64))

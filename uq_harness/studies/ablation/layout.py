@@ -1,0 +1,261 @@
+"""An ablation as JSON, as Markdown in the layout of the paper's Table 2, and as the cells that all tables share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uq_harness import __version__
+from uq_harness.evaluation.metrics import FEW_MARK, FEW_MEANS
+from uq_harness.files import plain
+from uq_harness.functional import FloatArray
+from uq_harness.rendering.escape import markdown
+from uq_harness.studies.ablation.analysis import Ablation
+from uq_harness.studies.ablation.comparison import Compared, Quality
+from uq_harness.studies.ablation.evidence import FORMAT, FORMAT_KEY
+from uq_harness.studies.ablation.preservation import CAUTION, Preservation
+from uq_harness.studies.sps.heat_map import token_label
+
+NOTE = (
+    "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default (SemGrad: l1 "
+    "norm, entropy weight, top_half, semantic-preserving token; HybridGrad: β = 1, γ = 1), after Holm's correction for "
+    "all variants in the table's column, or in the grid."
+)
+
+BEST = "SemGrad at one layer and one token; the best of them, which flatters them:"
+
+
+def to_json(ablations: Sequence[Ablation]) -> dict[str, Any]:
+    """Everything found, as plain values; what is undefined is ``None``."""
+    return {
+        FORMAT_KEY: FORMAT,
+        "version": __version__,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "ablations": [_one(ablation) for ablation in ablations],
+    }
+
+
+def _one(ablation: Ablation) -> dict[str, Any]:
+    evidence, states = ablation.evidence, ablation.states
+    return {
+        "task": evidence.task,
+        "judge": evidence.judge,
+        "model": asdict(evidence.model) | {"blocks": evidence.n_blocks},
+        "answers": len(evidence.correct),
+        "without_verdict": ablation.without_verdict,
+        "accuracy": ablation.accuracy,
+        "too_few": ablation.too_few or None,
+        "positions": [asdict(position) for position in evidence.positions],
+        "semantic_token": np.unique(evidence.semantic_token).tolist(),
+        "methods": {name: plain(asdict(quality)) for name, quality in ablation.methods.items()},
+        "semgrad": [_compared(one) for one in ablation.semgrad],
+        "tokens": [_compared(one) for one in ablation.tokens],
+        "hybridgrad": [_compared(one) for one in ablation.hybridgrad],
+        "states": {name: plain(values.tolist()) for name, values in vars(states).items()},
+        "preservation": None if ablation.preservation is None else _preservation(ablation.preservation),
+    }
+
+
+def _compared(one: Compared) -> dict[str, Any]:
+    difference = None if one.difference is None else plain(one.difference._asdict())
+    return {
+        "label": one.variant.label,
+        "options": dict(one.variant.options),
+        **plain(asdict(one.quality)),
+        "against_default": difference,
+        "p_holm": plain(one.p_holm),
+    }
+
+
+def _preservation(found: Preservation) -> dict[str, Any]:
+    values: dict[str, Any] = plain({**vars(found), "sps": found.sps.tolist()})
+    return values | {"caution": CAUTION}
+
+
+# ------------------------------------------------------------------ tables
+
+
+def columns(ablations: Sequence[Ablation]) -> list[str]:
+    """What tells the ablations apart: model and task, and the judge where there are several."""
+    several = len({ablation.evidence.judge for ablation in ablations}) > 1
+    return [
+        f"{Path(one.model.name).name} / {one.name if several else one.task}"
+        for one in (ablation.evidence for ablation in ablations)
+    ]
+
+
+def semgrad_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
+    """The rows of the paper's Table 2: label, and a cell an ablation."""
+    return _rows([ablation.semgrad for ablation in ablations], ablations)
+
+
+def token_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
+    """The rows of the prompt's last tokens, the default before them."""
+    rows = _rows([ablation.tokens for ablation in ablations], ablations)
+    return [(_with_token(label, ablations), cells) for label, cells in rows]
+
+
+def _rows(tables: Sequence[Sequence[Compared]], ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
+    found = [{one.variant.label: one for one in table} for table in tables]
+    labels = list(dict.fromkeys(label for rows in found for label in rows))
+    marks = [mark(ablation) for ablation in ablations]
+    return [
+        (label, [cell(rows[label]) + few if label in rows else "" for rows, few in zip(found, marks, strict=True)])
+        for label in labels
+    ]
+
+
+def mark(ablation: Ablation) -> str:
+    """The mark after each number that comes from too few right or wrong answers."""
+    return f" {FEW_MARK}" if ablation.too_few and 0 < ablation.accuracy < 1 else ""
+
+
+def method_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
+    """The run's own methods: name, and a cell an ablation."""
+    names = list(dict.fromkeys(name for ablation in ablations for name in ablation.methods))
+    return [(name, [number(ablation.methods[name]) + mark(ablation) for ablation in ablations]) for name in names]
+
+
+def hybridgrad_rows(
+    ablation: Ablation, show: Callable[[Compared], str]
+) -> tuple[list[float], list[tuple[str, list[str]]]]:
+    """The grid of HybridGrad: its temperatures, and for each factor a label and the cells."""
+    found = {tuple(one.variant.options.values()): one for one in ablation.hybridgrad}
+    betas, gammas = (sorted({pair[axis] for pair in found}) for axis in (0, 1))
+    return betas, [
+        (
+            f"γ = {gamma:g}",
+            [show(found[beta, gamma]) + mark(ablation) if (beta, gamma) in found else "" for beta in betas],
+        )
+        for gamma in gammas
+    ]
+
+
+def cell(one: Compared) -> str:
+    """AUROC ± error, and the corrected p-value where there is a test."""
+    text = number(one.quality)
+    if one.difference is None or math.isnan(one.p_holm):
+        return text
+    return f"{text} ({p_value(one.p_holm)})"
+
+
+def short_cell(one: Compared) -> str:
+    """AUROC, with a star where it differs from the default's (corrected p < 0.05)."""
+    return "undefined" if math.isnan(one.quality.auroc) else f"{one.quality.auroc:.3f}{'*' * (one.p_holm < 0.05)}"
+
+
+def number(quality: Quality) -> str:
+    """AUROC ± error."""
+    if math.isnan(quality.auroc):
+        return "undefined"
+    return f"{quality.auroc:.3f} ± {quality.stderr:.3f}"
+
+
+def p_value(value: float) -> str:
+    """A p-value, short.
+
+    >>> p_value(0.0312), p_value(0.00001)
+    ('0.031', '<0.001')
+    """
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
+    """A token's row with the text at that position, where all ablations have the same."""
+    name, _, position = label.partition(" ")
+    if name != "token":
+        return label
+    texts = set()
+    for ablation in ablations:
+        places = {one.position: one for one in ablation.evidence.positions}
+        one = places.get(int(position))
+        texts.add("·" if one is None or one.share <= 0.5 else token_label(one.text))
+    return f"{label}  {texts.pop()}" if len(texts) == 1 else label
+
+
+def best_states(ablation: Ablation, count: int = 3) -> list[str]:
+    """The states where SemGrad does best, with their AUROC; none where too few answers are right or wrong."""
+    if ablation.too_few:
+        return []
+    areas: FloatArray = np.nan_to_num(ablation.states.auroc, nan=-1.0)
+    order = np.argsort(-areas, axis=None, kind="stable")[:count]
+    found = []
+    for layer, column in zip(*np.unravel_index(order, areas.shape), strict=True):
+        if areas[layer, column] >= 0:
+            position = ablation.evidence.positions[column].position
+            found.append(f"layer {layer}, token {position}: {areas[layer, column]:.3f}")
+    return found
+
+
+def best_states_line(ablation: Ablation) -> str:
+    """`best_states` in one line, or why there are none."""
+    return "; ".join(best_states(ablation)) or f"none is named: {ablation.too_few}"
+
+
+def preservation_line(found: Preservation) -> str:
+    """The correlation in one sentence."""
+    return (
+        f"Spearman's ρ between a state's AUROC and its Semantic Preservation Score ({found.source}): {found.rho:.3f} "
+        f"over {found.states} states; 95% interval {_interval(found.bootstrap)} by bootstrap over token positions, "
+        f"{_interval(found.fisher)} by Fisher's transformation."
+    )
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return f"[{ends[0]:.3f}, {ends[1]:.3f}]"
+
+
+def to_markdown(ablations: Sequence[Ablation]) -> str:
+    """The tables as Markdown."""
+    heads = columns(ablations)
+    lines = ["# Ablation", "", *answers(ablations, markdown), "", "## SemGrad", ""]
+    lines += [*_table(["variant", *heads], semgrad_rows(ablations)), "", NOTE, "", "## SemGrad token by token", ""]
+    lines += [*_table(["token", *heads], token_rows(ablations)), "", "## All methods of the run", ""]
+    lines += _table(["method", *heads], method_rows(ablations))
+    for head, ablation in zip(heads, ablations, strict=True):
+        betas, rows = hybridgrad_rows(ablation, cell)
+        lines += ["", f"## HybridGrad on {markdown(head)}", "", *_table(["", *(f"β = {b:g}" for b in betas)], rows)]
+    lines += ["", "## Single states", "", BEST, ""]
+    for head, ablation in zip(heads, ablations, strict=True):
+        lines.append(f"- {markdown(head)}: {best_states_line(ablation)}")
+        if ablation.preservation is not None:
+            lines.append(f"  {preservation_line(ablation.preservation)}")
+    if any(ablation.preservation is not None for ablation in ablations):
+        lines += ["", CAUTION]
+    return "\n".join(lines) + "\n"
+
+
+def answers(ablations: Sequence[Ablation], show: Callable[[str], str] = str) -> list[str]:
+    """How many answers there are, and how many are right; below them what the mark means, where it is used.
+
+    Args:
+        ablations: The ablations.
+        show: Makes names safe for the format.
+    """
+    lines = [
+        f"- {show(head)}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} "
+        f"({show(one.evidence.judge)}), semantic-preserving token at {_semantic_token(one)}{_left_out(one)}"
+        for head, one in zip(columns(ablations), ablations, strict=True)
+    ]
+    return [*lines, f"- {FEW_MEANS}"] if any(one.too_few for one in ablations) else lines
+
+
+def _left_out(ablation: Ablation) -> str:
+    count = ablation.without_verdict
+    few = f"; {ablation.too_few}" if ablation.too_few else ""
+    return few + (f"; {count:,} more without a verdict are left out" if count else "")
+
+
+def _semantic_token(ablation: Ablation) -> str:
+    return ", ".join(map(str, np.unique(ablation.evidence.semantic_token)))
+
+
+def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *([label, *cells] for label, cells in rows)]
+    return ["| " + " | ".join(map(markdown, line)) + " |" for line in lines]

@@ -1,0 +1,1 @@
+"""Questions in other words: files of paraphrases, making them with a chat model, and judging whether they hold."""
