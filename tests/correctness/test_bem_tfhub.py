@@ -126,7 +126,7 @@ def test_a_missing_vocabulary_is_reported(tmp_path, monkeypatch):
 def test_a_file_that_is_no_vocabulary_is_refused(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("a\nb", encoding="utf-8")
-    with pytest.raises(UQHarnessError, match=r"not a BERT vocabulary: \[UNK\] missing"):
+    with pytest.raises(UQHarnessError, match=r"not a BERT vocabulary: \[UNK\], \[CLS\], \[SEP\] missing"):
         judge(save(Hash(), tmp_path), vocab=str(path)).prepare()
 
 
