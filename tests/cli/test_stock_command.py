@@ -83,6 +83,11 @@ def test_a_lone_worker_of_several_says_what_to_use(tmp_path: Path) -> None:
     assert "`accelerate launch --cpu` starts only one: use `torchrun --nproc_per_node N -m lm_eval ...`" in output
 
 
+def heed_interrupts() -> None:
+    """Undoes that a shell lets what it starts in the background ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("cache", [[], ["--use_cache", "cache"]])
 def test_an_interrupted_run_says_how_to_go_on(cache: list[str], tmp_path: Path) -> None:
     arguments = [*GOOD, *cache]
@@ -92,6 +97,7 @@ def test_an_interrupted_run_says_how_to_go_on(cache: list[str], tmp_path: Path) 
         env=environment(tmp_path),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     assert going.stderr is not None
     told = b""
