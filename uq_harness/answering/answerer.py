@@ -46,10 +46,10 @@ class Recorder(Protocol):
     """Adds fields to the record of every answer; like a method, it says what it needs and never calls a model."""
 
     def needs(self) -> tuple[Need[Any], ...]:
-        """What must be gathered beyond the greedy answer itself."""
+        """All that `record` reads."""
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
-        """The fields and their values."""
+        """The fields and their values; where ``evidence.defines`` is false for a need, its value may be absent."""
 
 
 class Answerer:
