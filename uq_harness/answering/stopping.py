@@ -40,6 +40,7 @@ def stop_criteria(
         max_new_tokens=max_new_tokens,
         read=reader.read,
         stops=reader.stops if stop_strings else None,
+        stop_strings=tuple(stop_strings),
     )
 
 

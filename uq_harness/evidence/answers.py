@@ -33,6 +33,8 @@ class Answer:
         entropies: Entropy of the full distribution each token was taken from, in nats, shape ``[tokens]``; likewise.
         complete: Whether the model ended the answer itself; false when the token limit cut it; ``None`` where that is
             unknown.
+        emitted_ids: All tokens that the model wrote, where they are more than the answer's: its thinking before them,
+            a stop string behind them; ``None`` where they are the same or unknown.
     """
 
     text: str
@@ -40,6 +42,7 @@ class Answer:
     logprobs: FloatArray | None
     entropies: FloatArray | None
     complete: bool | None
+    emitted_ids: tuple[int, ...] | None = None
 
     @property
     def n_tokens(self) -> int | None:
@@ -66,6 +69,7 @@ class Sample:
         complete: Whether it ended by itself; false when the token limit cut it.
         sampled_logprobs: Log-probability of each token under the law that it was drawn from (see `DrawLogProbs`), in
             nats, shape ``[tokens]``; ``None`` where it was not asked for.
+        emitted_ids: As in `Answer`.
     """
 
     text: str
@@ -73,6 +77,7 @@ class Sample:
     logprobs: FloatArray | None
     complete: bool
     sampled_logprobs: FloatArray | None = None
+    emitted_ids: tuple[int, ...] | None = None
 
     def log_likelihood(self, sampled: bool = False) -> float:
         """Sum of the tokens' log-probabilities, in nats; ``nan`` where they are unknown.

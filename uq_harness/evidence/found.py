@@ -43,6 +43,8 @@ class Evidence:
             what reads them is undefined.
         semantic_token: Position of the prompt's semantic-preserving token from its end, ``-1`` for the last token.
         semantic_text: That token's text; ``None`` where there is no such token.
+        prompt_ids: The prompt's tokens as they were answered; ``None`` where the backend has none.
+        message: The user's message that put the question; likewise.
         cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
 
     >>> import numpy as np
@@ -57,6 +59,8 @@ class Evidence:
     undefined: frozenset[Need[Any]] = frozenset()
     semantic_token: int = -1
     semantic_text: str | None = None
+    prompt_ids: tuple[int, ...] | None = None
+    message: str | None = None
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, need: Need[T]) -> T:

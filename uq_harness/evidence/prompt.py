@@ -44,9 +44,11 @@ class StopCriteria:
         max_new_tokens: Limit on the answer's tokens.
         read: Turns an answer's tokens into its text and the range of tokens that count.
         stops: Whether tokens contain a stop string; ``None`` where there are no stop strings.
+        stop_strings: The stop strings, for engines that look for them themselves.
     """
 
     end_ids: frozenset[int]
     max_new_tokens: int
     read: Callable[[list[int]], tuple[str, range]]
     stops: Callable[[list[int]], bool] | None = None
+    stop_strings: tuple[str, ...] = ()

@@ -59,6 +59,7 @@ class Answers:
                 logprobs=decoded.logprobs[row, counted.start : counted.stop].cpu().numpy(),
                 entropies=decoded.entropies[row, counted.start : counted.stop].cpu().numpy(),
                 complete=decoded.ended[row],
+                emitted_ids=_if_more(raw[row], counted),
             )
             for row, (text, counted) in enumerate(read)
         ]
@@ -115,6 +116,8 @@ def evidence_of(
             | {need for need, values in columns.items() if values[row] is None},
             semantic_token=prompt.semantic_token,
             semantic_text=prompt.semantic_text,
+            prompt_ids=tuple(prompt.token_ids),
+            message=prompt.message,
             cost=costs[row],
         )
         for row, prompt in enumerate(prompts)
@@ -152,7 +155,13 @@ def _read_sample(one: DecodedAnswer, stop: StopCriteria) -> Sample:
         logprobs=np.asarray(one.logprobs[counted.start : counted.stop], dtype=np.float64),
         complete=one.ended,
         sampled_logprobs=None if one.laws is None else one.laws[counted.start : counted.stop],
+        emitted_ids=_if_more(one.token_ids, counted),
     )
+
+
+def _if_more(emitted: Sequence[int], counted: range) -> tuple[int, ...] | None:
+    """All emitted tokens, where they are more than those that count."""
+    return tuple(emitted) if len(counted) < len(emitted) else None
 
 
 def _stacked(drawn: Sequence[DecodedAnswer]) -> Any:
