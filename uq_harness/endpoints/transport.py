@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from uq_harness.chat.failures import NotAReply
+from uq_harness.endpoints.failures import NotAReply
 
 T = TypeVar("T")
 MAX_REPLY_BYTES = 8 * 2**20

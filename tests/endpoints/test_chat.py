@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.chat.servers import (
+from tests.endpoints.servers import (
     HALF_A_BODY,
     HANG,
     HANG_UP,
@@ -24,9 +24,9 @@ from tests.chat.servers import (
     says,
     serving,
 )
-from uq_harness.chat.client import ChatClient
-from uq_harness.chat.failures import EndpointError, RequestRefused
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.chat import ChatClient
+from uq_harness.endpoints.failures import EndpointError, RequestRefused
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 
 
@@ -333,8 +333,8 @@ def test_after_stop_nothing_further_is_begun_and_the_client_can_be_used_again() 
 def test_a_missing_package_is_named_with_its_pip_line() -> None:
     code = (
         "import sys; sys.modules['openai'] = None\n"
-        "from uq_harness.chat.client import ChatClient\n"
-        "from uq_harness.chat.settings import Endpoint\n"
+        "from uq_harness.endpoints.chat import ChatClient\n"
+        "from uq_harness.endpoints.settings import Endpoint\n"
         "ChatClient(Endpoint('m', 'http://localhost/v1'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -343,7 +343,7 @@ def test_a_missing_package_is_named_with_its_pip_line() -> None:
 
 def test_nothing_heavy_is_imported_for_the_settings() -> None:
     code = (
-        "import sys; from uq_harness.chat.settings import Endpoint; from uq_harness.chat.replies import ReplyCache;"
+        "import sys; from uq_harness.endpoints.settings import Endpoint; from uq_harness.endpoints.replies import ReplyCache;"
         "Endpoint('m', 'http://localhost/v1');"
         "print(sorted({'openai', 'tenacity', 'torch', 'httpx', 'httpx2'} & set(sys.modules)))"
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.hub import brief
 

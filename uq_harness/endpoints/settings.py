@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from uq_harness.chat.thinking import THINK_END
+from uq_harness.endpoints.thinking import THINK_END
 from uq_harness.errors import UQHarnessError
 
 OPENAI_URL = "https://api.openai.com/v1"

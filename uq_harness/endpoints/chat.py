@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from uq_harness.chat.failures import (
+from uq_harness.endpoints.failures import (
     ABOUT_ONE_REQUEST,
     NotAReply,
     explain,
@@ -19,8 +19,8 @@ from uq_harness.chat.failures import (
     refused_setting,
     wanted_wait,
 )
-from uq_harness.chat.settings import Endpoint
-from uq_harness.chat.thinking import without_thoughts
+from uq_harness.endpoints.settings import Endpoint
+from uq_harness.endpoints.thinking import without_thoughts
 from uq_harness.errors import UQHarnessError
 from uq_harness.hub import brief
 
@@ -173,7 +173,7 @@ class ChatClient:
     def _request(self, message: str, settings: dict[str, Any]) -> Any:
         from openai import APIConnectionError
 
-        from uq_harness.chat.transport import within
+        from uq_harness.endpoints.transport import within
 
         completions: Any = self._openai.chat.completions
         work = completions.create(
@@ -194,7 +194,7 @@ class ChatClient:
 
     def _models(self, error: Exception) -> list[str]:
         """The models that the endpoint lists, for a message about one that it may not know."""
-        from uq_harness.chat.transport import within
+        from uq_harness.endpoints.transport import within
 
         if getattr(error, "status_code", None) not in (404, *ABOUT_ONE_REQUEST):
             return []
@@ -232,7 +232,7 @@ def _openai_client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
         import tenacity  # noqa: F401
         from openai import AsyncOpenAI
 
-        from uq_harness.chat.transport import http_client
+        from uq_harness.endpoints.transport import http_client
     except ImportError as error:
         raise UQHarnessError(f'a chat endpoint needs the package {error.name}: pip install "uq-harness[api]"') from None
     client: Any = http_client()
@@ -248,6 +248,6 @@ def _openai_client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
 
 
 def _close(client: AsyncOpenAI) -> None:
-    from uq_harness.chat.transport import close
+    from uq_harness.endpoints.transport import close
 
     close(client)
