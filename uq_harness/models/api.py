@@ -234,6 +234,11 @@ class UQAPILM(UncertainLM, Completions):
         return self._endpoint.concurrency
 
     @property
+    def context(self) -> int:
+        """The model's context in tokens; lm_eval's ``max_length`` is one less for such models."""
+        return self._context_length
+
+    @property
     def max_gen_toks(self) -> int:  # type: ignore[override]
         """Limit on the tokens of answers whose task has none."""
         limit: int = self._max_gen_toks
