@@ -144,7 +144,7 @@ def test_samples_of_a_method_that_phase_one_does_not_score(direct: list[dict[str
         assert record["uncertainty"]["eigenscore"] == pytest.approx(other["uncertainty"]["eigenscore"], abs=1e-4)
     with pytest.raises(
         UQHarnessError,
-        match=r"mutual_information cannot be computed: .*save_samples=mutual_information draws and keeps",
+        match=r"mutual_information cannot be .*save_samples=mutual_information draws and keeps",
     ):
         score(log, methods="mutual_information")
 
@@ -177,7 +177,7 @@ def test_two_phases_of_a_trained_model_and_stop_strings(tmp_path: Path) -> None:
         "data_files": {"uq_sciq": str(SHARED / "data" / "sciq" / "questions.jsonl")},
         "correctness": "exact_match",
     }
-    further = ["--metadata", json.dumps(metadata), "--gen_kwargs", '{"until": ["s"], "max_gen_toks": 12}']
+    further = ["--metadata", json.dumps(metadata), "--gen_kwargs", '{"until": ["e", "a"], "max_gen_toks": 3}']
     log = log_of(tmp_path / "log", model, "methods=sampling+g_nll,save_samples=true", "uq_sciq", *further)
     expected = records(log_of(tmp_path / "direct", model, "methods=all", "uq_sciq", *further))
     assert any("emitted_ids" in one for one in records(log))

@@ -28,6 +28,7 @@ from uq_harness.models.hf import UQHFLM
 from uq_harness.models.loading import load_model, parse_model_args
 from uq_harness.models.reading import Job, Reading, SecondPassOptions
 from uq_harness.models.second_pass_store import SecondPassStore
+from uq_harness.rendering.secrets import without_secrets
 from uq_harness.similarity.services import NLI, Similarity
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class SecondPassReader:
         self._store: SecondPassStore | None = None
         if output is not None:
             self._store = SecondPassStore(output, {"model": self._lm.configuration, "scores": dict(stamp)})
+            if self.rank == 0:
+                self._store.warn_of_others()
 
     def read(self, jobs: Sequence[Job], name: str) -> list[Reading] | None:
         """What the model finds about each answer; ``None`` in all processes but the first.
@@ -114,7 +117,7 @@ class SecondPassReader:
         known = self._lm.get_model_info()
         return {
             "model": self._options.model,
-            "model_args": self._options.model_args or "",
+            **without_secrets({"model_args": self._options.model_args or ""}),
             **{name: str(known[name]) for name in _OF_MODEL if known.get(name)},
             "weights": self._lm.identity.weights,
             "logprob_difference": agreement.describe(self._bound),
