@@ -131,7 +131,7 @@ class PromptEncoder:
 
     def _prompt(self, prompt: PromptText, ids: list[int], position: int) -> Prompt:
         text = self._tokenizer.decode([ids[position]])
-        return Prompt(prompt.question, prompt.message, ids, position, partial(self._restate, prompt), text)
+        return Prompt(prompt.question, prompt.message, ids, position, partial(self.restate, prompt), text)
 
     def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
         """The prompt without its beginning, where prompt and answer would not fit into the context.
@@ -210,7 +210,7 @@ class PromptEncoder:
 
         return rendered(apply, [{"role": "user", "content": user}])
 
-    def _restate(self, prompt: PromptText, message: str) -> list[int]:
+    def restate(self, prompt: PromptText, message: str) -> list[int]:
         """Token ids of a prompt with another message in the place of its own."""
         text = self._with_message(prompt, message)
         ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
