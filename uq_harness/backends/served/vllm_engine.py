@@ -57,7 +57,7 @@ class VLLMEngine:
 
     def describe(self) -> dict[str, Any]:
         """vLLM's release, and the type in which it computes."""
-        return {"engine": "vllm", "engine_version": self._vllm.__version__, "engine_dtype": str(self._config.dtype)}
+        return {"name": "vllm", "version": self._vllm.__version__, "dtype": str(self._config.dtype)}
 
     def _generate(self, requests: list[TokenRequest]) -> list[Outcome]:
         """The replies to some requests, in their order; the error in the place of one that vLLM would refuse."""
