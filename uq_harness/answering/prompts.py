@@ -163,8 +163,16 @@ class PromptEncoder:
         Raises:
             UQHarnessError: It was.
         """
-        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self.limit_vocabulary(int(model.get_input_embeddings().weight.shape[0]))
         self._semantic_token.check(ModelIdentity.of(model, self._tokenizer, self._chat_template_args))
+
+    def limit_vocabulary(self, size: int) -> None:
+        """Refuses prompts with tokens that a model does not have, from here on.
+
+        Args:
+            size: Number of the model's tokens.
+        """
+        self._vocabulary = size
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         """Tokenizers may have more tokens than the model; what matters is those that are used."""
