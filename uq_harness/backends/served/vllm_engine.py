@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from uq_harness.backends.served.drivers import in_rounds
-from uq_harness.backends.served.effects import what_lacks
 from uq_harness.backends.served.engine import Ability, Steps
+from uq_harness.backends.served.http.probes import probe
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.backends.served.steps import Outcome
 from uq_harness.errors import UQHarnessError
@@ -42,12 +42,12 @@ class VLLMEngine:
         self._vocabulary = int(self._config.get_vocab_size())
         most = int(self._config.max_logprobs)
         self.most_alternatives = self._vocabulary if most < 0 else most
-        self._lacks = what_lacks(self._generate, prompt_ids, self.most_alternatives)
+        self._lacking = probe(self._ask, prompt_ids).lacking
 
     def lacks(self, ability: Ability) -> str | None:
         """Why an ability cannot be had, as tried when the model was loaded."""
-        why = self._lacks.get(ability)
-        return None if why is None else f"{ability.value}, which vLLM does not give as it was started: {why}"
+        why = self._lacking.get(ability)
+        return None if why is None else f"{why}: leave out the arguments that change what vLLM tells (logprobs_mode, …)"
 
     def drive(
         self, work: Iterable[Callable[[], Steps[T]]], at_a_time: int
@@ -58,6 +58,12 @@ class VLLMEngine:
     def describe(self) -> dict[str, Any]:
         """vLLM's release, and the type in which it computes."""
         return {"name": "vllm", "version": self._vllm.__version__, "dtype": str(self._config.dtype)}
+
+    def _ask(self, request: TokenRequest) -> TokenReply:
+        (outcome,) = self._generate([request])
+        if isinstance(outcome, QuestionRefusedError):
+            raise outcome
+        return outcome
 
     def _generate(self, requests: list[TokenRequest]) -> list[Outcome]:
         """The replies to some requests, in their order; the error in the place of one that vLLM would refuse."""
@@ -92,6 +98,11 @@ class VLLMEngine:
         Raises:
             QuestionRefusedError: vLLM would refuse the request, cut its answers short, or end with an error.
         """
+        most = max(request.top, request.forced_top)
+        if most > self.most_alternatives:
+            raise QuestionRefusedError(
+                f"{most} likeliest tokens are asked for, and vLLM tells {self.most_alternatives}: give max_logprobs={most}"
+            )
         room, tokens = int(self._config.max_model_len), max(1, request.max_tokens)  # vLLM writes one token at least
         if len(request.prompt_ids) + tokens > room:
             raise QuestionRefusedError(
