@@ -11,30 +11,32 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lm_eval.api.registry import register_model
 from transformers import GenerationConfig
 
 from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.choose import choose_methods
 from uq_harness.answering.options import check_think_end, take_auxiliary_models, take_options, unknown_option
 from uq_harness.answering.prompts import PromptEncoder
 from uq_harness.answering.saved_samples import read_save_samples
-from uq_harness.answering.semantic_token import SemanticToken
-from uq_harness.answering.stopping import end_tokens, stop_criteria
+from uq_harness.answering.stopping import end_tokens, stop_at
 from uq_harness.answering.template import rendered
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.served.backend import ServedBackend
-from uq_harness.backends.served.vllm_engine import VLLMEngine
+from uq_harness.backends.served.vllm_engine import PromisedVLLM, VLLMEngine
 from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation.command import begin
+from uq_harness.evidence.backend import Backend
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.files import user_path
 from uq_harness.hub import brief
-from uq_harness.methods import Method, all_options, build_methods, settings
+from uq_harness.methods import Method, all_options, settings
 from uq_harness.methods.arguments import read_whole
+from uq_harness.models.api_arguments import read_semantic_token
 from uq_harness.models.cache_stamp import check_cache
 from uq_harness.models.uncertain import UncertainLM
 from uq_harness.models.vllm_installed import importing_vllm
@@ -63,7 +65,7 @@ _PLACEMENT = frozenset(
 )
 _PROBE = "What is the capital of France?"
 _LARGEST_SEED = 2**32 - 1  # vLLM gives it to NumPy
-_MOST_COPIES = 2**31 - 1
+_MOST = 2**31 - 1
 
 
 @register_model("uq-vllm")
@@ -102,8 +104,8 @@ class UQVLLM(UncertainLM, VLLM):
         _refuse_copies(kwargs.get("data_parallel_size"))
         options = take_options(kwargs)
         self._saver, options = read_save_samples(save_samples, methods, options)
-        self._methods = build_methods(methods, options)
-        self._sp_token = _read_token(sp_token)
+        self._methods = choose_methods(methods, options, _before_loading(kwargs.get("max_logprobs")))
+        self._sp_token = read_semantic_token(sp_token, "vLLM")
         self._seed = torch.initial_seed() % 2**63  # lm_eval's --seed has set torch's
         if seed is not None:
             self._seed = kwargs["seed"] = read_whole("seed", seed, 0, _LARGEST_SEED)
@@ -128,6 +130,7 @@ class UQVLLM(UncertainLM, VLLM):
             chat_template_args={"enable_thinking": self.enable_thinking, **self.chat_template_args},
             add_bos_token=self.add_bos_token,
         )
+        self._encoder.limit_vocabulary(self.model.llm_engine.model_config.get_vocab_size())
         self._end_ids = end_tokens(_generation_config(self.model), self.tokenizer)
         self._engine = VLLMEngine(self.model, self.tokenizer(_PROBE)["input_ids"], self.lora_request)
         self._answerer = self._build_answerer(self._methods)
@@ -151,9 +154,9 @@ class UQVLLM(UncertainLM, VLLM):
         return Answerer(backend, self._services, methods, self._recorders(), thinking)
 
     def _stop(self, stop_strings: list[str], max_new_tokens: int) -> StopCriteria:
-        return stop_criteria(
-            self.tokenizer,
+        return stop_at(
             self._end_ids,
+            self.tokenizer,
             stop_strings=stop_strings,
             max_new_tokens=max_new_tokens,
             think_end_token=self.think_end_token,
@@ -192,19 +195,10 @@ def _read_pretrained(pretrained: Any) -> str:
     return str(path) if pretrained.startswith("~") else pretrained
 
 
-def _read_token(value: str | float) -> SemanticToken:
-    """The semantic-preserving token, which a second pass reads; what takes the model's states cannot be had here.
-
-    Raises:
-        UQHarnessError: The value is not allowed.
-    """
-    token = SemanticToken.parse(value)
-    if token.to_measure or token.recommended is not None:
-        raise UQHarnessError(
-            f"sp_token={value} takes the model's hidden states or weights, which vLLM does not show: use auto, last, "
-            "or the position itself, such as sp_token=-3"
-        )
-    return token
+def _before_loading(max_logprobs: Any) -> Backend:
+    """What says which methods cannot be had, before a model is loaded that could not serve them."""
+    most = 20 if max_logprobs is None else read_whole("max_logprobs", max_logprobs, -1, _MOST)
+    return cast(Backend, PromisedVLLM(_MOST if most < 0 else most))
 
 
 def _refuse_copies(number: Any) -> None:
@@ -215,7 +209,7 @@ def _refuse_copies(number: Any) -> None:
     Raises:
         UQHarnessError: It is asked for.
     """
-    if number is not None and read_whole("data_parallel_size", number, 1, _MOST_COPIES) > 1:
+    if number is not None and read_whole("data_parallel_size", number, 1, _MOST) > 1:
         raise UQHarnessError(
             f"data_parallel_size={number} would load {number} copies of the model anew for every round of requests. "
             f"Start a server, `vllm serve MODEL --data-parallel-size {number}`, and ask it: --model uq-api "

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
 
+from uq_harness.backends.served.abilities import missing
 from uq_harness.backends.served.drivers import in_rounds
 from uq_harness.backends.served.engine import Ability, Steps
 from uq_harness.backends.served.http.probes import probe
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.backends.served.steps import Outcome
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Need
 
 T = TypeVar("T")
 
@@ -133,6 +135,25 @@ class VLLMEngine:
             )
         except Exception as error:  # vLLM's own class of errors, which has changed its place and base
             raise QuestionRefusedError(f"vLLM refuses the request: {error}") from error
+
+
+@dataclass(frozen=True)
+class PromisedVLLM:
+    """Says what vLLM lacks for a need before a model is loaded, if it is started as it usually is.
+
+    Attributes:
+        most_alternatives: How many likeliest tokens it will tell at most.
+    """
+
+    most_alternatives: int
+
+    def missing(self, need: Need[Any]) -> str | None:
+        """See `Backend.missing`; one token is taken to end answers."""
+        return missing(need, self, n_ends=1)
+
+    def lacks(self, ability: Ability) -> str | None:
+        """Nothing yet: what it lacks is found out by requests."""
+        return None
 
 
 def _reply(request: TokenRequest, output: Any) -> TokenReply:
