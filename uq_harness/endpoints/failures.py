@@ -1,4 +1,4 @@
-"""What went wrong with a request, in words that name the endpoint and the fix."""
+"""What went wrong with a request, in words that name the endpoint and the fix; the key is never among them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.hub import brief
 
@@ -27,7 +27,7 @@ class RequestRefused(EndpointError):
 
 
 class NotAReply(Exception):
-    """Something came back that is not a chat completion."""
+    """Something came back that is not what was asked for."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -75,7 +75,7 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
     """
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
-    where = f"the chat endpoint {endpoint.url}"
+    where = f"the endpoint {endpoint.url}"
     if isinstance(error, APITimeoutError | TimeoutError):
         text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower concurrency"
         return EndpointError(text)
@@ -89,7 +89,7 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
             return EndpointError(f"{where} redirects to {to}, which is not followed: give the right base_url")
         return _status(error.status_code, where, said, endpoint, key is not None, known)
     return EndpointError(
-        f"{where} replied with something else than a chat completion ({said}): base_url must be that of an "
+        f"{where} replied with something else than a completion ({said}): base_url must be that of an "
         "OpenAI-compatible API; it usually ends in /v1"
     )
 
