@@ -15,11 +15,19 @@ from uq_harness.hub import brief
 _LONG_KEY = 16
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 TRANSIENT = (408, 409, 429)
-ABOUT_ONE_REQUEST = (400, 413, 422)
+ABOUT_ONE_REQUEST = (400, 413, 422, 501)
 
 
 class EndpointError(UQHarnessError):
     """An endpoint that cannot be used: not there, no longer there, or without this model or key."""
+
+
+class EndpointDown(EndpointError):
+    """An endpoint that cannot be reached, does not reply, or keeps failing; it may come back."""
+
+
+class NoSuchAddress(EndpointError):
+    """An endpoint that has no such address, or no such model."""
 
 
 class RequestRefused(EndpointError):
@@ -36,7 +44,8 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, APIStatusError):
         spent = error.status_code == 429 and error.code == "insufficient_quota"
-        return (error.status_code in TRANSIENT or error.status_code >= 500) and not spent
+        lasting = error.status_code in ABOUT_ONE_REQUEST
+        return (error.status_code in TRANSIENT or error.status_code >= 500) and not lasting and not spent
     return isinstance(error, APIConnectionError | NotAReply | TimeoutError)
 
 
@@ -77,11 +86,11 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
 
     where = f"the endpoint {endpoint.url}"
     if isinstance(error, APITimeoutError | TimeoutError):
-        text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower concurrency"
-        return EndpointError(text)
+        text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower {endpoint.limit_name}"
+        return EndpointDown(text)
     if isinstance(error, APIConnectionError):
         reason = _without(key, brief(_reason(error)))
-        return EndpointError(f"{where} cannot be reached ({reason}): start it, or correct base_url")
+        return EndpointDown(f"{where} cannot be reached ({reason}): start it, or correct base_url")
     said = _without(key, brief(_said(error)))
     if isinstance(error, APIStatusError):
         if 300 <= error.status_code < 400:
@@ -101,14 +110,14 @@ def _status(
         fix = f"check the key in {endpoint.key_variable}" if with_key else endpoint.how_to_give_a_key()
         return EndpointError(f"{where} refuses access ({said}): {fix}")
     if status == 404:
-        return EndpointError(
+        return NoSuchAddress(
             f"{where} does not know the model {endpoint.model!r}, or base_url is wrong; it usually ends in /v1 "
-            f"({said}){_models(endpoint.model, known)}"
+            f"({said}){known_models(endpoint.model, known)}"
         )
     if status in ABOUT_ONE_REQUEST:
-        return RequestRefused(f"{where} refuses the request ({said}){_models(endpoint.model, known)}")
+        return RequestRefused(f"{where} refuses the request ({said}){known_models(endpoint.model, known)}")
     if status in TRANSIENT or status >= 500:
-        return EndpointError(f"{where} keeps failing ({said}): try again later, or lower concurrency")
+        return EndpointDown(f"{where} keeps failing ({said}): try again later, or lower {endpoint.limit_name}")
     return EndpointError(f"{where} fails ({said})")
 
 
@@ -130,7 +139,7 @@ def _said(error: Exception) -> object:
     return body or getattr(error, "message", error)
 
 
-def _models(model: str, known: Sequence[str]) -> str:
+def known_models(model: str, known: Sequence[str]) -> str:
     """The end of a message: the models that there are, the most similar first."""
     if not known or model in known:
         return ""

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import urlsplit
 
 from uq_harness.endpoints.thinking import THINK_END
@@ -56,6 +56,7 @@ class Endpoint:
     retries: int = 6
     backoff: float = 1.0
     requests_per_minute: float | None = None
+    limit_name: ClassVar[str] = "concurrency"  # what users call it, for messages
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -146,6 +147,13 @@ class Endpoint:
 
     def _refuse(self, setting: str, allowed: str) -> NoReturn:
         raise UQHarnessError(f"endpoint: {setting}={getattr(self, setting)!r} is not allowed, use {allowed}")
+
+
+@dataclass(frozen=True)
+class ServerEndpoint(Endpoint):
+    """The endpoint of a model that lm_eval evaluates; its arguments have lm_eval's names."""
+
+    limit_name: ClassVar[str] = "num_concurrent"
 
 
 def _check_url(url: str) -> None:
