@@ -1,0 +1,122 @@
+"""What an engine lacks for a need, in words, with the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uq_harness.backends.served.beams import candidates
+from uq_harness.backends.served.engine import Ability, Engine
+from uq_harness.backends.served.sampling import is_own_law
+from uq_harness.evidence import (
+    AnswerEntailment,
+    AnswerEntropies,
+    AnswerLogProbs,
+    AnswersGivenAnswers,
+    ContinuationLogProb,
+    DiverseBeams,
+    DrawLogProbs,
+    HeadGradient,
+    Need,
+    PairwiseEntailment,
+    PairwiseSimilarity,
+    RescoredLogProb,
+    SampleLogProbs,
+    Samples,
+    SampleSet,
+    SampleStates,
+    StateGradient,
+    StateGradientMap,
+    TokenRelevance,
+)
+
+# What takes the model's weights, in words.
+_OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
+    HeadGradient: "gradients",
+    StateGradient: "gradients",
+    StateGradientMap: "gradients",
+    SampleStates: "the model's hidden states",
+    AnswerEntropies: "entropies of whole distributions",
+}
+_AFTERWARDS = (
+    "add it afterwards with `uq-harness score …/samples_*.jsonl --model MODEL` (save_samples=true keeps what it needs)"
+)
+# What the texts and tokens of a set suffice for, with the auxiliary models.
+_OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, TokenRelevance)
+
+
+def missing(need: Need[Any], engine: Engine, n_ends: int) -> str | None:
+    """What an engine lacks for a need; ``None`` where it lacks nothing.
+
+    Args:
+        need: The need.
+        engine: The engine.
+        n_ends: Number of tokens that end an answer.
+    """
+    if type(need) in _OF_THE_WEIGHTS:
+        return f"{_OF_THE_WEIGHTS[type(need)]}, which an engine does not give: {_AFTERWARDS}"
+    if isinstance(need, AnswerLogProbs):
+        return engine.lacks(Ability.LOGPROBS)
+    if isinstance(need, ContinuationLogProb):
+        return engine.lacks(Ability.FORCED)
+    drawn = need.sample_set
+    if drawn is None or not isinstance(need, _KINDS):
+        return f"{type(need).__name__}, which an engine does not give"
+    return _missing_set(drawn, engine, n_ends) or _missing_about(need, engine)
+
+
+_KINDS = (*_OF_TEXTS, SampleLogProbs, DrawLogProbs, RescoredLogProb, AnswersGivenAnswers)
+
+
+def tells_own_logprobs(drawn: SampleSet, engine: Engine) -> bool:
+    """Whether the log-probabilities that an engine tells of a set's answers are the model's own."""
+    return _missing_logprobs(drawn, engine) is None
+
+
+def _missing_set(drawn: SampleSet, engine: Engine, n_ends: int) -> str | None:
+    if isinstance(drawn, Samples):
+        return engine.lacks(Ability.SEEDS)
+    lacking = engine.lacks(Ability.ALTERNATIVES)
+    wanted = candidates(drawn, n_ends)
+    if lacking is None and engine.most_alternatives < wanted:
+        return (
+            f"the {wanted} likeliest tokens at each step of {drawn.groups} diverse beams, and the engine tells "
+            f"{engine.most_alternatives} at most: let it tell more (vLLM: --max-logprobs {wanted}), or ask for fewer "
+            "beams (density_beams)"
+        )
+    return lacking
+
+
+def _missing_about(need: Need[Any], engine: Engine) -> str | None:
+    if isinstance(need, SampleLogProbs):
+        return _missing_logprobs(need.samples, engine)
+    if isinstance(need, DrawLogProbs):
+        return _missing_draw(need.samples, engine)
+    if isinstance(need, RescoredLogProb):
+        if need.temperature > 1:
+            return (
+                f"whole distributions, which log-probabilities at temperature {need.temperature:g} take and an engine "
+                "does not tell: use 1 at most (density_temperature)"
+            )
+        exact = need.temperature == 1
+        return engine.lacks(Ability.FORCED) or (None if exact else engine.lacks(Ability.FORCED_ALTERNATIVES))
+    if isinstance(need, AnswersGivenAnswers):
+        own = _missing_draw if need.sampled else _missing_logprobs
+        return own(need.samples, engine) or engine.lacks(Ability.FORCED)
+    return None
+
+
+def _missing_logprobs(drawn: SampleSet, engine: Engine) -> str | None:
+    lacking = engine.lacks(Ability.LOGPROBS)
+    if lacking is None and isinstance(drawn, Samples) and not is_own_law(drawn):
+        return engine.lacks(Ability.OWN_LAW)
+    return lacking
+
+
+def _missing_draw(drawn: Samples, engine: Engine) -> str | None:
+    if not is_own_law(drawn):
+        return (
+            f"log-probabilities under the law that samples are drawn from at temperature {drawn.temperature:g}, top_p "
+            f"{drawn.top_p:g} and top_k {drawn.top_k}, which an engine does not tell: use sample_logprobs=model, or "
+            "temperature 1 with nothing cut off"
+        )
+    return _missing_logprobs(drawn, engine)

@@ -1,0 +1,107 @@
+"""What an engine wrote, read as an answer: from its tokens, never from its text, which stop strings have cut."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from uq_harness.backends.served.requests import Choice
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Answer, Sample
+from uq_harness.evidence.prompt import StopCriteria
+from uq_harness.functional import FloatArray
+
+_ROUNDING = 1e-3  # by which a log-probability may be above 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer of an engine.
+
+    Attributes:
+        text: What lm_eval sees of it.
+        token_ids: The tokens that make it up.
+        logprobs: Their log-probabilities in nats, ``nan`` where the engine does not tell one, shape ``[tokens]``.
+        complete: Whether it ended by itself.
+        emitted_ids: All its tokens, where they are more than those that make it up.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: FloatArray
+    complete: bool
+    emitted_ids: tuple[int, ...] | None
+
+    @classmethod
+    def read(cls, choice: Choice, stop: StopCriteria) -> Written:
+        """Reads an answer as other backends read theirs.
+
+        An engine may write on behind a stop string that it does not see; what is behind it is dropped.
+
+        Raises:
+            UQHarnessError: Tokens and log-probabilities do not belong together.
+        """
+        values = log_probabilities(choice.logprobs, len(choice.token_ids))
+        length, stopped = length_to_stop(choice.token_ids, stop)
+        emitted = choice.token_ids[:length]
+        text, counted = stop.read(list(emitted))
+        return cls(
+            text=text,
+            token_ids=emitted[counted.start : counted.stop],
+            logprobs=values[counted.start : counted.stop],
+            complete=choice.ended or stopped or not stop.end_ids.isdisjoint(emitted[-1:]),
+            emitted_ids=emitted if len(counted) < len(emitted) else None,
+        )
+
+    @property
+    def undefined(self) -> bool:
+        """Whether the engine did not tell a log-probability of the answer."""
+        return bool(np.isnan(self.logprobs).any())
+
+    def answer(self, known: bool) -> Answer:
+        """As greedy answer; ``known`` says whether the engine tells log-probabilities."""
+        logprobs = self.logprobs if known else None
+        return Answer(self.text, self.token_ids, logprobs, None, self.complete, self.emitted_ids)
+
+    def sample(self, known: bool, lawful: bool) -> Sample:
+        """As sampled answer.
+
+        Args:
+            known: Whether its log-probabilities are the model's own.
+            lawful: Whether they also have to serve as those of the law that it was drawn from, which is the model's
+                own.
+        """
+        logprobs = self.logprobs if known else None
+        return Sample(
+            text=self.text,
+            token_ids=self.token_ids,
+            logprobs=logprobs,
+            complete=self.complete,
+            sampled_logprobs=logprobs if lawful else None,
+            emitted_ids=self.emitted_ids,
+        )
+
+
+def length_to_stop(tokens: tuple[int, ...], stop: StopCriteria) -> tuple[int, bool]:
+    """Number of tokens up to the one that completes a stop string, and whether there is one."""
+    stops = stop.stops
+    if stops is None or not stops(list(tokens)):
+        return len(tokens), False
+    return bisect_left(range(len(tokens) + 1), True, key=lambda count: count > 0 and stops(list(tokens[:count]))), True
+
+
+def log_probabilities(values: ArrayLike, count: int) -> FloatArray:
+    """An engine's log-probabilities, ``[count]``, in nats; rounding above 0 is cut off.
+
+    Raises:
+        UQHarnessError: There are more or fewer of them than tokens, or one is no logarithm of a probability.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.shape != (count,):
+        raise UQHarnessError(f"the engine gives {found.size} log-probabilities for {count} tokens: it cannot be used")
+    if (found > _ROUNDING).any():
+        raise UQHarnessError(f"the engine gives {found.max():g} as a log-probability: it cannot be used")
+    return np.minimum(found, 0.0)
