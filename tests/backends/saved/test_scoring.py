@@ -18,8 +18,8 @@ from tests.support import SHARED, requires_shared
 from tests.tokenizers import byte_level
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.answering.application import pieces
-from uq_harness.backends.saved.backend import Vocabulary
 from uq_harness.backends.saved.read import SavedSample, read_saved
+from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.correctness.base import build_judge
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
@@ -141,7 +141,8 @@ class TestCharactersOfSeveralTokens:
         tokenizer, text = byte_level(), "by 北京 K"
         ids = tuple(tokenizer(text)["input_ids"])
         vocabulary = Vocabulary()
-        numbers = vocabulary.encode(SavedSample(text, tokens=(*pieces(tokenizer, ids), "")), "line 1")
+        numbers = vocabulary.encode([*pieces(tokenizer, ids), ""], text)
+        assert numbers is not None
         assert numbers[-1] == Vocabulary.SPECIAL
         saved = TokenRemovals("q", (numbers,), vocabulary.decode, frozenset({Vocabulary.SPECIAL}))
         assert saved.pairs() == TokenRemovals("q", (ids,), lambda some: tokenizer.decode(list(some))).pairs()

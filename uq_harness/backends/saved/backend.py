@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedSet
+from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
@@ -164,8 +165,18 @@ class SavedBackend:
         )
 
     def _sample(self, sample: SavedSample, place: str) -> Sample:
-        tokens = () if sample.tokens is None else self._vocabulary.encode(sample, place)
-        return Sample(sample.text, tokens, sample.logprobs, complete=True)
+        return Sample(sample.text, self._numbers(sample, place), sample.logprobs, complete=True)
+
+    def _numbers(self, sample: SavedSample, place: str) -> tuple[int, ...]:
+        if sample.tokens is None:
+            return ()
+        numbers = self._vocabulary.encode(sample.tokens, sample.text)
+        if numbers is None:
+            raise UQHarnessError(
+                f"{place}: the tokens {list(sample.tokens)} do not make up the text {sample.text.strip()!r}: give their "
+                "decoded texts, spaces included"
+            )
+        return numbers
 
 
 def serving(samples: SampleSet, sets: Iterable[SavedSet]) -> SavedSet | None:
@@ -204,51 +215,6 @@ def what_set(samples: SampleSet, sets: Sequence[SavedSet]) -> str:
     neutral = {"top_p": 1.0, "top_k": 0}
     told = ", ".join(f"{name} {value:g}" for name, value in wanted.items() if value != neutral.get(name))
     return f"samples drawn with {told}"
-
-
-class Vocabulary:
-    """Numbers for the texts of tokens, so that answers can be put together without some of them."""
-
-    SPECIAL = 0
-    UNFINISHED = 1  # a token that the next ones complete to a character
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._texts: list[str] = ["", ""]
-
-    def encode(self, sample: SavedSample, place: str) -> tuple[int, ...]:
-        """The sample's tokens as numbers; tokens behind the end of its text are special.
-
-        A token without text writes a character together with those behind it.
-
-        Raises:
-            UQHarnessError: The tokens do not make up the text.
-        """
-        tokens = sample.tokens or ()
-        text = sample.text.strip()
-        counts = (count for count in range(len(tokens), -1, -1) if "".join(tokens[:count]).strip() == text)
-        end = next(counts, None)
-        while end and not tokens[end - 1]:
-            end -= 1
-        if end is None:
-            raise UQHarnessError(
-                f"{place}: the tokens {list(tokens)} do not make up the text {sample.text!r}: give their decoded "
-                "texts, spaces included"
-            )
-        return tuple(self._number(token) for token in tokens[:end]) + (self.SPECIAL,) * (len(tokens) - end)
-
-    def decode(self, numbers: Sequence[int]) -> str:
-        """The text of tokens, special ones left out; it ends with U+FFFD where a character is not finished."""
-        unfinished = "\ufffd" if numbers and numbers[-1] == self.UNFINISHED else ""
-        return "".join(self._texts[number] for number in numbers) + unfinished
-
-    def _number(self, token: str) -> int:
-        if not token:
-            return self.UNFINISHED
-        if token not in self._numbers:
-            self._numbers[token] = len(self._texts)
-            self._texts.append(token)
-        return self._numbers[token]
 
 
 def _has_null(values: FloatArray | None) -> bool:

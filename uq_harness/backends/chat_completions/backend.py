@@ -1,0 +1,226 @@
+"""A chat endpoint as a backend: texts, and log-probabilities of the tokens that it wrote where they are the model's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from uq_harness.backends.chat_completions.probe import Found, cut_works
+from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply
+from uq_harness.backends.chat_completions.request import ChatPrompt, ChatRequest
+from uq_harness.backends.served.requests import Usage
+from uq_harness.backends.vocabulary import Vocabulary
+from uq_harness.endpoints.failures import RequestRefused
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import (
+    Answer,
+    AnswerEntailment,
+    AnswerEntropies,
+    AnswerLogProbs,
+    AnswersGivenAnswers,
+    ContinuationLogProb,
+    DiverseBeams,
+    DrawLogProbs,
+    Evidence,
+    HeadGradient,
+    Need,
+    PairwiseEntailment,
+    PairwiseSimilarity,
+    RescoredLogProb,
+    Sample,
+    SampleLogProbs,
+    Samples,
+    SampleSet,
+    SampleStates,
+    StateGradient,
+    StateGradientMap,
+    TokenRelevance,
+)
+from uq_harness.evidence.prompt import Prompt, StopCriteria
+from uq_harness.evidence.sets import SampleSets
+from uq_harness.functional import FloatArray
+
+log = logging.getLogger(__name__)
+_OTHER_PROMPTS = "which chat messages cannot hold (use a server that takes prompts as tokens)"
+_WEIGHTS = "which take the model's weights (use uq-hf)"
+# What no chat endpoint gives, in words.
+_NEVER: dict[type[Need[Any]], str] = {
+    HeadGradient: f"gradients, {_WEIGHTS}",
+    StateGradient: f"gradients, {_WEIGHTS}",
+    StateGradientMap: f"gradients, {_WEIGHTS}",
+    SampleStates: f"the model's hidden states, {_WEIGHTS}",
+    AnswerEntropies: "entropies of the answer's tokens, which take the whole distributions (use uq-hf)",
+    ContinuationLogProb: f"the log-probability of a given text behind a raw prompt, {_OTHER_PROMPTS}",
+    RescoredLogProb: f"log-probabilities of given answers at another temperature, {_OTHER_PROMPTS}",
+    AnswersGivenAnswers: f"log-probabilities of given answers behind other answers, {_OTHER_PROMPTS}",
+    DiverseBeams: "answers of a diverse beam search, which takes prompts that end within an answer "
+    "(use a server that takes prompts as tokens)",
+    DrawLogProbs: "log-probabilities under the law that samples are drawn from, which take the whole distributions "
+    "(use uq-hf)",
+}
+_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+
+
+class ChatBackend:
+    """A chat endpoint as a backend.
+
+    Args:
+        found: The endpoint and what it does.
+        seed: Seed of the samples; a question's also depend on its messages and on how they are drawn.
+
+    Attributes:
+        special_ids: The number that stands for tokens that an answer's text does not show.
+    """
+
+    def __init__(self, found: Found, seed: int) -> None:
+        self._found, self._seed = found, seed
+        self._server = found.server
+        self._vocabulary = Vocabulary()
+        self._needs: tuple[Need[Any], ...] = ()
+        self._sets = SampleSets.of(())
+        self._cuts: dict[str, bool] = {}
+        self.special_ids = frozenset({Vocabulary.SPECIAL})
+
+    def missing(self, need: Need[Any]) -> str | None:
+        """What the endpoint does not give for a need, in words, as its probe found out; ``None`` for nothing."""
+        for kind in (type(need), type(need.sample_set)):
+            if kind in _NEVER:
+                return _NEVER[kind]
+        found = self._found
+        if isinstance(need, AnswerLogProbs):
+            return found.values or (None if found.greedy_law else _FOREIGN)
+        samples = need.sample_set
+        if not isinstance(samples, Samples):
+            return f"{type(need).__name__}, which no chat endpoint gives"
+        without = found.samples or self._missing_cut(samples)
+        if without is not None or isinstance(need, _OF_TEXTS):
+            return without
+        if isinstance(need, TokenRelevance):
+            return found.values
+        if isinstance(need, SampleLogProbs):
+            neutral = samples == Samples(samples.count, 1.0)
+            return found.values or (None if found.own_law or (neutral and found.greedy_law) else _FOREIGN)
+        return f"{type(need).__name__}, which no chat endpoint gives"
+
+    def prepare(self, needs: Sequence[Need[Any]]) -> None:
+        """Notes what is to be gathered."""
+        self._needs, self._sets = tuple(needs), SampleSets.of(needs)
+
+    def gather(
+        self, prompts: Sequence[Prompt], stop: StopCriteria, size: int
+    ) -> Iterator[tuple[list[int], list[Evidence]]]:
+        """The evidence about the answers to `ChatPrompt`s, in the order in which they come.
+
+        A question that the endpoint refuses has an empty answer, and all that is needed about it is undefined.
+
+        Raises:
+            EndpointError: The endpoint cannot be used any more; what had been answered has been given.
+        """
+        client, failure = self._server.client, None
+        seen: Counter[str] = Counter()
+        for position, result in client.map(lambda row: self._ask(prompts[row], stop), range(len(prompts))):
+            if isinstance(result, UQHarnessError) and not isinstance(result, RequestRefused):
+                failure = failure or result
+                client.stop()
+                continue
+            yield [position], [self._evidence(prompts[position], stop, result, seen)]
+        self._warn(seen, len(prompts))
+        if failure is not None:
+            raise failure
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out."""
+        return self._vocabulary.decode(tokens)
+
+    def describe(self) -> dict[str, Any]:
+        """The endpoint as its probe found it."""
+        found = self._found
+        law = "none" if found.values else "the model's" if found.own_law else "after temperature and cuts"
+        return {
+            "engine": "chat completions",
+            "log_probabilities": law,
+            "seeds": found.seeds,
+            "seed": self._seed,
+            **({} if found.ends is None else {"end_of_sequence_told": found.ends}),
+            **({"system_fingerprint": found.fingerprint} if found.fingerprint else {}),
+        }
+
+    def _missing_cut(self, samples: Samples) -> str | None:
+        for name, wanted in (("top_p", samples.top_p < 1), ("top_k", samples.top_k > 0)):
+            if wanted and name not in self._cuts:
+                self._cuts[name] = cut_works(self._found, name)
+            if wanted and not self._cuts[name]:
+                return f"samples drawn with {name}, which this endpoint does not heed (leave {name} out)"
+        return None
+
+    # ------------------------------------------------------------------ requests
+
+    def _ask(self, prompt: Prompt, stop: StopCriteria) -> _Replies | UQHarnessError:
+        """All replies about one question; the error in their place, so that those of others are not lost."""
+        assert isinstance(prompt, ChatPrompt)
+        greedy = ChatRequest(
+            prompt.messages,
+            stop.max_new_tokens,
+            stop_strings=stop.stop_strings,
+            logprobs=self._found.values is None,
+        )
+        try:
+            drawn = {one: self._server.ask(self._drawing(greedy, one)) for one in self._samplers}
+            return _Replies(self._server.ask(greedy), drawn)
+        except UQHarnessError as error:
+            return error
+
+    @property
+    def _samplers(self) -> list[Samples]:
+        return [one for one in self._sets.samplers if isinstance(one, Samples)]
+
+    def _drawing(self, greedy: ChatRequest, samples: Samples) -> ChatRequest:
+        law = (samples.temperature, samples.top_p, samples.top_k)
+        identity = json.dumps([self._seed, list(map(dict, greedy.messages)), *law]).encode()
+        # of 2^62 numbers, since samples of neighbouring seeds are the same
+        seed = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "little") >> 2
+        temperature, top_p, top_k = law
+        return replace(
+            greedy, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, count=samples.count
+        )
+
+    # ------------------------------------------------------------------ evidence
+
+    def _evidence(
+        self, prompt: Prompt, stop: StopCriteria, replies: _Replies | UQHarnessError, seen: Counter[str]
+    ) -> Evidence:
+        if isinstance(replies, UQHarnessError):
+            log.warning("%s: %r has no scores", replies, prompt.question)
+            seen["refused"] += 1
+            answer = Answer("", None, None, None, complete=None)
+            return Evidence(prompt.question, answer, undefined=frozenset(self._needs), message=prompt.message)
+        greedy = self._sample(replies.greedy.choices[0], stop, seen)
+        drawn = {one: [self._sample(choice, stop, seen) for choice in reply.choices] for one, reply in replies.drawn.items()}
+        values: dict[SampleSet, tuple[Sample, ...]] = self._sets.divide(drawn)
+        told: dict[Need[Any], Sequence[FloatArray | None]] = {AnswerLogProbs(): [greedy.logprobs]}
+        told |= {SampleLogProbs(one): [sample.logprobs for sample in some] for one, some in values.items()}
+        undefined = {need for need, arrays in told.items() if any(map(_unknown, arrays))}
+        lost = {one for one, some in values.items() if any(not sample.token_ids for sample in some)}
+        undefined |= {TokenRelevance(one) for one in lost}
+        usage = replies.usage
+        return Evidence(
+            question=prompt.question,
+            answer=Answer(greedy.text, None, greedy.logprobs, None, complete=greedy.complete),
+            values=dict(values),
+            undefined=frozenset(undefined),
+            message=prompt.message,
+            cost={
+                "requests": usage.requests,
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "cached_tokens": usage.cached_tokens,
+                "request_seconds": usage.seconds,
+            },
+        )
