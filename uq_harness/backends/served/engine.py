@@ -25,20 +25,26 @@ class Ability(Enum):
     SEEDS = "samples that a seed makes repeatable"
 
 
-class Engine(Protocol):
-    """Answers token requests; the two drivers below make ``drive`` of what an engine has.
+class Abilities(Protocol):
+    """What an engine is able to do.
 
     Attributes:
         most_alternatives: How many likeliest tokens it tells at most.
     """
 
-    most_alternatives: int
+    @property
+    def most_alternatives(self) -> int:
+        """See the class."""
 
     def lacks(self, ability: Ability) -> str | None:
         """Why an ability cannot be had, in words, with the way out; ``None`` where it is there.
 
         Found out by effect (a probe), not from documentation or a status code.
         """
+
+
+class Engine(Abilities, Protocol):
+    """Answers token requests; the two drivers below make ``drive`` of what an engine has."""
 
     def drive(
         self, work: Iterable[Callable[[], Steps[T]]], at_a_time: int
