@@ -1,7 +1,7 @@
 """Which tokens count."""
 
 import pytest
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from tests.tokenizers import byte_level
 from uq_harness.answering.application import pieces
@@ -12,9 +12,10 @@ from uq_harness.demo import MODEL_DIR
 def test_a_stop_string_in_the_thinking_ends_the_answer_whatever_marks_the_thinking_s_end() -> None:
     """As lm_eval's ``hf`` stops; what came before it is then all there is."""
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    model = AutoModelForCausalLM.from_pretrained(MODEL_DIR)
     tokens = tokenizer("Jane Austen wrote it", add_special_tokens=False)["input_ids"]
     for think_end in (tokens[1], tokenizer.decode(tokens[1:2])):
-        found = stop_criteria(tokenizer, [2], stop_strings=["J"], max_new_tokens=9, think_end_token=think_end)
+        found = stop_criteria(model, tokenizer, stop_strings=["J"], max_new_tokens=9, think_end_token=think_end)
         assert found.stops is not None
         assert all(found.stops(tokens[:n]) for n in range(1, len(tokens) + 1))
         assert found.read(tokens[:1]) == ("", range(0))
@@ -36,21 +37,26 @@ class TestCharactersOfSeveralTokens:
         tokenizer = byte_level()
         ids = tokenizer(answer)["input_ids"]
         rest = tokenizer(f"{stop} 東京")["input_ids"]
-        found = stop_criteria(tokenizer, [2], stop_strings=[stop], max_new_tokens=9)
+        found = stop_criteria(
+            AutoModelForCausalLM.from_pretrained(MODEL_DIR), tokenizer, stop_strings=[stop], max_new_tokens=9
+        )
         assert found.read([*ids, *rest]) == (answer, range(len(ids)))
 
     @pytest.mark.parametrize("mark", ["</think>", "◁/think▷"])
     def test_thinking_ends_with_the_token_that_completes_its_mark(self, mark: str) -> None:
         tokenizer = byte_level()
         thought, answer = (tokenizer(text)["input_ids"] for text in (f"首都は…{mark}", "東京"))
-        found = stop_criteria(tokenizer, [2], stop_strings=["\n"], max_new_tokens=9, think_end_token=mark)
+        model = AutoModelForCausalLM.from_pretrained(MODEL_DIR)
+        found = stop_criteria(model, tokenizer, stop_strings=["\n"], max_new_tokens=9, think_end_token=mark)
         tokens = [*thought, *answer, *tokenizer("\n\n")["input_ids"]]
         assert found.read(tokens) == ("東京", range(len(thought), len(thought) + len(answer)))
 
     def test_a_character_that_the_limit_cut_ends_at_the_last_token(self) -> None:
         tokenizer = byte_level()
         ids = tokenizer("a京")["input_ids"][:-1]
-        found = stop_criteria(tokenizer, [2], stop_strings=["\n"], max_new_tokens=9)
+        found = stop_criteria(
+            AutoModelForCausalLM.from_pretrained(MODEL_DIR), tokenizer, stop_strings=["\n"], max_new_tokens=9
+        )
         assert found.read(ids) == (tokenizer.decode(ids), range(len(ids)))
 
     def test_pieces_are_the_text_and_hold_no_half_characters(self) -> None:

@@ -1,7 +1,6 @@
 """Methods over vLLM, behind HTTP and in this process: their numbers are torch's, whatever shares the batch."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -65,7 +64,9 @@ def test_samples_are_the_same_alone_and_in_a_crowd(engine: Engine, in_torch: UQH
     assert answerer.scores(alone[0]) == pytest.approx(answerer.scores(crowd[2]), abs=1e-4)
 
 
-def test_samples_of_both_ways_in_are_the_same(http: Engine, local: Engine, in_torch: UQHFLM, asked: list[Prompt]) -> None:
+def test_samples_of_both_ways_in_are_the_same(
+    http: Engine, local: Engine, in_torch: UQHFLM, asked: list[Prompt]
+) -> None:
     (one,), _ = answer(http, in_torch, asked[:1], 1)
     (other,), _ = answer(local, in_torch, asked[:1], 1)
     assert samples(one) == samples(other)

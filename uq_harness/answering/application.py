@@ -27,7 +27,7 @@ from uq_harness.answering.options import (
 )
 from uq_harness.answering.prompts import PromptEncoder
 from uq_harness.answering.semantic_token import SemanticToken
-from uq_harness.answering.stopping import end_tokens, stop_criteria
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.transformers.backend import TransformersBackend, check_evaluation_mode
 from uq_harness.errors import UQHarnessError
@@ -169,8 +169,8 @@ class UncertaintyModel:
         self._tokenizer, self._batch_size = tokenizer, batch_size
         self._style = PromptStyle(tokenizer, prompt, apply_chat_template, dict(chat_template_args or {}))
         self._stop = stop_criteria(
+            model,
             tokenizer,
-            end_tokens(model.generation_config, tokenizer),
             stop_strings=stops,
             max_new_tokens=max_new_tokens,
             think_end_token=think_end_token,

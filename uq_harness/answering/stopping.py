@@ -2,55 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lm_eval.models.utils import postprocess_generated_text
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.evidence.token_spans import tokens_of_beginning
 
 
 def stop_criteria(
+    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    end_ids: Iterable[int],
     *,
     stop_strings: Sequence[str],
     max_new_tokens: int,
     think_end_token: str | int | None = None,
 ) -> StopCriteria:
-    """How answers end.
+    """How the model's answers end.
 
     Args:
-        tokenizer: The model's tokenizer.
-        end_ids: Tokens that end an answer; see `end_tokens`.
+        model: The model; the end tokens of its generation configuration end an answer.
+        tokenizer: Its tokenizer; so does its end-of-sequence token.
         stop_strings: An answer stops before the first of these.
         max_new_tokens: Limit on an answer's tokens, thinking included.
         think_end_token: What ends the model's thinking, as text or token; what is before it is not part of the
             answer.
     """
-    ends = frozenset(end_ids)
-    reader = _Reader(tokenizer, tuple(stop_strings), _special_stops(tokenizer, stop_strings) - ends, think_end_token)
+    return stop_at(
+        end_tokens(model.generation_config, tokenizer),
+        tokenizer,
+        stop_strings=stop_strings,
+        max_new_tokens=max_new_tokens,
+        think_end_token=think_end_token,
+    )
+
+
+def end_tokens(generation_config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that end an answer: those of the model's generation configuration, and the tokenizer's own."""
+    configured = None if generation_config is None else generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None)
+
+
+def stop_at(
+    end_ids: frozenset[int],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    stop_strings: Sequence[str],
+    max_new_tokens: int,
+    think_end_token: str | int | None = None,
+) -> StopCriteria:
+    """How answers end at some tokens, of a model that is not at hand; the rest as in `stop_criteria`."""
+    stop_ids = _special_stops(tokenizer, stop_strings) - end_ids
+    reader = _Reader(tokenizer, tuple(stop_strings), stop_ids, think_end_token)
     return StopCriteria(
-        end_ids=ends,
+        end_ids=end_ids,
         max_new_tokens=max_new_tokens,
         read=reader.read,
         stops=reader.stops if stop_strings else None,
         stop_strings=tuple(stop_strings),
     )
-
-
-def end_tokens(configuration: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens that end an answer: those of a model's generation configuration, and the tokenizer's end of sequence.
-
-    Args:
-        configuration: The model's generation configuration; ``None`` where it has none.
-        tokenizer: Its tokenizer.
-    """
-    configured = configuration.eos_token_id if configuration is not None else None
-    ends = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None)
 
 
 def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[str]) -> frozenset[int]:

@@ -25,7 +25,7 @@ from uq_harness.answering.options import (
 from uq_harness.answering.prompts import PromptEncoder, PromptText
 from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.answering.semantic_token import ChatTail, SemanticToken
-from uq_harness.answering.stopping import end_tokens, stop_criteria
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.answering.template import rendered
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.transformers.backend import TransformersBackend
@@ -185,8 +185,8 @@ class UQHFLM(UncertainLM, HFLM):
 
     def _stop(self, stop_strings: list[str], max_new_tokens: int) -> StopCriteria:
         return stop_criteria(
+            self.model,
             self.tokenizer,
-            end_tokens(self.model.generation_config, self.tokenizer),
             stop_strings=stop_strings,
             max_new_tokens=max_new_tokens,
             think_end_token=self.think_end_token,

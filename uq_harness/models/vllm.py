@@ -201,8 +201,8 @@ def _read_token(value: str | float) -> SemanticToken:
     token = SemanticToken.parse(value)
     if token.to_measure or token.recommended is not None:
         raise UQHarnessError(
-            f"sp_token={value} takes the model's hidden states or weights, which vLLM does not show: use auto, last, or "
-            "the position itself, such as sp_token=-3"
+            f"sp_token={value} takes the model's hidden states or weights, which vLLM does not show: use auto, last, "
+            "or the position itself, such as sp_token=-3"
         )
     return token
 
@@ -218,9 +218,9 @@ def _refuse_copies(number: Any) -> None:
     if number is not None and read_whole("data_parallel_size", number, 1, _MOST_COPIES) > 1:
         raise UQHarnessError(
             f"data_parallel_size={number} would load {number} copies of the model anew for every round of requests. "
-            f"Start a server, `vllm serve MODEL --data-parallel-size {number}`, and ask it: --model uq-api --model_args "
-            "base_url=http://localhost:8000/v1,model=MODEL. In this process, tensor_parallel_size shares one copy among "
-            "GPUs"
+            f"Start a server, `vllm serve MODEL --data-parallel-size {number}`, and ask it: --model uq-api "
+            "--model_args base_url=http://localhost:8000/v1,model=MODEL. In this process, tensor_parallel_size shares "
+            "one copy among GPUs"
         )
 
 

@@ -56,7 +56,7 @@ class VLLMEngine:
         return in_rounds(self._generate, work, at_a_time)
 
     def describe(self) -> dict[str, Any]:
-        """vLLM's release, and the type in which it computes."""
+        """The release of vLLM, and the type in which it computes."""
         return {"name": "vllm", "version": self._vllm.__version__, "dtype": str(self._config.dtype)}
 
     def _ask(self, request: TokenRequest) -> TokenReply:
@@ -93,7 +93,7 @@ class VLLMEngine:
         return [found[place] for place in range(len(requests))]
 
     def _parameters(self, request: TokenRequest) -> Any:
-        """vLLM's parameters for a request; every one that a model's folder could set is given.
+        """The parameters of vLLM for a request; every one that a model's folder could set is given.
 
         Raises:
             QuestionRefusedError: vLLM would refuse the request, cut its answers short, or end with an error.
@@ -101,7 +101,8 @@ class VLLMEngine:
         most = max(request.top, request.forced_top)
         if most > self.most_alternatives:
             raise QuestionRefusedError(
-                f"{most} likeliest tokens are asked for, and vLLM tells {self.most_alternatives}: give max_logprobs={most}"
+                f"{most} likeliest tokens are asked for, and vLLM tells {self.most_alternatives} at most: give "
+                f"max_logprobs={most}"
             )
         room, tokens = int(self._config.max_model_len), max(1, request.max_tokens)  # vLLM writes one token at least
         if len(request.prompt_ids) + tokens > room:

@@ -62,6 +62,7 @@ class Completions:
             "seed": request.seed,
             "stop": list(request.stop_strings),
             "stop_token_ids": list(request.end_ids),
+            "ignore_eos": True,  # the end tokens are those of the request
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,
         }
