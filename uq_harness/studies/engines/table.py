@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from uq_harness.answering.saved_samples import conditions
-from uq_harness.backends.saved.backend import SavedSet
+from uq_harness.backends.saved.read import SavedSet
 from uq_harness.backends.saved.second_pass import lacking
 from uq_harness.backends.transformers.second_pass import SecondPass
 from uq_harness.evidence import sample_sets
