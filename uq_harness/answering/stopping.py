@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lm_eval.models.utils import postprocess_generated_text
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -56,7 +57,8 @@ def stop_at(
 ) -> StopCriteria:
     """How answers end at some tokens, of a model that is not at hand; the rest as in `stop_criteria`."""
     stop_ids = _special_stops(tokenizer, stop_strings) - end_ids
-    reader = _Reader(tokenizer, tuple(stop_strings), stop_ids, think_end_token)
+    decode = partial(tokenizer.decode, skip_special_tokens=True)
+    reader = _Reader(decode, tuple(stop_strings), stop_ids, think_end_token)
     return StopCriteria(
         end_ids=end_ids,
         max_new_tokens=max_new_tokens,
@@ -64,6 +66,25 @@ def stop_at(
         stops=reader.stops if stop_strings else None,
         stop_strings=tuple(stop_strings),
     )
+
+
+def text_stop_criteria(
+    decode: Callable[[list[int]], str],
+    *,
+    stop_strings: Sequence[str],
+    max_new_tokens: int,
+    think_end: str | None = None,
+) -> StopCriteria:
+    """How answers end of which texts alone are known, such as those of a chat endpoint.
+
+    Args:
+        decode: Turns an answer's tokens, whatever stands for them, into its text.
+        stop_strings: An answer stops before the first of these.
+        max_new_tokens: Limit on an answer's tokens, thinking included.
+        think_end: The text that ends the model's thinking; what is before it is not part of the answer.
+    """
+    reader = _Reader(decode, tuple(stop_strings), frozenset(), think_end)
+    return StopCriteria(frozenset(), max_new_tokens, reader.read, stop_strings=tuple(stop_strings))
 
 
 def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[str]) -> frozenset[int]:
@@ -76,7 +97,7 @@ def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[st
 class _Reader:
     """Reads tokens as lm_eval's ``hf`` reads them, and keeps account of which tokens make up the text."""
 
-    tokenizer: PreTrainedTokenizerBase
+    decode: Callable[[list[int]], str]
     stop_strings: tuple[str, ...]
     stop_ids: frozenset[int]
     think_end_token: str | int | None
@@ -111,5 +132,4 @@ class _Reader:
         return tokens_of_beginning(self._decode, tokens, thought)
 
     def _decode(self, tokens: Sequence[int]) -> str:
-        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
-        return text
+        return self.decode(list(tokens))

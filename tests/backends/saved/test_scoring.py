@@ -18,7 +18,7 @@ from tests.support import SHARED, requires_shared
 from tests.tokenizers import byte_level
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.answering.application import pieces
-from uq_harness.backends.saved.read import SavedSample, read_saved
+from uq_harness.backends.saved.read import read_saved
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.correctness.base import build_judge
 from uq_harness.demo import MODEL_DIR, QUESTIONS

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,6 @@ import numpy as np
 from uq_harness.backends.chat_completions.probe import Found, cut_works
 from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply
 from uq_harness.backends.chat_completions.request import ChatPrompt, ChatRequest
-from uq_harness.backends.served.requests import Usage
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.endpoints.failures import RequestRefused
 from uq_harness.errors import UQHarnessError
@@ -65,7 +64,30 @@ _NEVER: dict[type[Need[Any]], str] = {
     DrawLogProbs: "log-probabilities under the law that samples are drawn from, which take the whole distributions "
     "(use uq-hf)",
 }
+_FOREIGN = (
+    "the model's own log-probabilities: those of this endpoint move with temperature and cuts, or never change (start "
+    "SGLang with SGLANG_RETURN_ORIGINAL_LOGPROB=1, vLLM with --logprobs-mode raw_logprobs)"
+)
 _OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+
+
+@dataclass(frozen=True)
+class _Replies:
+    """All that an endpoint replied about one question."""
+
+    greedy: ChatReply
+    drawn: Mapping[Samples, ChatReply]
+
+    @property
+    def cost(self) -> dict[str, float]:
+        usage = sum((reply.usage for reply in self.drawn.values()), self.greedy.usage)
+        return {
+            "requests": usage.requests,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "request_seconds": usage.seconds,
+        }
 
 
 class ChatBackend:
@@ -142,7 +164,7 @@ class ChatBackend:
     def describe(self) -> dict[str, Any]:
         """The endpoint as its probe found it."""
         found = self._found
-        law = "none" if found.values else "the model's" if found.own_law else "after temperature and cuts"
+        law = "none" if found.values else "the model's" if found.own_law else "not the model's"
         return {
             "engine": "chat completions",
             "log_probabilities": law,
@@ -187,9 +209,7 @@ class ChatBackend:
         # of 2^62 numbers, since samples of neighbouring seeds are the same
         seed = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "little") >> 2
         temperature, top_p, top_k = law
-        return replace(
-            greedy, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, count=samples.count
-        )
+        return replace(greedy, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, count=samples.count)
 
     # ------------------------------------------------------------------ evidence
 
@@ -202,25 +222,66 @@ class ChatBackend:
             answer = Answer("", None, None, None, complete=None)
             return Evidence(prompt.question, answer, undefined=frozenset(self._needs), message=prompt.message)
         greedy = self._sample(replies.greedy.choices[0], stop, seen)
-        drawn = {one: [self._sample(choice, stop, seen) for choice in reply.choices] for one, reply in replies.drawn.items()}
-        values: dict[SampleSet, tuple[Sample, ...]] = self._sets.divide(drawn)
+        drawn: dict[SampleSet, list[Sample]] = {
+            one: [self._sample(choice, stop, seen) for choice in reply.choices] for one, reply in replies.drawn.items()
+        }
+        sets = self._sets.divide(drawn)
         told: dict[Need[Any], Sequence[FloatArray | None]] = {AnswerLogProbs(): [greedy.logprobs]}
-        told |= {SampleLogProbs(one): [sample.logprobs for sample in some] for one, some in values.items()}
+        told |= {SampleLogProbs(one): [sample.logprobs for sample in some] for one, some in sets.items()}
         undefined = {need for need, arrays in told.items() if any(map(_unknown, arrays))}
-        lost = {one for one, some in values.items() if any(not sample.token_ids for sample in some)}
-        undefined |= {TokenRelevance(one) for one in lost}
-        usage = replies.usage
+        untold = {one for one, some in sets.items() if any(sample.logprobs is None for sample in some)}
+        undefined |= {TokenRelevance(one) for one in untold}
         return Evidence(
             question=prompt.question,
             answer=Answer(greedy.text, None, greedy.logprobs, None, complete=greedy.complete),
-            values=dict(values),
+            values=dict(sets.items()),
             undefined=frozenset(undefined),
             message=prompt.message,
-            cost={
-                "requests": usage.requests,
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "cached_tokens": usage.cached_tokens,
-                "request_seconds": usage.seconds,
-            },
+            cost=replies.cost,
         )
+
+    def _sample(self, choice: ChatChoice, stop: StopCriteria, seen: Counter[str]) -> Sample:
+        """An answer, with the tokens that make up its text where the endpoint tells them.
+
+        Its text is read from the message, its tokens are counted in the same way, so that stop strings and thoughts
+        are cut from both.
+        """
+        text, _ = stop.read([self._vocabulary.number(choice.text)] if choice.text else [])
+        numbers = self._numbers(choice, stop)
+        if self._found.values is None and numbers is None:
+            seen["without values"] += 1
+        if numbers is None:
+            return Sample(text, (), None, choice.ended)
+        _, counted = stop.read(list(numbers))
+        values = np.array([token.logprob for token in choice.tokens or ()], dtype=np.float64)
+        part = slice(counted.start, counted.stop)
+        return Sample(text, numbers[part], np.minimum(values[part], 0.0), choice.ended)
+
+    def _numbers(self, choice: ChatChoice, stop: StopCriteria) -> tuple[int, ...] | None:
+        """The tokens of a message as numbers; ``None`` where they are not told or do not make it up."""
+        if not choice.tokens or choice.thoughts:
+            return None
+        for texts in choice.token_texts():
+            whole, message = "".join(texts).lstrip(), choice.text.strip()
+            behind = whole.removeprefix(message)
+            if whole.startswith(message) and any(one in behind for one in stop.stop_strings):
+                return tuple(map(self._vocabulary.number, texts))
+            numbers = self._vocabulary.encode(texts, choice.text)
+            if numbers is not None:
+                return numbers
+        return None
+
+    @staticmethod
+    def _warn(seen: Counter[str], questions: int) -> None:
+        if seen["refused"]:
+            log.warning("the endpoint refused %d of %d questions, which have no scores", seen["refused"], questions)
+        if seen["without values"]:
+            log.warning(
+                "the tokens that the endpoint tells do not make up the message of %d answers: what reads their "
+                "log-probabilities is undefined",
+                seen["without values"],
+            )
+
+
+def _unknown(values: FloatArray | None) -> bool:
+    return values is None or bool(np.isnan(values).any())

@@ -10,6 +10,7 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply, ChatToken
 from uq_harness.backends.chat_completions.request import ChatRequest, Message, TakenSettings
@@ -95,9 +96,9 @@ def cut_works(found: Found, name: str) -> bool:
     if ("extensions" if name == "top_k" else name) not in found.server.taken.names:
         return False
     asking = _Asking(found.server)
-    cut = {"top_p": {"top_p": 0.001}, "top_k": {"top_k": 1}}[name]
+    value = 0.001 if name == "top_p" else 1
     try:
-        drawn = [asking.one(found.hot, seed=70 + i, more=i, **cut) for i in range(3)]
+        drawn = [asking.one(found.hot, seed=70 + i, more=i, **{name: value}) for i in range(3)]
     except RequestRefused as error:
         log.debug("%s is refused: %s", name, error)
         return False
@@ -109,11 +110,11 @@ class _Asking:
     server: ChatServer
     tokens: int = _TOKENS
 
-    def ask(self, temperature: float, seed: int = 0, more: int = 0, **settings: float) -> ChatReply:
+    def ask(self, temperature: float, seed: int = 0, more: int = 0, **settings: Any) -> ChatReply:
         request = ChatRequest(_OPEN, self.tokens + more, temperature, seed=_SEED + seed, logprobs=True, top=_TOP)
-        return self.server.send(replace(request, **settings))  # type: ignore[arg-type]  # its own fields
+        return self.server.send(replace(request, **settings))
 
-    def one(self, temperature: float, seed: int = 0, more: int = 0, **settings: float) -> ChatChoice:
+    def one(self, temperature: float, seed: int = 0, more: int = 0, **settings: Any) -> ChatChoice:
         return self.ask(temperature, seed, more, **settings).choices[0]
 
 
@@ -277,7 +278,9 @@ def _was_drawn(answer: ChatChoice) -> bool:
 
 def _agree(one: ChatChoice, other: ChatChoice) -> bool:
     """Whether two answers say the same, as far as the shorter one goes where its limit cut it."""
-    (short, ended), (long, _) = sorted(((_said(answer), answer.ended) for answer in (one, other)), key=lambda a: len(a[0]))
+    (short, ended), (long, _) = sorted(
+        ((_said(answer), answer.ended) for answer in (one, other)), key=lambda a: len(a[0])
+    )
     return bool(short) and (short == long if ended else long.startswith(short))
 
 

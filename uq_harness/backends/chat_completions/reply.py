@@ -54,12 +54,12 @@ class ChatChoice:
         A token that only begins a character has no text; the one that completes the character has it whole.
         """
         tokens = self.tokens or ()
-        plain = [token.text.replace("\ufffd", "") for token in tokens]
+        named = [[token.text.replace("\ufffd", "") for token in tokens], [token.text for token in tokens]]
         written = [token.written for token in tokens if token.written is not None]
         if len(written) < len(tokens):
-            return [plain]
+            return named
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        return [[decoder.decode(one) for one in written], plain]
+        return [[decoder.decode(one) for one in written], *named]
 
 
 @dataclass(frozen=True)

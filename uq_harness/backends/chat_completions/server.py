@@ -41,7 +41,7 @@ class ChatServer:
 
     client: Client
     model: str
-    taken: TakenSettings = TakenSettings()
+    taken: TakenSettings
     counts: bool = False
 
     def ask(self, request: ChatRequest) -> ChatReply:

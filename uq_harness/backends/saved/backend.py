@@ -173,8 +173,8 @@ class SavedBackend:
         numbers = self._vocabulary.encode(sample.tokens, sample.text)
         if numbers is None:
             raise UQHarnessError(
-                f"{place}: the tokens {list(sample.tokens)} do not make up the text {sample.text.strip()!r}: give their "
-                "decoded texts, spaces included"
+                f"{place}: the tokens {list(sample.tokens)} do not make up the text {sample.text.strip()!r}: give "
+                "their decoded texts, spaces included"
             )
         return numbers
 
