@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from uq_harness.cli.app import app
-from uq_harness.errors import UQHarnessError, close_names
+from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.files import as_text
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ def engines(
 def _named(name: str, table: EngineTable) -> KnownEngine:
     names = {engine.name: engine for engine in table.engines}
     if name not in names:
-        close = close_names(name, list(names))
-        hint = f"; did you mean {close}?" if close else ""
-        raise UQHarnessError(f"no engine {name!r}{hint} Known are: {', '.join(names)}")
+        hint = did_you_mean(name, names, f"known are {', '.join(names)}")
+        raise UQHarnessError(f"{name!r} is not an engine: {hint}")
     return names[name]
 
 

@@ -50,7 +50,7 @@ class KnownEngine:
 
 
 @dataclass(frozen=True)
-class _Abilities:
+class Abilities:
     """Abilities of an engine that is asked by tokens; see `uq_harness.backends.served.engine.Engine`.
 
     Attributes:
@@ -70,10 +70,9 @@ class _Abilities:
         return abilities.missing(need, self, n_ends=2)  # most chat models have two tokens that end an answer
 
 
-_NO_FORCING = "log-probabilities of given tokens, which llama.cpp's server does not tell: use vLLM or SGLang"
-_VLLM = _Abilities()
-_SGLANG = _Abilities()
-_LLAMA = _Abilities({Ability.FORCED: _NO_FORCING, Ability.FORCED_ALTERNATIVES: _NO_FORCING})
+_VLLM = Abilities()  # tests/real_server asks a real one
+_SGLANG = Abilities()
+_LLAMA_CPP = Abilities()
 
 
 def reader() -> SecondPass:
@@ -91,9 +90,7 @@ def known_engines(transformers: SecondPass) -> tuple[KnownEngine, ...]:
     """
     return (
         KnownEngine("uq-hf", "`uq-hf`", True, "the model in this process", transformers.missing),
-        KnownEngine(
-            "uq-vllm", "`uq-vllm`", True, "vLLM 0.32 in this process, as it starts", _VLLM.missing, is_bounded
-        ),
+        KnownEngine("uq-vllm", "`uq-vllm`", True, "vLLM 0.32 in this process, as it starts", _VLLM.missing, is_bounded),
         KnownEngine("vllm", "vLLM server", True, "vLLM 0.32, `vllm serve` as it starts", _VLLM.missing, is_bounded),
         KnownEngine(
             "sglang",
@@ -103,7 +100,14 @@ def known_engines(transformers: SecondPass) -> tuple[KnownEngine, ...]:
             _SGLANG.missing,
             is_bounded,
         ),
-        KnownEngine("llama.cpp", "llama.cpp server", False, "`llama-server` as it starts", _LLAMA.missing, is_bounded),
+        KnownEngine(
+            "llama.cpp",
+            "llama.cpp server",
+            False,
+            "`llama-server --parallel 1`; each given token takes a request",
+            _LLAMA_CPP.missing,
+            is_bounded,
+        ),
         KnownEngine(
             "chat",
             "chat with log-probabilities",

@@ -71,12 +71,21 @@ def engine_table() -> EngineTable:
     engines = known_engines(transformers)
     methods = {name: kind() for name, kind in all_methods().items()}
     cells = {
-        (name, engine.name): _cell(method, engine, transformers) for name, method in methods.items() for engine in engines
+        (name, engine.name): cell_of(method, engine, transformers)
+        for name, method in methods.items()
+        for engine in engines
     }
     return EngineTable(engines, tuple(methods), cells)
 
 
-def _cell(method: Method, engine: KnownEngine, transformers: SecondPass) -> Cell:
+def cell_of(method: Method, engine: KnownEngine, transformers: SecondPass) -> Cell:
+    """How a method's score can be had from an engine.
+
+    Args:
+        method: The method, with its options.
+        engine: The engine.
+        transformers: What reads tokens in a second pass.
+    """
     missing = next((what for need in method.needs() if (what := engine.missing(need)) is not None), None)
     if missing is None:
         bounded = any(engine.bounded(need) for need in method.needs())
