@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from uq_harness.answering.choose import unsupported
 from uq_harness.answering.thinking import ThinkingNotice
-from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence, Need
 from uq_harness.evidence.backend import Backend, first_missing
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.files import plain
-from uq_harness.methods import Method, all_methods, scores
+from uq_harness.methods import Method, scores
 from uq_harness.similarity.evidence import Comparer
 from uq_harness.similarity.services import NLI, Similarity
 
@@ -79,9 +79,8 @@ class Answerer:
         self._thinking = thinking
         declared = [*(method.needs() for method in methods), *(recorder.needs() for recorder in recorders)]
         needs = list(dict.fromkeys(need for some in declared for need in some))
-        what = dict.fromkeys(what for need in needs if (what := backend.missing(need)) is not None)
-        if what:
-            raise self._unsupported(", and ".join(what))
+        if first_missing(backend, needs) is not None:
+            raise unsupported(self._methods, backend, needs)
         backend.prepare(needs)
         self._comparer = Comparer(needs, *services, decode=backend.decode, special_ids=backend.special_ids)
         self._comparer.prepare()
@@ -120,16 +119,3 @@ class Answerer:
     def describe(self) -> dict[str, Any]:
         """The backend's settings and the auxiliary models in use, for the results' configuration."""
         return {**self._backend.describe(), **self._comparer.describe()}
-
-    def _unsupported(self, what: str) -> UQHarnessError:
-        """The error about the methods that the backend cannot compute, with those that it can."""
-
-        def works(method: Method) -> bool:
-            return first_missing(self._backend, method.needs()) is None
-
-        names = [method.name for method in self._methods if not works(method)]
-        others = [name for name, known in all_methods().items() if name not in names and works(known())]
-        return UQHarnessError(
-            f"{', '.join(names) or 'an ablation'} cannot be computed: {what}; without that, the methods "
-            f"{', '.join(others)} work"
-        )

@@ -89,11 +89,7 @@ def select_methods(methods: str | Iterable[str]) -> list[type[Method]]:
     Raises:
         UQHarnessError: A name is unknown, or nothing is left.
     """
-    known = all_methods()
-    if not isinstance(methods, Iterable) or isinstance(methods, bytes):
-        raise UQHarnessError(f"methods={methods!r} is not allowed: use {one_of([*known, *_SETS])}, joined by +")
-    parts = methods.strip("[] ").replace(",", "+").split("+") if isinstance(methods, str) else list(methods)
-    names = [str(part).strip().strip("'\"") for part in parts if str(part).strip()]
+    known, names = all_methods(), read_names(methods)
     chosen: dict[str, type[Method]] = {}
     for name in names:
         if name in _SETS:
@@ -105,6 +101,21 @@ def select_methods(methods: str | Iterable[str]) -> list[type[Method]]:
     if not chosen:
         raise UQHarnessError(f"methods={methods!r} chooses no method: use {one_of([*known, *_SETS])}")
     return [known[name] for name in known if name in chosen]
+
+
+def read_names(methods: str | Iterable[str]) -> list[str]:
+    """The names in a ``methods=`` argument, of methods and of sets, as they were given.
+
+    Raises:
+        UQHarnessError: It is neither a text nor a list.
+
+    >>> read_names("g_nll+sampling")
+    ['g_nll', 'sampling']
+    """
+    if not isinstance(methods, Iterable) or isinstance(methods, bytes):
+        raise UQHarnessError(f"methods={methods!r} is not allowed: use {one_of([*all_methods(), *_SETS])}, joined by +")
+    parts = methods.strip("[] ").replace(",", "+").split("+") if isinstance(methods, str) else list(methods)
+    return [name for part in parts if (name := str(part).strip().strip("'\""))]
 
 
 def all_options() -> dict[str, dataclasses.Field[Any]]:

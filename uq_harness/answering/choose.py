@@ -1,0 +1,77 @@
+"""Which of the wanted methods a backend can serve: those named must work, a set shrinks to what does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Need
+from uq_harness.evidence.backend import Backend, first_missing
+from uq_harness.methods import Method, all_methods, build_methods
+from uq_harness.methods.base import read_names
+
+log = logging.getLogger(__name__)
+# What `default` means where gradients cannot be had.
+SERVED_DEFAULT = ("g_nll", "p_true")
+
+
+def choose_methods(
+    methods: str | Iterable[str],
+    options: Mapping[str, Any],
+    backend: Backend,
+    default: Collection[str] = SERVED_DEFAULT,
+) -> list[Method]:
+    """The wanted methods that a backend can serve, with their options set.
+
+    A method that was asked for by its own name must be among them. A set (``default``, ``sampling_free``, ``sampling``,
+    ``all``) shrinks to what can be had, and a warning says what was left out and why; options of what was left out are
+    still allowed.
+
+    Args:
+        methods: As for `uq_harness.methods.build_methods`.
+        options: Likewise.
+        backend: The backend.
+        default: The methods that ``default`` means.
+
+    Raises:
+        UQHarnessError: A method or option is unknown or not allowed, one that was asked for by its own name cannot be
+            computed, or nothing is left.
+    """
+    names = read_names(methods)
+    wanted = [part for name in names for part in (default if name == "default" else [name])]
+    built = build_methods(wanted or methods, options)
+    own = {name for name in names if name in all_methods()}
+    lacking = {method.name: what for method in built if (what := first_missing(backend, method.needs())) is not None}
+    by_name = [method for method in built if method.name in lacking and method.name in own]
+    if by_name or len(lacking) == len(built):
+        raise unsupported(by_name or built, backend)
+    if lacking:
+        reasons = dict.fromkeys(lacking.values())
+        left_out = [(", ".join(name for name, what in lacking.items() if what == why), why) for why in reasons]
+        log.warning("methods=%s leaves out %s", "+".join(names), "; ".join(f"{some} ({why})" for some, why in left_out))
+    return [method for method in built if method.name not in lacking]
+
+
+def unsupported(
+    methods: Sequence[Method], backend: Backend, needs: Sequence[Need[Any]] | None = None
+) -> UQHarnessError:
+    """The error about methods that a backend cannot compute, with those that it can.
+
+    Args:
+        methods: Some methods.
+        backend: The backend.
+        needs: What it was asked for, something that it lacks among that; what the methods need if absent.
+    """
+    if needs is None:
+        needs = list(dict.fromkeys(need for method in methods for need in method.needs()))
+    what = dict.fromkeys(what for need in needs if (what := backend.missing(need)) is not None)
+    names = [method.name for method in methods if first_missing(backend, method.needs()) is not None]
+    others = [
+        name
+        for name, known in all_methods().items()
+        if name not in names and first_missing(backend, known().needs()) is None
+    ]
+    instead = f"without that, the methods {', '.join(others)} work" if others else "no other method works either"
+    return UQHarnessError(f"{', '.join(names) or 'an ablation'} cannot be computed: {', and '.join(what)}; {instead}")
