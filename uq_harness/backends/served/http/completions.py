@@ -48,6 +48,10 @@ class Completions:
     def __init__(self, model: str, root: str) -> None:
         self._model, self._root = model, root
 
+    def parts(self, request: TokenRequest) -> Sequence[TokenRequest]:
+        """The request itself; see `Dialect`."""
+        return (request,)
+
     def body(self, request: TokenRequest) -> dict[str, Any]:
         """The body of a request; see `Dialect`."""
         body = {

@@ -25,6 +25,9 @@ class Dialect(Protocol):
     path: str
     ways_out: Mapping[Ability, str]
 
+    def parts(self, request: TokenRequest) -> Sequence[TokenRequest]:
+        """The requests that a server answers one by one in the place of this one; mostly this one alone."""
+
     def body(self, request: TokenRequest) -> dict[str, Any]:
         """The body of a request; every setting is in it, since what is left out the server takes from the model."""
 

@@ -12,6 +12,7 @@ from uq_harness.backends.served.drivers import in_threads
 from uq_harness.backends.served.engine import Ability, Steps
 from uq_harness.backends.served.http.dialect import Dialect, UnexpectedReplyError
 from uq_harness.backends.served.http.kept import KeptReplies
+from uq_harness.backends.served.http.parts import in_parts
 from uq_harness.backends.served.http.probes import Findings, probe
 from uq_harness.backends.served.requests import QuestionRefusedError, TokenReply, TokenRequest
 from uq_harness.endpoints.failures import EndpointDown, EndpointError, RequestRefused
@@ -53,13 +54,17 @@ class Sender:
         self.fingerprint: str | None = None
 
     def ask(self, request: TokenRequest) -> TokenReply:
-        """The server's reply.
+        """The server's reply, put together of those to its parts.
 
         Raises:
             EndpointError: The server cannot be used any more.
             QuestionRefusedError: It refuses this very request.
             UnexpectedReplyError: What came back is not the reply to it.
         """
+        parts = self.dialect.parts(request)
+        return in_parts(parts, self._send) if len(parts) > 1 else self._send(parts[0])
+
+    def _send(self, request: TokenRequest) -> TokenReply:
         begun = time.perf_counter()
         try:
             content = self.client.post(self.dialect.path, self.dialect.body(request))
@@ -117,7 +122,8 @@ class ServerEngine:
             QuestionRefusedError: It refuses this very request.
         """
         url = self._sender.client.endpoint.url
-        key = request_hash(url, {**self._sender.dialect.body(request), "values_of_last": request.forced})
+        asked = {"answers": request.count, "values_of_last": request.forced}
+        key = request_hash(url, {**self._sender.dialect.body(request), **asked})
         known = self._replies.get(key)
         if known is not None:
             return known
