@@ -10,6 +10,7 @@ import yaml
 
 from tests.docs.blocks import ROOT, text_of
 from tests.docs.parsing import check, own_arguments
+from uq_harness.models.routes import AUTO, CHAT, ROUTES
 from uq_harness.studies.engines.table import engine_table
 
 PAGE = "docs/running_at_scale.md"
@@ -48,6 +49,11 @@ def test_the_arguments_are_those_of_the_model(model: str) -> None:
     assert same_as_another <= {"tokenizer"}
     for name in told.keys() - same_as_another - {"api_key_env"}:
         assert str(own[name]).lower() == told[name], name
+
+
+def test_the_routes_are_those_of_the_model() -> None:
+    (meaning,) = (row[2] for row in rows_of("argument of `uq-api`") if row[0] == "`route`")
+    assert set(re.findall(r"`([\w.]+)`(?= \(|, which)", meaning)) == {*ROUTES, CHAT, AUTO}
 
 
 def test_every_trap_is_told() -> None:
