@@ -42,11 +42,12 @@ from uq_harness.models.api_arguments import (
     read_template_arguments,
     refuse_keys,
 )
+from uq_harness.models.api_chat import UQChatLM, without_tokens
 from uq_harness.models.cache_stamp import check_cache
 from uq_harness.models.completions import Completions
 from uq_harness.models.repository import load_tokenizer, read_repository
-from uq_harness.models.routes import ROUTES, Asked
-from uq_harness.models.uncertain import UncertainLM
+from uq_harness.models.routes import AUTO, CHAT, ROUTES, Asked, find_route
+from uq_harness.models.uncertain import UncertainLM, eval_logger
 
 # Arguments of `local-completions` that may be given too; the others have our own names, or are not for this model.
 _FURTHER = ("add_bos_token", "batch_size", "custom_prefix_token_id", "eos_string", "use_fast_tokenizer")
@@ -68,7 +69,9 @@ class UQAPILM(UncertainLM, Completions):
         model: The name by which the server knows the model.
         tokenizer: Its tokenizer: a repository on the hub, a folder, or ``demo``; by default ``model``.
         methods: Names joined by ``+``, or ``default``, ``sampling``, ``all``.
-        route: How the server is asked; one of `uq_harness.models.routes.ROUTES`.
+        route: How the server is asked: ``tokens`` (``/v1/completions`` with tokens, as vLLM has it), ``sglang`` (its
+            ``/generate``), ``llama.cpp`` (its ``/completion``), ``chat`` (messages, for endpoints that take no tokens;
+            see `uq_harness.models.api_chat.UQChatLM`), or ``auto``, which finds out.
         num_concurrent: The most requests at a time, over all questions; also the number of questions under way.
         api_key_env: The environment variable that holds the key; OPENAI_API_KEY by default, which goes out over https
             and to this machine only.
@@ -137,7 +140,11 @@ class UQAPILM(UncertainLM, Completions):
         endpoint = read_endpoint(
             base_url, model, api_key_env, num_concurrent, timeout, max_retries, requests_per_minute
         )
-        read_choice("route", route, list(ROUTES))
+        read_choice("route", route, [*ROUTES, CHAT, AUTO])
+        if route in (CHAT, AUTO):
+            raise UQHarnessError(
+                f"route={route} may make another class: call UQAPILM.create_from_arg_obj({{'route': {route!r}, ...}})"
+            )
         options = take_options(kwargs)
         self._saver, options = read_save_samples(save_samples, methods, options)
         self._methods = build_methods(methods, options)
@@ -182,6 +189,25 @@ class UQAPILM(UncertainLM, Completions):
             self._encoder.limit_vocabulary(repository.vocabulary)
         self._answerer = self._build_answerer(self._methods)
         self._configuration = self._what_answers_depend_on(route, repository.name, further)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> UncertainLM:
+        """The model from ``--model_args``; of another class where the route is that of chats.
+
+        Raises:
+            UQHarnessError: See the class.
+        """
+        given = dict(arg_dict)
+        if given.get("route") == AUTO:
+            given["route"] = _found_route(given)
+            if given["route"] == CHAT:
+                given = without_tokens(given)
+        if given.get("route") == CHAT:
+            del given["route"]
+            return UQChatLM.create_from_arg_obj(given, additional_config)
+        return super().create_from_arg_obj(given, additional_config)
 
     def _what_answers_depend_on(self, route: str, tokenizer: str, further: Mapping[str, Any]) -> dict[str, Any]:
         """What a response cache is bound to."""
@@ -263,6 +289,16 @@ class UQAPILM(UncertainLM, Completions):
             **self.chat_template_args,
         )
         return rendered(apply, chat_history)
+
+
+def _found_route(arguments: Mapping[str, Any]) -> str:
+    """The route to the server that the arguments name; says it in one line."""
+    defaults = inspect.signature(UQAPILM).parameters
+    names = ("base_url", "model", "api_key_env", "num_concurrent", "timeout", "max_retries", "requests_per_minute")
+    endpoint = read_endpoint(*(arguments.get(name, defaults[name].default) for name in names))
+    route = find_route(TokenClient(endpoint))
+    eval_logger.info("route=auto: the server is asked by route=%s", route)
+    return route
 
 
 def _further(kwargs: Mapping[str, Any]) -> dict[str, Any]:

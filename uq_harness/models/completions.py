@@ -1,6 +1,7 @@
-"""lm_eval's ``local-completions`` for the tasks that are not of this package: with our key, and without it in any log.
+"""lm_eval's ``local-completions`` and ``local-chat-completions``, with our key, and without it in any log.
 
-lm_eval writes a failing request with its headers, and with them the key, into the log and into the exception.
+Tasks that are not of this package run through them. lm_eval writes a failing request with its headers, and with them
+the key, into the log and into the exception.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
-from lm_eval.models.openai_completions import LocalCompletionsAPI
+from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
 from uq_harness.endpoints.failures import explain_status, without_key
 from uq_harness.endpoints.settings import Endpoint
@@ -20,24 +21,24 @@ from uq_harness.hub import brief
 _LM_EVALS_LOG = "lm_eval.models.api_models"
 
 
-class Completions(LocalCompletionsAPI):
-    """``local-completions`` of an endpoint whose key comes from the environment.
+class _KeyOfTheEnvironment(LocalCompletionsAPI):
+    """An API model of lm_eval whose key is that of an endpoint and in no log or error.
 
     Args:
         endpoint: The endpoint.
-        **kwargs: Arguments of ``local-completions`` other than those that the endpoint has.
+        path: Where requests go, below its address.
+        **kwargs: Arguments of the model other than those that the endpoint has.
     """
 
-    def __init__(self, endpoint: Endpoint, **kwargs: Any) -> None:
+    def __init__(self, endpoint: Endpoint, path: str, **kwargs: Any) -> None:
         self._endpoint = endpoint
         _blanked.add(endpoint.key())
         super().__init__(
-            base_url=f"{endpoint.url}/completions",
+            base_url=f"{endpoint.url}{path}",
             model=endpoint.model,
             num_concurrent=endpoint.concurrency,
             max_retries=endpoint.retries + 1,  # lm_eval counts tries
             timeout=endpoint.timeout,
-            tokenizer_backend="huggingface",
             **kwargs,
         )
 
@@ -50,12 +51,6 @@ class Completions(LocalCompletionsAPI):
     def header(self) -> dict[str, str]:
         """The headers of a request."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Answers requests as ``local-completions`` does, and says which prompts it cuts."""
-        self._tell_of_cuts(requests)
-        answers: list[str] = super().generate_until(requests, disable_tqdm)
-        return answers
 
     def model_call(self, *args: Any, **kwargs: Any) -> Any:
         """Sends a request; what fails does so without the key."""
@@ -73,11 +68,6 @@ class Completions(LocalCompletionsAPI):
             problem = self._explained(error)
         raise problem
 
-    def _create_payload(self, messages: Any, *args: Any, eos: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """The body of a request; it stops at the end-of-sequence text, whatever the number of requests at a time."""
-        body: dict[str, Any] = super()._create_payload(messages, *args, eos=eos or self.eos_string, **kwargs)
-        return body
-
     def _explained(self, error: Exception) -> UQHarnessError:
         key = self._endpoint.key()
         said = without_key(key, brief(error))
@@ -86,6 +76,29 @@ class Completions(LocalCompletionsAPI):
         if isinstance(status, int) and status >= 400:
             return explain_status(status, said, self._endpoint, key is not None)
         return UQHarnessError(f"the endpoint {self._endpoint.url} fails ({type(error).__name__}: {said})")
+
+
+class Completions(_KeyOfTheEnvironment):
+    """``local-completions`` of an endpoint whose key comes from the environment.
+
+    Args:
+        endpoint: The endpoint.
+        **kwargs: Arguments of ``local-completions`` other than those that the endpoint has.
+    """
+
+    def __init__(self, endpoint: Endpoint, **kwargs: Any) -> None:
+        super().__init__(endpoint, "/completions", tokenizer_backend="huggingface", **kwargs)
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Answers requests as ``local-completions`` does, and says which prompts it cuts."""
+        self._tell_of_cuts(requests)
+        answers: list[str] = super().generate_until(requests, disable_tqdm)
+        return answers
+
+    def _create_payload(self, messages: Any, *args: Any, eos: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """The body of a request; it stops at the end-of-sequence text, whatever the number of requests at a time."""
+        body: dict[str, Any] = super()._create_payload(messages, *args, eos=eos or self.eos_string, **kwargs)
+        return body
 
     def _tell_of_cuts(self, requests: Sequence[Instance]) -> None:
         """Warns where prompts are too long, since lm_eval cuts them without a word."""
@@ -101,6 +114,18 @@ class Completions(LocalCompletionsAPI):
                 "beginnings",
                 *(cut, len(requests), self.max_length + 1),
             )
+
+
+class ChatCompletions(_KeyOfTheEnvironment, LocalChatCompletion):
+    """``local-chat-completions`` of an endpoint whose key comes from the environment.
+
+    Args:
+        endpoint: The endpoint.
+        **kwargs: Arguments of ``local-chat-completions`` other than those that the endpoint has.
+    """
+
+    def __init__(self, endpoint: Endpoint, **kwargs: Any) -> None:
+        super().__init__(endpoint, "/chat/completions", **kwargs)
 
 
 _log = logging.getLogger("lm_eval.uq_harness")

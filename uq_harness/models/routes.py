@@ -15,9 +15,13 @@ from transformers import PreTrainedTokenizerBase
 from uq_harness.answering.template import rendered
 from uq_harness.backends.served.backend import ServedBackend
 from uq_harness.backends.served.http.completions import Completions
-from uq_harness.backends.served.http.dialect import Dialect
+from uq_harness.backends.served.http.dialect import Dialect, UnexpectedReplyError
+from uq_harness.backends.served.http.llama_cpp import LlamaCpp
 from uq_harness.backends.served.http.server import open_server
+from uq_harness.backends.served.http.sglang import SGLang
 from uq_harness.backends.served.http.tokenizer_check import SAMPLE, check_tokenizer
+from uq_harness.backends.served.requests import TokenRequest
+from uq_harness.endpoints.failures import EndpointDown, EndpointError
 from uq_harness.endpoints.journal import Journal
 from uq_harness.endpoints.tokens import TokenClient
 from uq_harness.evidence.backend import Backend
@@ -113,4 +117,69 @@ def _chat_ids(asked: Asked) -> list[int] | None:
     return ids
 
 
-ROUTES: Mapping[str, Callable[[Asked], Route]] = {"tokens": TokenRoute}
+class SGLangRoute(TokenRoute):
+    """SGLang's native ``/generate``; arguments and errors as those of `TokenRoute`."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked, SGLang(asked.client.root, asked.client.endpoint.model))
+
+
+class LlamaCppRoute(TokenRoute):
+    """llama.cpp's ``/completion``; arguments and errors as those of `TokenRoute`."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked, LlamaCpp(asked.client.root))
+        if self._engine.server.reached:
+            build, context = llama_cpp_properties(asked.client)
+            self.identity = {**self.identity, "build": build}
+            self.max_length = self.max_length or context
+
+
+def llama_cpp_properties(client: TokenClient) -> tuple[str | None, int | None]:
+    """The build and the context of a llama.cpp server, from its ``/props``; ``None`` for what it does not tell."""
+    try:
+        told = client.get(f"{client.root}/props")
+    except EndpointDown:
+        raise
+    except EndpointError:
+        return None, None
+    build, context = told.get("build_info"), (told.get("default_generation_settings") or {}).get("n_ctx")
+    return build if isinstance(build, str) else None, context if isinstance(context, int) else None
+
+
+ROUTES: Mapping[str, Callable[[Asked], Route]] = {
+    "tokens": TokenRoute,
+    "sglang": SGLangRoute,
+    "llama.cpp": LlamaCppRoute,
+}
+CHAT, AUTO = "chat", "auto"
+
+
+def find_route(client: TokenClient) -> str:
+    """The route to a server: by the addresses that only SGLang and llama.cpp have, else by what it makes of tokens.
+
+    Raises:
+        EndpointError: The server cannot be used.
+    """
+    if _has(client, "props", "default_generation_settings"):
+        return "llama.cpp"
+    if _has(client, "get_model_info", "is_generation"):
+        return "sglang"
+    dialect = Completions(client.endpoint.model, client.root)
+    request = TokenRequest((1, 2, 3), max_tokens=1)
+    try:
+        dialect.read(client.post(dialect.path, dialect.body(request)), request)
+    except EndpointDown:
+        raise
+    except (EndpointError, UnexpectedReplyError):
+        return CHAT
+    return "tokens"
+
+
+def _has(client: TokenClient, path: str, field: str) -> bool:
+    try:
+        return field in client.get(f"{client.root}/{path}", retries=min(1, client.endpoint.retries))
+    except EndpointDown:
+        raise
+    except EndpointError:
+        return False

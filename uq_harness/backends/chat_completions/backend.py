@@ -96,15 +96,16 @@ class ChatBackend:
     Args:
         found: The endpoint and what it does.
         seed: Seed of the samples; a question's also depend on its messages and on how they are drawn.
+        vocabulary: Numbers the texts of tokens; a new one if absent.
 
     Attributes:
         special_ids: The number that stands for tokens that an answer's text does not show.
     """
 
-    def __init__(self, found: Found, seed: int) -> None:
+    def __init__(self, found: Found, seed: int, vocabulary: Vocabulary | None = None) -> None:
         self._found, self._seed = found, seed
         self._server = found.server
-        self._vocabulary = Vocabulary()
+        self._vocabulary = Vocabulary() if vocabulary is None else vocabulary
         self._needs: tuple[Need[Any], ...] = ()
         self._sets = SampleSets.of(())
         self._cuts: dict[str, bool] = {}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from typing import Any
 
 from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply, ChatToken
 from uq_harness.backends.chat_completions.request import ChatRequest, Message, TakenSettings
 from uq_harness.backends.chat_completions.server import PATH, ChatServer, Client
-from uq_harness.endpoints.failures import RequestRefused
+from uq_harness.endpoints.failures import EndpointDown, RequestRefused
+from uq_harness.endpoints.journal import Journal, check_server
 from uq_harness.errors import UQHarnessError
 from uq_harness.hub import brief
 
@@ -58,6 +60,46 @@ class Found:
     seeds: bool = False
     ends: bool | None = None
     fingerprint: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """What was found as JSON values, for a journal."""
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "server"}
+        taken = self.server.taken
+        return {**told, "limit": taken.limit, "names": sorted(taken.names), "counts": self.server.counts}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any], client: Client, model: str) -> Found:
+        """The same again."""
+        told = dict(plain)
+        taken = TakenSettings(told.pop("limit"), frozenset(told.pop("names")))
+        return cls(ChatServer(client, model, taken, told.pop("counts")), **told)
+
+
+def open_chat(client: Client, model: str, url: str, journal: Journal | None) -> Found:
+    """What an endpoint does, with the journal that its replies are kept in.
+
+    Args:
+        client: Sends the requests.
+        model: The name by which the endpoint knows the model.
+        url: The endpoint's address.
+        journal: Where replies are kept; ``None`` for nowhere. It tells what an endpoint did that is switched off.
+
+    Raises:
+        UQHarnessError: See `probe`; or the journal is that of another endpoint.
+    """
+    try:
+        found = probe(client, model)
+    except EndpointDown as down:
+        known = None if journal is None else journal.fact("chat")
+        if known is None:
+            raise
+        log.warning("%s; going on with the replies of the journal", down)
+        found = Found.of(known, client, model)
+    else:
+        if journal is not None:
+            check_server(journal, {"base_url": url, "model": model, "route": "chat"})
+            journal.note("chat", found.plain())
+    return replace(found, server=replace(found.server, journal=journal))
 
 
 def probe(client: Client, model: str) -> Found:
