@@ -86,7 +86,7 @@ def test_both_drivers_and_any_crowd_give_the_same_evidence() -> None:
     assert [values(one) for one in threads] == [values(one) for one in together]
     assert values(alone[0]) == values(together[2])
     other = gathered(served(engine(), [WARM, HOT], seed=4), asked, stop())
-    assert any(one[HOT] != two[HOT] for one, two in zip(other, together, strict=True))
+    assert any(repr(one[HOT]) != repr(two[HOT]) for one, two in zip(other, together, strict=True))
 
 
 def test_first_samples_do_not_depend_on_the_count() -> None:
@@ -125,7 +125,7 @@ def test_a_refused_answer_leaves_a_question_undefined_and_the_others_alone(caplo
         (lambda request: request.temperature == 0.7, {WARM}),
         (lambda request: request.temperature == 1.0, {SampleLogProbs(HOT), GIVEN}),
         (lambda request: forced(request) and request.forced_top > 0, {RESCORED}),
-        (lambda request: forced(request) and not request.forced_top and request.forced == 1, {VERDICT}),
+        (lambda request: forced(request) and not request.forced_top, {VERDICT}),
     ],
 )
 def test_a_refusal_concerns_the_need_that_asked(refuses: Callable[[TokenRequest], bool], gone: set[Need[Any]]) -> None:
@@ -181,7 +181,7 @@ def test_texts_come_from_the_tokens_up_to_the_stop_string() -> None:
         assert found.answer.text == plain.answer.text.split(letter)[0]
         assert found.answer.complete
         assert len(found.answer.logprobs) == len(found.answer.token_ids)
-        emitted = found.answer.emitted_ids
+        emitted = found.answer.emitted_ids or found.answer.token_ids
         assert emitted == plain.answer.token_ids[: len(emitted)]
         assert until.stops(list(emitted))
         assert not until.stops(list(emitted[:-1]))
