@@ -13,6 +13,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.api_models import TemplateAPI
 
 from uq_harness.answering.answerer import Answerer, Recorder
+from uq_harness.answering.choose import choose_methods
 from uq_harness.answering.options import (
     LARGEST_SEED,
     check_think_end,
@@ -29,8 +30,9 @@ from uq_harness.endpoints.journal import Journal
 from uq_harness.endpoints.tokens import TokenClient
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.command import begin
+from uq_harness.evidence.backend import Backend
 from uq_harness.evidence.prompt import StopCriteria
-from uq_harness.methods import Method, build_methods, settings
+from uq_harness.methods import Method, settings
 from uq_harness.methods.arguments import read_choice, read_whole
 from uq_harness.models.api_arguments import (
     context_of,
@@ -68,7 +70,8 @@ class UQAPILM(UncertainLM, Completions):
         base_url: Where the API is, such as ``http://localhost:8000/v1``.
         model: The name by which the server knows the model.
         tokenizer: Its tokenizer: a repository on the hub, a folder, or ``demo``; by default ``model``.
-        methods: Names joined by ``+``, or ``default``, ``sampling``, ``all``.
+        methods: Names joined by ``+``, or ``default`` (g_nll+p_true), ``sampling``, ``all``. A set shrinks to what the
+            server can give.
         route: How the server is asked: ``tokens`` (``/v1/completions`` with tokens, as vLLM has it), ``sglang`` (its
             ``/generate``), ``llama.cpp`` (its ``/completion``), ``chat`` (messages, for endpoints that take no tokens;
             see `uq_harness.models.api_chat.UQChatLM`), or ``auto``, which finds out.
@@ -111,7 +114,7 @@ class UQAPILM(UncertainLM, Completions):
         base_url: Any = None,
         model: Any = None,
         tokenizer: Any = None,
-        methods: str | Iterable[str] = "g_nll+p_true",
+        methods: str | Iterable[str] = "default",
         route: str = "tokens",
         num_concurrent: Any = 8,
         api_key_env: Any = None,
@@ -147,7 +150,6 @@ class UQAPILM(UncertainLM, Completions):
             )
         options = take_options(kwargs)
         self._saver, options = read_save_samples(save_samples, methods, options)
-        self._methods = build_methods(methods, options)
         self._prices = read_prices(prompt_price, completion_price)
         self._sp_token = read_semantic_token(sp_token, "a server")
         self._seed = torch.initial_seed() % 2**63  # lm_eval's --seed has set torch's
@@ -167,6 +169,7 @@ class UQAPILM(UncertainLM, Completions):
         self._route = ROUTES[route](asked)
         self._context_length = context_of(max_length, self._route.max_length, repository)
         self._end_ids = end_ids_of(end_token_ids, repository, loaded)
+        self._methods = choose_methods(methods, options, self._backend())
         super().__init__(
             endpoint,
             tokenizer=repository.source,
@@ -235,9 +238,11 @@ class UQAPILM(UncertainLM, Completions):
         }
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
-        backend = self._route.backend(max_length=self._context_length, seed=self._seed, end_ids=self._end_ids)
         thinking = ThinkingNotice(self.tokenizer, self.think_end_token)
-        return Answerer(backend, self._services, methods, self._recorders(), thinking)
+        return Answerer(self._backend(), self._services, methods, self._recorders(), thinking)
+
+    def _backend(self) -> Backend:
+        return self._route.backend(max_length=self._context_length, seed=self._seed, end_ids=self._end_ids)
 
     def _recorders(self) -> Sequence[Recorder]:
         return (*super()._recorders(), *([] if self._prices is None else [self._prices]))
@@ -253,6 +258,11 @@ class UQAPILM(UncertainLM, Completions):
 
     def _questions_at_a_time(self) -> int:
         return self._endpoint.concurrency
+
+    @property
+    def context(self) -> int:
+        """The model's context in tokens; lm_eval's ``max_length`` is one less for such models."""
+        return self._context_length
 
     @property
     def max_gen_toks(self) -> int:  # type: ignore[override]

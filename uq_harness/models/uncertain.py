@@ -76,6 +76,11 @@ class UncertainLM(LM):
         return () if self._saver is None else (self._saver,)
 
     @property
+    def context(self) -> int:
+        """The model's context in tokens."""
+        return self.max_length
+
+    @property
     def methods(self) -> tuple[Method, ...]:
         """The chosen methods with their options."""
         return tuple(self._methods)
@@ -201,9 +206,9 @@ class UncertainLM(LM):
                 f"--gen_kwargs sets {asked}, but uncertainty is that of the greedy answer: only until and max_gen_toks "
                 "can be set on this task"
             )
-        if not 0 < max_new_tokens < self.max_length:
+        if not 0 < max_new_tokens < self.context:
             raise UQHarnessError(
                 f"max_gen_toks={max_new_tokens} leaves no space for a prompt in the model's context of "
-                f"{self.max_length} tokens: use a number from 1 to {self.max_length - 1}"
+                f"{self.context} tokens: use a number from 1 to {self.context - 1}"
             )
         return self._stop(stop_strings, max_new_tokens)
