@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import TemplateError
 from lm_eval.models.utils import has_bos_prefix
@@ -35,6 +35,31 @@ class PromptText:
     text: str
     question: str
     message: str
+
+
+class Prompts(Protocol):
+    """Makes prompts of prompt texts, as tokens or as an endpoint takes them."""
+
+    @property
+    def used(self) -> tuple[int, str] | None:
+        """Position and text of the semantic-preserving token of most prompts so far; ``None`` where there is none."""
+
+    def encode(self, prompts: Sequence[PromptText]) -> list[Prompt]:
+        """The prompts.
+
+        Raises:
+            UQHarnessError: One of them cannot be put.
+        """
+
+    def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
+        """The prompt as it leaves space for an answer.
+
+        Raises:
+            UQHarnessError: It leaves none.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """What of this changes answers or scores, for results."""
 
 
 class PromptEncoder:

@@ -109,6 +109,8 @@ class UQAPILM(UncertainLM, Completions):
             that does not give what a method needs.
     """
 
+    _encoder: PromptEncoder
+
     def __init__(
         self,
         base_url: Any = None,

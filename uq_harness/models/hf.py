@@ -87,6 +87,8 @@ class UQHFLM(UncertainLM, HFLM):
         UQHarnessError: An unknown method or option, a value that is not allowed, a model that is not decoder-only.
     """
 
+    _encoder: PromptEncoder
+
     def __init__(
         self,
         pretrained: Any = None,

@@ -15,7 +15,7 @@ from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer, Recorder
-from uq_harness.answering.prompts import PromptEncoder, PromptText
+from uq_harness.answering.prompts import Prompts, PromptText
 from uq_harness.answering.saved_samples import SampleSaver
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.command import keep_cache
@@ -38,14 +38,14 @@ class UncertainLM(LM):
     Attributes:
         _answerer: Answers and scores.
         _methods: The chosen methods.
-        _encoder: Makes tokens of prompts.
+        _encoder: Makes prompts of prompt texts.
         _configuration: What answers and scores depend on; a response cache is bound to it.
         _saver: Keeps what a second pass needs; ``None`` where it is not wanted (see `read_save_samples`).
     """
 
     _answerer: Answerer
     _methods: Sequence[Method]
-    _encoder: PromptEncoder
+    _encoder: Prompts
     _configuration: dict[str, Any]
     _saver: SampleSaver | None = None
     # What lm_eval's classes have.

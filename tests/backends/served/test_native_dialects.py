@@ -34,7 +34,7 @@ def engine(stub: Stub) -> Iterator[tuple[ServerEngine, JsonServer]]:
 
 
 def prompt() -> tuple[int, ...]:
-    return tuple(WRITER.chat([{"role": "user", "content": "Which city is the capital of Foloria?"}]))
+    return tuple(WRITER.chat([{"role": "user", "content": "Which metal has the symbol Fe?"}]))
 
 
 def read_by_model(ids: tuple[int, ...], count: int) -> np.ndarray:
@@ -52,7 +52,7 @@ class TestBoth:
 
     def test_answers_have_the_models_values(self, stub: Stub) -> None:
         with engine(stub) as (opened, _):
-            request = TokenRequest(prompt(), 12, count=4, temperature=0.7, seed=2**61, end_ids=(2,))
+            request = TokenRequest(prompt(), 12, count=4, temperature=1.5, seed=2**61, end_ids=(2,))
             reply = opened.ask(request)
             assert len({choice.token_ids for choice in reply.choices}) > 1
             for choice in reply.choices:
@@ -146,9 +146,9 @@ class TestLlamaCppWithinCharacters:
 @pytest.mark.parametrize(
     ("dialect", "reply", "words"),
     [
-        (LlamaCpp("r"), {"tokens": [1], "tokens_evaluated": 3}, "read 3 tokens"),
+        (LlamaCpp("r"), {"tokens": [1], "tokens_evaluated": 3}, "^the server read 3 tokens"),
         (LlamaCpp("r"), {"content": "text"}, "not those of llama.cpp's"),
-        (SGLang("r", "m"), {"meta_info": {"prompt_tokens": 3}}, "read 3 tokens"),
+        (SGLang("r", "m"), {"meta_info": {"prompt_tokens": 3}}, "^the server read 3 tokens"),
         (SGLang("r", "m"), {"choices": []}, "not those of SGLang's"),
         (
             SGLang("r", "m"),

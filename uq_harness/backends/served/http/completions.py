@@ -11,6 +11,7 @@ import numpy as np
 from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.requests import Choice, TokenReply, TokenRequest, Usage
+from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
 
 # What a request leaves out, vLLM takes from the model's generation_config.json.
@@ -94,6 +95,8 @@ class Completions:
                 forced_top=forced_top,
                 usage=_usage(reply.get("usage") or {}),
             )
+        except UQHarnessError:  # a ValueError too
+            raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UnexpectedReplyError(f"its fields are not those of a completion ({error!r})") from None
 

@@ -15,6 +15,7 @@ from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.http.parts import forced_apart, samples_apart
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
+from uq_harness.errors import UQHarnessError
 
 # llama.cpp has settings of its own for what a request leaves out, such as top_k 40 and min_p 0.05.
 _NEUTRAL = {
@@ -93,6 +94,8 @@ class LlamaCpp:
             if request.forced:
                 return _forced(tokens, told, request, usage)
             return TokenReply(choices=(_choice(tokens, told, request, reply.get("stop_type")),), usage=usage)
+        except UQHarnessError:  # a ValueError too
+            raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UnexpectedReplyError(f"its fields are not those of llama.cpp's /completion ({error!r})") from None
 

@@ -16,6 +16,7 @@ from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.http.parts import samples_apart
 from uq_harness.backends.served.requests import Choice, TokenReply, TokenRequest, Usage
+from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
 
 # What a request leaves out, SGLang takes from the model's generation_config.json (--sampling-defaults).
@@ -94,6 +95,8 @@ class SGLang:
                 forced_top=forced_top,
                 usage=Usage(1, told["prompt_tokens"], told["completion_tokens"], told.get("cached_tokens") or 0),
             )
+        except UQHarnessError:  # a ValueError too
+            raise
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             raise UnexpectedReplyError(f"its fields are not those of SGLang's /generate ({error!r})") from None
 
