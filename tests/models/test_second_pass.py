@@ -113,6 +113,7 @@ def test_all_methods_are_those_of_a_direct_run(
     assert {one.samples for one in scored.methods if one.name == "eigenscore"} == {(10, 10)}
     config = json.loads(next(path for path in scored.written if path.name.startswith("results")).read_text())["config"]
     assert config["second_pass"]["model"] == "demo"
+    assert config["uncertainty"]["nli"] == {"model": "lexical"}
     assert config["second_pass"]["logprob_difference"]["allowed_mean"] == 0.001
     assert list((tmp_path / "out").glob(f"{PREFIX}*")) == []
 

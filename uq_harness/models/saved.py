@@ -151,6 +151,7 @@ class Scorer:
     Attributes:
         readings: What a model has found about the answers that it was to read, by their places among the answers; to be
             set before records are asked for.
+        read_with: What was used for that beside the model, for the results' configuration.
 
     Raises:
         UQHarnessError: An auxiliary model cannot be had, or a sample's tokens do not make up its text.
@@ -159,6 +160,7 @@ class Scorer:
     def __init__(self, answers: Sequence[SavedAnswer], planner: Planner, nli: NLI, similarity: Similarity) -> None:
         self._answers = tuple(answers)
         self.readings: Mapping[int, Reading] = {}
+        self.read_with: Mapping[str, Any] = {}
         self._plans = [planner.plan(answer) for answer in answers]
         self._backends: dict[int, SavedBackend] = {}
         self._answerers: dict[int, Answerer] = {}
@@ -192,7 +194,8 @@ class Scorer:
 
     def describe(self) -> dict[str, Any]:
         """The auxiliary models in use, for the results' configuration."""
-        return {name: said for one in self._answerers.values() for name, said in one.describe().items()}
+        own = {name: said for one in self._answerers.values() for name, said in one.describe().items()}
+        return {**own, **self.read_with}
 
     def records(self, batch_size: int, progress: bool) -> list[dict[str, Any]]:
         """One record an answer, as a run attaches them to its answers.

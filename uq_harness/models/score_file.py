@@ -177,6 +177,7 @@ class _PreparedFile:
         if found is None:
             return
         self.scorer.readings = dict(zip(jobs, found, strict=True))
+        self.scorer.read_with = reader.auxiliary()
         self.agreement = reader.agreement(list(jobs.values()), found)
         self.read_by = {"second_pass": reader.describe(self.agreement)}
 

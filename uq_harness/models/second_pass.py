@@ -97,6 +97,9 @@ class SecondPassReader:
             self._check(job.saved)
         if waiting:
             self._compare_first([job for _, job in waiting])
+        for methods in dict.fromkeys(job.methods for job in jobs):
+            if methods not in self._answerers:
+                self._answerers[methods] = Answerer(self._lm.backend_of(SecondPass), self._services, methods)
         found = from_all([self._shard(waiting)], self._lm.world_size)
         done |= {key: reading for some in found for key, reading in some.items()}
         if self.rank != 0:
@@ -181,9 +184,6 @@ class SecondPassReader:
         groups: dict[tuple[Method, ...], list[tuple[str, Job]]] = {}
         for key, job in order:
             groups.setdefault(job.methods, []).append((key, job))
-        for methods in groups:
-            if methods not in self._answerers:
-                self._answerers[methods] = Answerer(self._lm.backend_of(SecondPass), self._services, methods)
         done: dict[str, dict[str, Any]] = {}
         seen: list[Agreement] = []
         hidden = not self._progress or self.rank != 0
