@@ -13,7 +13,7 @@ runner = CliRunner(env={"COLUMNS": "200"})
 def shown(*words: str) -> str:
     result = runner.invoke(app, ["engines", *words])
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def test_all_engines_beside_each_other() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.backends.chat_completions.backend import ChatBackend
 from uq_harness.backends.chat_completions.probe import Found
@@ -76,8 +76,11 @@ _LLAMA_CPP = Abilities()
 
 
 def reader() -> SecondPass:
-    """The demo model as what reads tokens that another engine wrote; any model with a dense head lacks as little."""
-    model = AutoModelForCausalLM.from_pretrained(MODEL_DIR).eval()
+    """A model as small as the demo model, as what reads tokens that another engine wrote.
+
+    Any model with a dense head lacks as little, whatever its weights.
+    """
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(MODEL_DIR)).eval()
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
     return SecondPass(model, tokenizer, max_length=model.config.max_position_embeddings, pad_id=tokenizer.pad_token_id)
 
