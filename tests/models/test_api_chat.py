@@ -161,6 +161,13 @@ def test_what_is_not_for_chats_is_refused(arguments: dict[str, Any], words: str)
         UQAPILM.create_from_arg_obj({**CHEAP, **settings, **arguments})
 
 
+def test_a_set_of_methods_shrinks_to_what_the_endpoint_gives(caplog: pytest.LogCaptureFixture) -> None:
+    with endpoint(chat_routes(DemoChat(logprobs=False)), "chat", methods="sampling") as (settings, _):
+        model = UQAPILM.create_from_arg_obj({**CHEAP, **settings})
+    assert {method.name for method in model.methods} == {"degree", "discrete_semantic_entropy", "self_consistency"}
+    assert "methods=sampling leaves out" in caplog.text
+
+
 def test_plain_prompts_are_refused_with_the_option_that_makes_messages(data: str) -> None:
     uq_harness.register()
     metadata = {"data_files": data, "correctness": "exact_match"}

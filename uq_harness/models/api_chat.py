@@ -12,6 +12,7 @@ from lm_eval.models.api_models import TemplateAPI
 
 from uq_harness.answering.answerer import Answerer, Recorder
 from uq_harness.answering.chat_prompts import ChatPrompts
+from uq_harness.answering.choose import choose_methods
 from uq_harness.answering.options import LARGEST_SEED, take_auxiliary_models, take_options, unknown_option
 from uq_harness.answering.stopping import text_stop_criteria
 from uq_harness.backends.chat_completions.backend import ChatBackend
@@ -61,7 +62,8 @@ class UQChatLM(UncertainLM, ChatCompletions):
     Args:
         base_url: Where the API is, such as ``https://api.openai.com/v1``.
         model: The name by which the endpoint knows the model.
-        methods: Names joined by ``+``, or ``default``, ``sampling``, ``all``.
+        methods: Names joined by ``+``, or ``default`` (g_nll), ``sampling``, ``all``. A set shrinks to what the
+            endpoint can give.
         num_concurrent: The most questions at a time; each has one request under way.
         api_key_env: The environment variable that holds the key; OPENAI_API_KEY by default, which goes out over https
             and to this machine only.
@@ -89,7 +91,7 @@ class UQChatLM(UncertainLM, ChatCompletions):
         self,
         base_url: Any = None,
         model: Any = None,
-        methods: str | Iterable[str] = "g_nll",
+        methods: str | Iterable[str] = "default",
         num_concurrent: Any = 8,
         api_key_env: Any = None,
         timeout: Any = 300,
@@ -109,7 +111,8 @@ class UQChatLM(UncertainLM, ChatCompletions):
         endpoint = read_endpoint(
             base_url, model, api_key_env, num_concurrent, timeout, max_retries, requests_per_minute
         )
-        self._methods = build_methods(methods, take_options(kwargs))
+        options = take_options(kwargs)
+        build_methods(methods, options)  # so that a wrong name shows before the endpoint is asked
         self._prices = read_prices(prompt_price, completion_price)
         self._seed = torch.initial_seed() % 2**63  # lm_eval's --seed has set torch's
         if seed is not None:
@@ -125,6 +128,8 @@ class UQChatLM(UncertainLM, ChatCompletions):
         where = journal if journal is not None else journal_beside(cache)
         client = TokenClient(endpoint)
         self._found = open_chat(client, endpoint.model, endpoint.url, None if where is None else Journal(where))
+        self._vocabulary = Vocabulary()
+        self._methods = choose_methods(methods, options, self._backend(), default=("g_nll",))
         super().__init__(
             endpoint,
             max_length=_ANY_LENGTH,
@@ -132,7 +137,7 @@ class UQChatLM(UncertainLM, ChatCompletions):
             think_end_token=think_end_token,
             **({} if seed is None else {"seed": self._seed}),
         )
-        self._encoder, self._vocabulary = ChatPrompts(), Vocabulary()
+        self._encoder = ChatPrompts()
         self._answerer = self._build_answerer(self._methods)
         self._configuration = {
             "base_url": endpoint.url,
@@ -150,8 +155,10 @@ class UQChatLM(UncertainLM, ChatCompletions):
         }
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
-        backend = ChatBackend(self._found, self._seed, self._vocabulary)
-        return Answerer(backend, self._services, methods, self._recorders())
+        return Answerer(self._backend(), self._services, methods, self._recorders())
+
+    def _backend(self) -> ChatBackend:
+        return ChatBackend(self._found, self._seed, self._vocabulary)
 
     def _recorders(self) -> Sequence[Recorder]:
         return () if self._prices is None else (self._prices,)
