@@ -107,7 +107,7 @@ def test_a_stop_string_stays_in_the_tokens(engine: Engine, in_torch: UQHFLM, pro
 def test_only_what_cannot_be_answered_is_refused(engine: Engine, prompt: tuple[int, ...]) -> None:
     """Others in the same round have their replies, and nothing is cut silently."""
     fine = TokenRequest(prompt, 3)
-    too_long = TokenRequest((prompt * LONGEST)[:LONGEST], 3)
+    too_long = TokenRequest((prompt * LONGEST)[: LONGEST + 1], 3)
     foreign = TokenRequest((10**6,), 3)
     too_hot = TokenRequest(prompt, 3, temperature=3.0)
     found = ask(engine, fine, too_long, foreign, too_hot)

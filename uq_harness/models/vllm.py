@@ -22,7 +22,7 @@ from uq_harness.answering.options import check_think_end, take_auxiliary_models,
 from uq_harness.answering.prompts import PromptEncoder
 from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.answering.semantic_token import SemanticToken
-from uq_harness.answering.stopping import end_tokens, stop_criteria
+from uq_harness.answering.stopping import end_tokens, stop_at
 from uq_harness.answering.template import rendered
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.served.backend import ServedBackend
@@ -151,9 +151,9 @@ class UQVLLM(UncertainLM, VLLM):
         return Answerer(backend, self._services, methods, self._recorders(), thinking)
 
     def _stop(self, stop_strings: list[str], max_new_tokens: int) -> StopCriteria:
-        return stop_criteria(
-            self.tokenizer,
+        return stop_at(
             self._end_ids,
+            self.tokenizer,
             stop_strings=stop_strings,
             max_new_tokens=max_new_tokens,
             think_end_token=self.think_end_token,
