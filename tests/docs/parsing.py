@@ -1,7 +1,9 @@
 """Commands that cannot run offline, read as the real command lines read them."""
 
+import ast
 import configparser
 import contextlib
+import importlib.util
 import inspect
 import io
 import re
@@ -9,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -19,10 +22,12 @@ from lm_eval.tasks import TaskManager
 
 from tests.docs.blocks import ROOT
 from uq_harness.answering.options import take_auxiliary_models, take_options
+from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.cli import app
 from uq_harness.correctness.base import build_judge
 from uq_harness.methods import build_methods
 from uq_harness.models import UQHFLM
+from uq_harness.models.api import UQAPILM
 
 
 @cache
@@ -47,9 +52,18 @@ def lm_eval_options() -> set[str]:
 def check(words: Sequence[str]) -> None:
     """Raises where the program would refuse a command before any work."""
     program, arguments = words[0], [word for word in words[1:] if word != "..."]  # stands for what a reader fills in
-    {"uq-harness": _check_uq_harness, "lm_eval": _check_lm_eval, "pip": _check_pip, "tox": _check_tox}[program](
-        arguments
-    )
+    checks = {
+        "uq-harness": _check_uq_harness,
+        "uq_harness": _check_uq_harness,
+        "lm_eval": _check_lm_eval,
+        "pip": _check_pip,
+        "tox": _check_tox,
+        "accelerate": _check_launcher,
+        "vllm": _check_vllm,
+        "docker": _check_files,
+        "sbatch": _check_files,
+    }
+    checks[program](arguments)
 
 
 def _check_uq_harness(arguments: Sequence[str]) -> None:
@@ -62,6 +76,23 @@ def _check_uq_harness(arguments: Sequence[str]) -> None:
 def _check_lm_eval(arguments: Sequence[str]) -> None:
     parsed = parse_lm_eval(arguments)
     _check_run(EvaluatorConfig.from_config(parsed.config) if parsed.config else parsed)
+
+
+def _check_launcher(arguments: Sequence[str]) -> None:
+    start = arguments.index("-m") + 1
+    check(arguments[start:])
+
+
+def _check_vllm(arguments: Sequence[str]) -> None:
+    """Its options are those of another package, which is not installed here."""
+    assert arguments[0] == "serve"
+    assert not arguments[1].startswith("-"), "no model"
+
+
+def _check_files(arguments: Sequence[str]) -> None:
+    named = [word for word in arguments if word.endswith((".yaml", ".sbatch"))]
+    assert named
+    assert all((ROOT / word).is_file() for word in named), f"no such files: {named}"
 
 
 def parse_lm_eval(arguments: Sequence[str]) -> Namespace:
@@ -77,11 +108,11 @@ def parse_lm_eval(arguments: Sequence[str]) -> Namespace:
 
 
 def _check_run(settings: Namespace | EvaluatorConfig) -> None:
-    assert settings.model in ("uq-hf", None)
+    model = settings.model or "uq-hf"
     tasks = settings.tasks or []
     unknown = set(tasks.split(",") if isinstance(tasks, str) else tasks) - set(_tasks().all_tasks)
     assert not unknown, f"no such tasks: {unknown}"
-    _check_model_arguments(dict(settings.model_args or {}))
+    _check_model_arguments(model, dict(settings.model_args or {}))
     judges = (settings.metadata or {}).get("correctness", [])
     for judge in judges if isinstance(judges, list) else [judges]:
         build_judge(judge)
@@ -92,11 +123,56 @@ def _tasks() -> TaskManager:
     return TaskManager(include_defaults=False, include_path=str(ROOT / "tasks"))
 
 
-def _check_model_arguments(arguments: dict[str, Any]) -> None:
-    build_methods(arguments.pop("methods", "default"), take_options(arguments))
+def _check_model_arguments(model: str, arguments: dict[str, Any]) -> None:
+    methods = arguments.pop("methods", "default")
+    _, options = read_save_samples(arguments.get("save_samples", False), methods, take_options(arguments))
+    build_methods(methods, options)
     take_auxiliary_models(arguments)
-    known = {*inspect.signature(UQHFLM).parameters, *inspect.signature(HFLM).parameters}
-    assert arguments.keys() <= known, f"no such model arguments: {arguments.keys() - known}"
+    unknown = arguments.keys() - {*own_arguments(model), *inherited_arguments(model)}
+    assert not unknown, f"no such model arguments: {unknown}"
+
+
+def own_arguments(model: str) -> dict[str, Any]:
+    """The arguments that a model's own constructor names, with their defaults."""
+    if model == "uq-vllm":  # which cannot be imported without vLLM
+        return _written_arguments("uq_harness.models.vllm", "UQVLLM")
+    classes = {"uq-hf": UQHFLM, "uq-api": UQAPILM}
+    return {
+        name: one.default
+        for name, one in inspect.signature(classes[model]).parameters.items()
+        if one.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+
+
+def inherited_arguments(model: str) -> set[str]:
+    """The arguments of lm_eval's model that are handed on."""
+    if model == "uq-hf":
+        return set(inspect.signature(HFLM).parameters)
+    return set(_written_arguments("lm_eval.models.vllm_causallms", "VLLM")) if model == "uq-vllm" else set()
+
+
+def _written_arguments(module: str, name: str) -> dict[str, Any]:
+    """The arguments of a class's constructor as its source has them."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    (found,) = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name)
+    (init,) = (node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    names = [one.arg for one in init.args.args[1:]]
+    values = [ast.unparse(one) for one in init.args.defaults]
+    padded = [None] * (len(names) - len(values)) + [
+        ast.literal_eval(one) if _is_literal(one) else one for one in values
+    ]
+    return dict(zip(names, padded, strict=True))
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_pip(arguments: Sequence[str]) -> None:

@@ -24,8 +24,21 @@ from tests.docs.blocks import ROOT
 from tests.docs.parsing import check
 from uq_harness.cli import main
 
-PROGRAMS = ("uq-harness", "lm_eval", "python", "python3", "pip", "tox", "hf", "gh")
-_NOT_RUN = ("pip", "tox", "hf", "gh")
+PROGRAMS = (
+    "uq-harness",
+    "lm_eval",
+    "python",
+    "python3",
+    "pip",
+    "tox",
+    "hf",
+    "gh",
+    "accelerate",
+    "vllm",
+    "docker",
+    "sbatch",
+)
+_NOT_RUN = ("pip", "tox", "hf", "gh", "accelerate", "vllm", "docker", "sbatch")
 _SEND = """#!{python} -SE
 import os, sys
 from multiprocessing.connection import Client

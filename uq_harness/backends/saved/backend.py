@@ -49,7 +49,7 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
 }
 # What the texts of a set suffice for, with the auxiliary models.
-_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+_OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
 
 
 @dataclass(frozen=True)

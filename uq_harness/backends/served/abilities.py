@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uq_harness.backends.served.beams import candidates
-from uq_harness.backends.served.engine import Ability, Able
+from uq_harness.backends.served.engine import Abilities, Ability
 from uq_harness.backends.served.sampling import is_own_law
 from uq_harness.evidence import (
     AnswerEntailment,
@@ -44,7 +44,7 @@ _AFTERWARDS = (
 _OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, TokenRelevance)
 
 
-def missing(need: Need[Any], engine: Able, n_ends: int) -> str | None:
+def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
     """What an engine lacks for a need; ``None`` where it lacks nothing.
 
     Args:
@@ -67,12 +67,12 @@ def missing(need: Need[Any], engine: Able, n_ends: int) -> str | None:
 _KINDS = (*_OF_TEXTS, SampleLogProbs, DrawLogProbs, RescoredLogProb, AnswersGivenAnswers)
 
 
-def tells_own_logprobs(drawn: SampleSet, engine: Able) -> bool:
+def tells_own_logprobs(drawn: SampleSet, engine: Abilities) -> bool:
     """Whether the log-probabilities that an engine tells of a set's answers are the model's own."""
     return _missing_logprobs(drawn, engine) is None
 
 
-def _missing_set(drawn: SampleSet, engine: Able, n_ends: int) -> str | None:
+def _missing_set(drawn: SampleSet, engine: Abilities, n_ends: int) -> str | None:
     if isinstance(drawn, Samples):
         return engine.lacks(Ability.SEEDS)
     lacking = engine.lacks(Ability.ALTERNATIVES)
@@ -86,7 +86,7 @@ def _missing_set(drawn: SampleSet, engine: Able, n_ends: int) -> str | None:
     return lacking
 
 
-def _missing_about(need: Need[Any], engine: Able) -> str | None:
+def _missing_about(need: Need[Any], engine: Abilities) -> str | None:
     if isinstance(need, SampleLogProbs):
         return _missing_logprobs(need.samples, engine)
     if isinstance(need, DrawLogProbs):
@@ -105,14 +105,14 @@ def _missing_about(need: Need[Any], engine: Able) -> str | None:
     return None
 
 
-def _missing_logprobs(drawn: SampleSet, engine: Able) -> str | None:
+def _missing_logprobs(drawn: SampleSet, engine: Abilities) -> str | None:
     lacking = engine.lacks(Ability.LOGPROBS)
     if lacking is None and isinstance(drawn, Samples) and not is_own_law(drawn):
         return engine.lacks(Ability.OWN_LAW)
     return lacking
 
 
-def _missing_draw(drawn: Samples, engine: Able) -> str | None:
+def _missing_draw(drawn: Samples, engine: Abilities) -> str | None:
     if not is_own_law(drawn):
         return (
             f"log-probabilities under the law that samples are drawn from at temperature {drawn.temperature:g}, top_p "

@@ -25,12 +25,16 @@ class Ability(Enum):
     SEEDS = "samples that a seed makes repeatable"
 
 
-class Able(Protocol):
-    """Says what it is able to do."""
+class Abilities(Protocol):
+    """What an engine is able to do.
+
+    Attributes:
+        most_alternatives: How many likeliest tokens it tells at most.
+    """
 
     @property
     def most_alternatives(self) -> int:
-        """How many likeliest tokens it tells at most."""
+        """See the class."""
 
     def lacks(self, ability: Ability) -> str | None:
         """Why an ability cannot be had, in words, with the way out; ``None`` where it is there.
@@ -39,7 +43,7 @@ class Able(Protocol):
         """
 
 
-class Engine(Able, Protocol):
+class Engine(Abilities, Protocol):
     """Answers token requests; the two drivers make ``drive`` of what an engine has."""
 
     def drive(

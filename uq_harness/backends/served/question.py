@@ -13,7 +13,7 @@ from uq_harness.backends.served.beams import candidates, diverse_beams
 from uq_harness.backends.served.engine import Steps
 from uq_harness.backends.served.forcing import Tokenise, conditionals, continuation_logprob
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
-from uq_harness.backends.served.rescoring import mean_logprobs
+from uq_harness.backends.served.rescoring import is_bounded, mean_logprobs
 from uq_harness.backends.served.sampling import first_seed
 from uq_harness.backends.served.steps import StepRefusedError, first_refusal, together
 from uq_harness.errors import UQHarnessError
@@ -132,7 +132,7 @@ class Question:
 
     def _evidence(self, found: _Found) -> Evidence:
         assert found.answer is not None
-        bounded = any(need.temperature != 1 for need in self._plan.of_kind(RescoredLogProb))
+        bounded = any(map(is_bounded, self._plan.needs))
         return Evidence(
             question=self._prompt.question,
             answer=found.answer,

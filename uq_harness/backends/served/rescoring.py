@@ -6,6 +6,7 @@ Below temperature 1 the likeliest tokens decide the normaliser, and what the oth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,12 +14,18 @@ from numpy.typing import ArrayLike
 from uq_harness.backends.served.engine import Steps
 from uq_harness.backends.served.forcing import Ask, Tokenise, forced_request, forced_values
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Need, RescoredLogProb
 from uq_harness.functional import FloatArray
 
 # Likeliest tokens asked for; at temperature 0.1 they leave less than a millionth of the normaliser.
 LIKELIEST = 20
 # The largest error of a mean log-probability, in nats, with which it is still a number.
 TOLERANCE = 0.01
+
+
+def is_bounded(need: Need[Any]) -> bool:
+    """Whether the likeliest tokens give a need only up to a bound, which the records hold as ``rescoring_error``."""
+    return isinstance(need, RescoredLogProb) and need.temperature != 1
 
 
 def mean_logprobs(

@@ -1,0 +1,73 @@
+"""The table of engines says what the backends say, in the four words that it has."""
+
+from dataclasses import replace
+
+import pytest
+
+from uq_harness.backends.served.engine import Ability
+from uq_harness.methods import all_methods
+from uq_harness.studies.engines.known import Abilities, known_engines, reader
+from uq_harness.studies.engines.table import EngineTable, Way, cell_of, engine_table
+
+OF_THE_WEIGHTS = {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"}
+OF_TEXTS = {"self_consistency", "degree", "discrete_semantic_entropy"}
+OF_VALUES = {"g_nll", "ln_pe", "semantic_entropy", "sar", "token_sar", "sentence_sar"}
+
+
+@pytest.fixture(scope="module")
+def table() -> EngineTable:
+    return engine_table()
+
+
+def those(table: EngineTable, engine: str, *ways: Way) -> set[str]:
+    return {method for method in all_methods() if table.cells[method, engine].way in ways}
+
+
+def test_a_model_in_memory_gives_everything(table: EngineTable) -> None:
+    assert those(table, "uq-hf", Way.EXACT) == set(all_methods())
+
+
+@pytest.mark.parametrize("engine", ["uq-vllm", "vllm"])
+def test_vllm_gives_twelve_and_the_rest_in_a_second_pass(table: EngineTable, engine: str) -> None:
+    assert those(table, engine, Way.BOUNDED) == {"semantic_density"}
+    assert those(table, engine, Way.SECOND_PASS) == OF_THE_WEIGHTS
+    assert those(table, engine, Way.NONE) == set()
+
+
+def test_messages_give_texts_and_values_and_nothing_afterwards(table: EngineTable) -> None:
+    assert those(table, "chat-texts", Way.EXACT) == OF_TEXTS
+    assert those(table, "chat", Way.EXACT) == OF_TEXTS | OF_VALUES
+    assert not those(table, "chat", Way.SECOND_PASS, Way.BOUNDED)
+
+
+def test_a_file_gives_what_it_holds_and_the_rest_in_a_second_pass(table: EngineTable) -> None:
+    assert those(table, "saved", Way.EXACT) == OF_TEXTS | OF_VALUES
+    assert those(table, "saved", Way.NONE) == set()
+
+
+def test_what_is_missing_is_said_in_words(table: EngineTable) -> None:
+    for cell in table.cells.values():
+        assert (cell.missing is None) == (cell.way in (Way.EXACT, Way.BOUNDED))
+    assert "gradients" in (table.cells["semgrad", "vllm"].missing or "")
+
+
+def served(**lacking: str) -> tuple[set[str], set[str]]:
+    """An engine without some abilities, with the methods that it gives now or in a second pass."""
+    model = reader()
+    engine = next(one for one in known_engines(model) if one.name == "vllm")
+    engine = replace(engine, missing=Abilities({Ability[name]: why for name, why in lacking.items()}).missing)
+    cells = {name: cell_of(kind(), engine, model) for name, kind in all_methods().items()}
+    now = {name for name, cell in cells.items() if cell.way in (Way.EXACT, Way.BOUNDED)}
+    return now, {name for name, cell in cells.items() if cell.way is Way.SECOND_PASS}
+
+
+def test_given_tokens_that_an_engine_does_not_read_are_read_afterwards() -> None:
+    now, afterwards = served(FORCED="given tokens", FORCED_ALTERNATIVES="given tokens")
+    assert now == OF_TEXTS | OF_VALUES
+    assert afterwards == OF_THE_WEIGHTS | {"p_true", "mutual_information", "semantic_density"}
+
+
+def test_samples_that_cannot_be_drawn_cannot_be_read_afterwards() -> None:
+    now, afterwards = served(SEEDS="seeds")
+    assert now == {"g_nll", "p_true", "semantic_density"}
+    assert afterwards == OF_THE_WEIGHTS - {"eigenscore"}
