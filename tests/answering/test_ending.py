@@ -1,11 +1,11 @@
 """Which tokens count."""
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from tests.tokenizers import byte_level
 from uq_harness.answering.application import pieces
-from uq_harness.answering.stopping import stop_criteria
+from uq_harness.answering.stopping import end_tokens, stop_criteria
 from uq_harness.demo import MODEL_DIR
 
 
@@ -19,6 +19,13 @@ def test_a_stop_string_in_the_thinking_ends_the_answer_whatever_marks_the_thinki
         assert found.stops is not None
         assert all(found.stops(tokens[:n]) for n in range(1, len(tokens) + 1))
         assert found.read(tokens[:1]) == ("", range(0))
+
+
+@pytest.mark.parametrize(("configured", "ends"), [(None, {2}), (7, {2, 7}), ([2, 5], {2, 5})])
+def test_answers_end_with_the_model_s_tokens_and_the_tokenizer_s(configured: int | list[int], ends: set[int]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    assert end_tokens(GenerationConfig(eos_token_id=configured), tokenizer) == ends
+    assert end_tokens(None, tokenizer) == {2}
 
 
 class TestCharactersOfSeveralTokens:

@@ -131,7 +131,7 @@ class PromptEncoder:
 
     def _prompt(self, prompt: PromptText, ids: list[int], position: int) -> Prompt:
         text = self._tokenizer.decode([ids[position]])
-        return Prompt(prompt.question, prompt.message, ids, position, partial(self._restate, prompt), text)
+        return Prompt(prompt.question, prompt.message, ids, position, partial(self.restate, prompt), text)
 
     def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
         """The prompt without its beginning, where prompt and answer would not fit into the context.
@@ -163,8 +163,16 @@ class PromptEncoder:
         Raises:
             UQHarnessError: It was.
         """
-        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self.limit_vocabulary(int(model.get_input_embeddings().weight.shape[0]))
         self._semantic_token.check(ModelIdentity.of(model, self._tokenizer, self._chat_template_args))
+
+    def limit_vocabulary(self, size: int) -> None:
+        """Refuses prompts with tokens that a model does not have, from here on.
+
+        Args:
+            size: Number of the model's tokens.
+        """
+        self._vocabulary = size
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         """Tokenizers may have more tokens than the model; what matters is those that are used."""
@@ -210,7 +218,7 @@ class PromptEncoder:
 
         return rendered(apply, [{"role": "user", "content": user}])
 
-    def _restate(self, prompt: PromptText, message: str) -> list[int]:
+    def restate(self, prompt: PromptText, message: str) -> list[int]:
         """Token ids of a prompt with another message in the place of its own."""
         text = self._with_message(prompt, message)
         ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]

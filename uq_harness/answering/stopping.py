@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lm_eval.models.utils import postprocess_generated_text
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.evidence.token_spans import tokens_of_beginning
@@ -30,9 +30,31 @@ def stop_criteria(
         think_end_token: What ends the model's thinking, as text or token; what is before it is not part of the
             answer.
     """
-    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    return stop_at(
+        end_tokens(model.generation_config, tokenizer),
+        tokenizer,
+        stop_strings=stop_strings,
+        max_new_tokens=max_new_tokens,
+        think_end_token=think_end_token,
+    )
+
+
+def end_tokens(generation_config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that end an answer: those of the model's generation configuration, and the tokenizer's own."""
+    configured = None if generation_config is None else generation_config.eos_token_id
     ends = configured if isinstance(configured, list) else [configured]
-    end_ids = frozenset(int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None)
+    return frozenset(int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None)
+
+
+def stop_at(
+    end_ids: frozenset[int],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    stop_strings: Sequence[str],
+    max_new_tokens: int,
+    think_end_token: str | int | None = None,
+) -> StopCriteria:
+    """How answers end at some tokens, of a model that is not at hand; the rest as in `stop_criteria`."""
     stop_ids = _special_stops(tokenizer, stop_strings) - end_ids
     reader = _Reader(tokenizer, tuple(stop_strings), stop_ids, think_end_token)
     return StopCriteria(

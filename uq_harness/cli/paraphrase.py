@@ -19,7 +19,7 @@ from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
 
 if TYPE_CHECKING:
-    from uq_harness.chat.settings import Endpoint
+    from uq_harness.endpoints.settings import Endpoint
     from uq_harness.studies.paraphrase.make import Made
     from uq_harness.studies.paraphrase.questions import Question
     from uq_harness.studies.paraphrase.validate import Share, Validation
@@ -122,7 +122,7 @@ def paraphrase(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Put questions in other words with a chat model, or judge how well that was done (--validate)."""
-    from uq_harness.chat.settings import Endpoint
+    from uq_harness.endpoints.settings import Endpoint
 
     chat_model = partial(
         Endpoint,
@@ -134,7 +134,7 @@ def paraphrase(
         retries=retries,
     )
     if validate is not None:
-        from uq_harness.chat.replies import ReplyCache
+        from uq_harness.endpoints.replies import ReplyCache
         from uq_harness.similarity.build import build_nli
         from uq_harness.studies.paraphrase.validate import validate_paraphrases
 

@@ -23,7 +23,7 @@ from uq_harness.methods.arguments import read_choice, read_flag, read_whole
 
 _TYPES = ("bfloat16", "float16", "float32", "float64")
 _QUANTISATION = ("load_in_8bit", "load_in_4bit", "quantization_config")
-_OWN = ("methods", "sp_token", "seed", "batch_invariant")
+_OWN = ("methods", "sp_token", "seed", "batch_invariant", "save_samples")
 # Far beyond any context or batch; a larger number is a mistake.
 _LARGEST = 2**31 - 1
 

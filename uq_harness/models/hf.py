@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lm_eval.api.registry import register_model
@@ -23,6 +23,7 @@ from uq_harness.answering.options import (
     take_options,
 )
 from uq_harness.answering.prompts import PromptEncoder, PromptText
+from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.answering.semantic_token import ChatTail, SemanticToken
 from uq_harness.answering.stopping import stop_criteria
 from uq_harness.answering.template import rendered
@@ -56,6 +57,8 @@ _PLACEMENT = frozenset(
     }
 )
 
+B = TypeVar("B", bound=TransformersBackend)
+
 
 @register_model("uq-hf")
 class UQHFLM(UncertainLM, HFLM):
@@ -74,6 +77,8 @@ class UQHFLM(UncertainLM, HFLM):
             samples depend on it and on the prompt, not on what shares the batch.
         batch_invariant: Whether questions go through the model one at a time, whatever ``--batch_size`` and the number
             of processes. In 16-bit types logits move with the batch's shape; in float32 it changes nothing but time.
+        save_samples: Whether the records keep what a second pass needs (see `uq_harness.answering.saved_samples`):
+            ``true`` for the samples of the chosen methods, or names of further methods whose samples are drawn for it.
         **kwargs: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
             with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model`` (see
             `uq_harness.similarity.build_nli`); and arguments of ``hf``.
@@ -89,6 +94,7 @@ class UQHFLM(UncertainLM, HFLM):
         sp_token: str | float = "auto",
         seed: int | None = None,
         batch_invariant: bool | str = False,
+        save_samples: bool | str = False,
         **kwargs: Any,
     ) -> None:
         if pretrained is None:
@@ -97,6 +103,7 @@ class UQHFLM(UncertainLM, HFLM):
         check_cache(begin())
         kwargs = read_model_arguments(kwargs)
         options = take_options(kwargs)
+        self._saver, options = read_save_samples(save_samples, methods, options)
         self._methods = build_methods(methods, options)
         self._sp_token = SemanticToken.parse(sp_token)
         if seed is None:
@@ -110,6 +117,7 @@ class UQHFLM(UncertainLM, HFLM):
             "methods": [method.name for method in self._methods],
             "sp_token": str(self._sp_token),
             "batch_invariant": self._batch_invariant,
+            **({} if self._saver is None else self._saver.describe()),
             **settings(self._methods),
             **{key: value for key, value in kwargs.items() if key not in _PLACEMENT},
         }
@@ -150,25 +158,29 @@ class UQHFLM(UncertainLM, HFLM):
             for role, auxiliary in self._answerer.describe().items()
             if isinstance(auxiliary, dict)
         }
-        if any(method.sampling for method in self._methods):
+        if any(method.sampling for method in self._methods) or self._saver is not None:
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
         return Answerer(
-            TransformersBackend(
-                self.model,
-                self.tokenizer,
-                max_length=self.max_length,
-                pad_id=self.tokenizer.pad_token_id,
-                seed=self._seed,
-                mixed_precision=self.mixed_precision_dtype,
-                batch_invariant=self._batch_invariant,
-                device=self.device,
-            ),
+            self.backend_of(TransformersBackend),
             self._services,
             methods,
             self._recorders(),
             ThinkingNotice(self.tokenizer, self.think_end_token),
+        )
+
+    def backend_of(self, kind: type[B]) -> B:
+        """A backend of some kind over the loaded model."""
+        return kind(
+            self.model,
+            self.tokenizer,
+            max_length=self.max_length,
+            pad_id=self.tokenizer.pad_token_id,
+            seed=self._seed,
+            mixed_precision=self.mixed_precision_dtype,
+            batch_invariant=self._batch_invariant,
+            device=self.device,
         )
 
     def _stop(self, stop_strings: list[str], max_new_tokens: int) -> StopCriteria:
@@ -183,6 +195,11 @@ class UQHFLM(UncertainLM, HFLM):
     def _questions_at_a_time(self) -> int:
         size: int = self.max_batch_size if self.batch_size == "auto" else int(self.batch_size)
         return size
+
+    @property
+    def encoder(self) -> PromptEncoder:
+        """What makes tokens of prompts."""
+        return self._encoder
 
     @property
     def identity(self) -> ModelIdentity:

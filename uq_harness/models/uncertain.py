@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer, Recorder
 from uq_harness.answering.prompts import PromptEncoder, PromptText
+from uq_harness.answering.saved_samples import SampleSaver
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.command import keep_cache
 from uq_harness.evaluation.instances import QuestionInstance, UQText
@@ -39,12 +40,14 @@ class UncertainLM(LM):
         _methods: The chosen methods.
         _encoder: Makes tokens of prompts.
         _configuration: What answers and scores depend on; a response cache is bound to it.
+        _saver: Keeps what a second pass needs; ``None`` where it is not wanted (see `read_save_samples`).
     """
 
     _answerer: Answerer
     _methods: Sequence[Method]
     _encoder: PromptEncoder
     _configuration: dict[str, Any]
+    _saver: SampleSaver | None = None
     # What lm_eval's classes have.
     max_gen_toks: int
     max_length: int
@@ -70,7 +73,7 @@ class UncertainLM(LM):
 
     def _recorders(self) -> Sequence[Recorder]:
         """What adds to the answers' records; asked for when model and tokenizer are loaded."""
-        return ()
+        return () if self._saver is None else (self._saver,)
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -121,6 +124,7 @@ class UncertainLM(LM):
             "methods": [method.name for method in self._methods],
             **self._encoder.describe(),
             **self._answerer.describe(),
+            **({} if self._saver is None else self._saver.describe()),
         }
         inherited: dict[str, Any] = getattr(super(), "get_model_info", dict)()  # API models of lm_eval have none
         return {**inherited, "uncertainty": {**uncertainty, **settings(self._methods)}}

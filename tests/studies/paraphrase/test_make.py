@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.chat.servers import HANG_UP, Response, Server, fails, says, serving
-from uq_harness.chat.failures import EndpointError
-from uq_harness.chat.settings import Endpoint
+from tests.endpoints.servers import HANG_UP, Response, Server, fails, says, serving
+from uq_harness.endpoints.failures import EndpointError
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 from uq_harness.studies.paraphrase.file import read_paraphrases
 from uq_harness.studies.paraphrase.make import Made, make_paraphrases

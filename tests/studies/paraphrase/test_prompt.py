@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uq_harness.chat.client import Reply
+from uq_harness.endpoints.chat import Reply
 from uq_harness.functional.text import normalize_answer
 from uq_harness.studies.paraphrase.prompt import further, prompt, read_reply
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chat.servers import Response, says, serving
-from uq_harness.chat.failures import EndpointError
-from uq_harness.chat.replies import ReplyCache
-from uq_harness.chat.settings import Endpoint
+from tests.endpoints.servers import Response, says, serving
+from uq_harness.endpoints.failures import EndpointError
+from uq_harness.endpoints.replies import ReplyCache
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.similarity.build import build_nli
 from uq_harness.studies.paraphrase.validate import share, validate_paraphrases
 

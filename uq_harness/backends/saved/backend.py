@@ -46,7 +46,6 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     SampleStates: "the model's hidden states",
     RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
-    DiverseBeams: "answers of a diverse beam search",
 }
 # What the texts of a set suffice for, with the auxiliary models.
 _OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
@@ -98,15 +97,14 @@ class SavedBackend:
             return "token log-probabilities of the answer" if saved.logprobs is None else None
         if isinstance(need, AnswerEntropies):
             return "entropies of the answer's tokens" if saved.entropies is None else None
-        for kind in (type(need), type(need.sample_set)):
-            if kind in _OF_THE_MODEL:
-                return _OF_THE_MODEL[kind]
+        if type(need) in _OF_THE_MODEL:
+            return _OF_THE_MODEL[type(need)]
         samples = need.sample_set
-        if not isinstance(samples, Samples):
+        if samples is None:
             return f"{type(need).__name__}, which no file can hold"
         found = serving(samples, saved.sets)
         if found is None:
-            return _no_set(samples, saved.sets)
+            return what_set(samples, saved.sets)
         if isinstance(need, SampleLogProbs):
             unknown = any(sample.logprobs is None for sample in found.samples)
             return "token log-probabilities of the samples" if unknown else None
@@ -150,9 +148,9 @@ class SavedBackend:
         """
         sets: dict[SampleSet, tuple[Sample, ...]] = {}
         for wanted in sample_sets(self._needs):
-            found = serving(wanted, saved.sets) if isinstance(wanted, Samples) else None
-            if isinstance(wanted, Samples) and found is not None:
-                sets[wanted] = tuple(self._sample(one, saved.place) for one in found.samples[: wanted.count])
+            found = serving(wanted, saved.sets)
+            if found is not None:
+                sets[wanted] = tuple(self._sample(one, saved.place) for one in taken(wanted, found))
         unknown: dict[Need[Any], Sequence[FloatArray | None]] = {
             AnswerLogProbs(): [saved.logprobs],
             AnswerEntropies(): [saved.entropies],
@@ -170,22 +168,36 @@ class SavedBackend:
         return Sample(sample.text, tokens, sample.logprobs, complete=True)
 
 
-def serving(samples: Samples, sets: Iterable[SavedSet]) -> SavedSet | None:
+def serving(samples: SampleSet, sets: Iterable[SavedSet]) -> SavedSet | None:
     """The set that serves a need for samples: one that says nothing of how it was drawn serves every need.
 
-    Of several, the one that says most.
+    Of several, the one that says most. Answers of a diverse beam search depend on its groups and penalty, so only a set
+    that says both serves.
 
     >>> some, warm = SavedSet((SavedSample("a"),)), SavedSet((SavedSample("b"),), {"temperature": 0.7})
     >>> serving(Samples(10, 0.7), [some, warm]) is warm, serving(Samples(10, 1.0), [some, warm]) is some
     (True, True)
     """
+    if isinstance(samples, DiverseBeams):
+        whole = {"groups": samples.groups, "penalty": samples.penalty}
+        return next((one for one in sets if one.conditions == whole and one.samples), None)
     fitting = [
-        one for one in sets if one.samples and all(getattr(samples, name) == v for name, v in one.conditions.items())
+        one
+        for one in sets
+        if one.samples and all(getattr(samples, name, None) == value for name, value in one.conditions.items())
     ]
     return max(fitting, key=lambda one: len(one.conditions), default=None)
 
 
-def _no_set(samples: Samples, sets: Sequence[SavedSet]) -> str:
+def taken(samples: SampleSet, found: SavedSet) -> tuple[SavedSample, ...]:
+    """Those of a set's samples that serve a need: as many as it counts, or all where there are fewer."""
+    return found.samples[: samples.count if isinstance(samples, Samples) else samples.groups]
+
+
+def what_set(samples: SampleSet, sets: Sequence[SavedSet]) -> str:
+    """In words, what set is missing."""
+    if isinstance(samples, DiverseBeams):
+        return "answers of a diverse beam search"
     if not any(one.samples for one in sets):
         return "sampled answers"
     wanted = {"temperature": samples.temperature, "top_p": samples.top_p, "top_k": samples.top_k}

@@ -24,18 +24,24 @@ SHAPE = (
     '"token_logprobs": [-0.1], "samples": ["other", "given"]}'
 )
 UNKNOWN_LOGPROB = -9999.0  # what vLLM and others write for a token whose log-probability they did not keep
+# How a set was drawn: independent samples, or a diverse beam search.
 CONDITIONS = ("temperature", "top_p", "top_k")
+BEAMS = ("groups", "penalty")
 _FIELDS = (
     "question",
     "answers",
     "answer",
+    "token_ids",
     "token_logprobs",
     "token_entropies",
     "tokens",
+    "emitted_ids",
     "samples",
     "sample_sets",
     "uncertainty",
     "prompt",
+    "prompt_token_ids",
+    "semantic_token",
 )
 
 
@@ -47,11 +53,17 @@ class SavedSample:
         text: Its text.
         logprobs: Log-probability of each token under the model itself, in nats; ``None`` where the file has none.
         tokens: Texts of its tokens; likewise.
+        token_ids: Its tokens; likewise.
+        emitted_ids: All tokens that the model wrote, `token_ids` among them side by side; likewise.
+        complete: Whether it ended by itself; likewise.
     """
 
     text: str
     logprobs: FloatArray | None = None
     tokens: tuple[str, ...] | None = None
+    token_ids: tuple[int, ...] | None = None
+    emitted_ids: tuple[int, ...] | None = None
+    complete: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +72,33 @@ class SavedSet:
 
     Attributes:
         samples: The samples.
-        conditions: How they were drawn, as far as the file says: ``temperature``, ``top_p``, ``top_k``.
+        conditions: How they were drawn, as far as the file says: ``temperature``, ``top_p``, ``top_k``, or ``groups``
+            and ``penalty`` of a diverse beam search.
     """
 
     samples: tuple[SavedSample, ...]
     conditions: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SavedTokens:
+    """The tokens of a prompt and its answer, which a second pass reads.
+
+    Attributes:
+        prompt_ids: The prompt's.
+        token_ids: The answer's.
+        emitted_ids: All that the model wrote, `token_ids` among them side by side.
+        message: The user's message that put the question; ``None`` where the file has none.
+        semantic_token: Position of the semantic-preserving token from the prompt's end; likewise.
+        semantic_text: Its text; likewise.
+    """
+
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    emitted_ids: tuple[int, ...]
+    message: str | None
+    semantic_token: int | None
+    semantic_text: str | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +116,8 @@ class SavedAnswer:
         uncertainty: Scores that the file holds already; ``nan`` for ``null``.
         prompt: The whole prompt; the question where the file has none.
         record: The other fields of a run's record.
+        tokens: What a second pass reads; ``None`` where the file does not have it.
+        has_prompt: Whether the file has the prompt.
     """
 
     place: str
@@ -94,6 +130,8 @@ class SavedAnswer:
     uncertainty: Mapping[str, float]
     prompt: str
     record: Mapping[str, Any]
+    tokens: SavedTokens | None = None
+    has_prompt: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,7 +273,8 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
     check_characters(answer, f"{place}: a text")
     entropies = _numbers(place, row, "token_entropies")
     tokens = _texts_or_none(place, row, "tokens")
-    _check_lengths(place, token_logprobs=logprobs, token_entropies=entropies, tokens=tokens)
+    ids = _ids_or_none(place, row, "token_ids")
+    _check_lengths(place, token_ids=ids, token_logprobs=logprobs, token_entropies=entropies, tokens=tokens)
     prompt = row.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
         raise UQHarnessError(f"{place}: the prompt is {prompt!r}: it needs to be a text")
@@ -251,17 +290,74 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
         uncertainty=_scores(place, row.get("uncertainty")),
         prompt=question if prompt is None else prompt,
         record=_record(place, row),
+        tokens=_tokens(place, row, ids),
+        has_prompt=prompt is not None,
     )
+
+
+def _tokens(place: str, row: Mapping[str, Any], ids: tuple[int, ...] | None) -> SavedTokens | None:
+    """What a second pass reads, where a line has it."""
+    prompt, emitted = _ids_or_none(place, row, "prompt_token_ids"), _emitted(place, row, ids)
+    if prompt is None or ids is None or emitted is None:
+        return None
+    if not prompt:
+        raise UQHarnessError(f"{place}: prompt_token_ids is empty: it needs to be the tokens of the prompt")
+    message, semantic = row.get("message"), row.get("semantic_token")
+    if message is not None and not isinstance(message, str):
+        raise UQHarnessError(f"{place}: the message is {message!r}: it needs to be a text")
+    check_characters(message or "", f"{place}: a text")
+    if semantic is not None and not _is_position(semantic, len(prompt)):
+        raise UQHarnessError(
+            f'{place}: semantic_token is {semantic!r}: it needs to be an object such as {{"position": -4, "text": '
+            f'"<|im_start|>"}}, its position from -{len(prompt)} to -1'
+        )
+    position, text = (None, None) if semantic is None else (semantic["position"], semantic["text"])
+    return SavedTokens(prompt, ids, emitted, message, position, text)
+
+
+def _is_position(value: Any, length: int) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_whole(value.get("position"))
+        and -length <= value["position"] <= -1
+        and isinstance(value.get("text"), str)
+    )
+
+
+def _emitted(place: str, row: Mapping[str, Any], ids: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """All tokens that the model wrote: those of the answer where a line says nothing else."""
+    emitted = _ids_or_none(place, row, "emitted_ids")
+    if emitted is None or ids is None:
+        return ids
+    if not any(emitted[at : at + len(ids)] == ids for at in range(len(emitted) - len(ids) + 1)):
+        raise UQHarnessError(
+            f"{place}: the token_ids {list(ids)} do not stand side by side among the emitted_ids {list(emitted)}"
+        )
+    return emitted
+
+
+def _ids_or_none(place: str, row: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
+    ids = row.get(name)
+    if ids is None:
+        return None
+    if not isinstance(ids, list) or not all(_is_whole(one) and one >= 0 for one in ids):
+        raise UQHarnessError(f"{place}: {name} is {ids!r}: it needs to be a list of token numbers, whole and from 0 on")
+    return tuple(ids)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 # Fields of a run's record that are handed on, and what a message calls them.
 _KEPT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "answer_tokens": (lambda value: _is_number(value) and value >= 0, "a number"),
     "complete": (lambda value: isinstance(value, bool), "true or false"),
-    "token_ids": (lambda value: isinstance(value, list) and all(map(_is_number, value)), "a list of numbers"),
     "tokens": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
     "cost": (lambda value: isinstance(value, dict) and all(map(_is_number, value.values())), "an object of numbers"),
 }
+# Those that are read for their own sake too, and handed on so that what was written can be scored again.
+_HANDED_ON = ("token_ids", "emitted_ids", "prompt_token_ids", "message", "semantic_token", "sample_sets")
 
 
 def _record(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,7 +366,8 @@ def _record(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
         fits, what = _KEPT[name]
         if not fits(value):
             raise UQHarnessError(f"{place}: {name} is {value!r}: it needs to be {what}")
-    return kept
+    names = [name for name in _HANDED_ON if "prompt_token_ids" in row or name == "token_ids"]
+    return kept | {name: row[name] for name in names if row.get(name) is not None}
 
 
 def _is_number(value: Any) -> bool:
@@ -289,12 +386,16 @@ def _sets(place: str, row: Mapping[str, Any]) -> tuple[SavedSet, ...]:
 
 
 def _conditions(place: str, one: Mapping[str, Any]) -> dict[str, float]:
+    of_beams = any(name in one for name in BEAMS)
+    names = BEAMS if of_beams else CONDITIONS
     for name, value in one.items():
-        if name not in (*CONDITIONS, "samples"):
-            raise UQHarnessError(f"{place}: a set of samples has no {name!r}: it has samples, {', '.join(CONDITIONS)}")
+        if name not in (*names, "samples"):
+            raise UQHarnessError(f"{place}: a set of samples has no {name!r}: it has samples, {', '.join(names)}")
         if name != "samples" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise UQHarnessError(f"{place}: {name} is {value!r}: it needs to be a number")
-    return {name: _number(f"{place}: {name}", one[name]) for name in CONDITIONS if name in one}
+    if of_beams and not all(name in one for name in BEAMS):
+        raise UQHarnessError(f"{place}: a set of a diverse beam search needs both of {', '.join(BEAMS)}")
+    return {name: _number(f"{place}: {name}", one[name]) for name in names if name in one}
 
 
 def _samples(place: str, samples: Any) -> tuple[SavedSample, ...]:
@@ -313,8 +414,18 @@ def _sample(place: str, one: Any) -> SavedSample:
         )
     check_characters(one["text"], f"{place}: a text")
     logprobs, tokens = _numbers(place, one, "token_logprobs"), _texts_or_none(place, one, "tokens")
-    _check_lengths(place, token_logprobs=logprobs, tokens=tokens)
-    return SavedSample(one["text"], _log_probabilities(place, logprobs), None if tokens is None else tuple(tokens))
+    ids, complete = _ids_or_none(place, one, "token_ids"), one.get("complete")
+    _check_lengths(place, token_ids=ids, token_logprobs=logprobs, tokens=tokens)
+    if complete is not None and not isinstance(complete, bool):
+        raise UQHarnessError(f"{place}: complete is {complete!r}: it needs to be true or false")
+    return SavedSample(
+        text=one["text"],
+        logprobs=_log_probabilities(place, logprobs),
+        tokens=None if tokens is None else tuple(tokens),
+        token_ids=ids,
+        emitted_ids=_emitted(place, one, ids),
+        complete=complete,
+    )
 
 
 def _texts_or_none(place: str, row: Mapping[str, Any], name: str) -> list[str] | None:

@@ -51,7 +51,7 @@ class Answers:
     def read(cls, decoded: Decoded, stop: StopCriteria, plan: Plan) -> Answers:
         """Reads what has been decoded; samples are cut where the greedy answer would be cut."""
         raw = [row[:n] for row, n in zip(decoded.token_ids.tolist(), decoded.lengths, strict=True)]
-        read = [stop.read(tokens) for tokens in raw]
+        read = [known or stop.read(tokens) for known, tokens in zip(decoded.read, raw, strict=True)]
         greedy = [
             Answer(
                 text=text,
@@ -148,7 +148,7 @@ def _read_samples(
 
 
 def _read_sample(one: DecodedAnswer, stop: StopCriteria) -> Sample:
-    text, counted = stop.read(list(one.token_ids))
+    text, counted = one.read or stop.read(list(one.token_ids))
     return Sample(
         text=text,
         token_ids=tuple(one.token_ids[counted.start : counted.stop]),

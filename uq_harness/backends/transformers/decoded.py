@@ -29,6 +29,7 @@ class DecodedAnswer:
         state: Of a sample, where wanted, the input of the middle block at the last token that was fed back to the
             model, or at the prompt's last token where none was, ``[width]``, on the CPU.
         laws: Of a sample, where wanted, the log-probability of each token under the law that it was drawn from.
+        read: Its text and the range of its tokens that count, where they are known; ``None`` for one still to be read.
     """
 
     token_ids: tuple[int, ...]
@@ -37,6 +38,7 @@ class DecodedAnswer:
     ended: bool
     state: Tensor | None = None
     laws: FloatArray | None = None
+    read: tuple[str, range] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Decoded:
         prompt_cache: Keys and values of the prompts; ``None`` where they were not kept or cannot be shared.
         samples: For each prompt the answers of every sampler; those of a beam search best first.
         row_steps: The forward tokens of all prompts.
+        read: The text of each greedy answer and the range of its tokens that count; ``None`` for one still to be read.
     """
 
     prompt_ids: Tensor
@@ -103,6 +106,7 @@ class Decoded:
     prompt_cache: DynamicCache | None
     samples: list[dict[SampleSet, list[DecodedAnswer]]]
     row_steps: int
+    read: list[tuple[str, range] | None]
 
     @classmethod
     def of(cls, prompts: Sequence[DecodedPrompt], pad_id: int, device: torch.device) -> Decoded:
@@ -132,6 +136,7 @@ class Decoded:
             prompt_cache=stack(caches) if caches else None,
             samples=[prompt.samples for prompt in prompts],
             row_steps=sum(prompt.row_steps for prompt in prompts),
+            read=[answer.read for answer in answers],
         )
 
     @property

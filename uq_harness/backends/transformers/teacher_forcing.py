@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from uq_harness.backends.transformers.forward import (
     logits,
     right_pad,
     states,
+    watched_states,
 )
 from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
 from uq_harness.errors import UQHarnessError
@@ -59,7 +60,7 @@ def rescore(
 
     def score(part: Sequence[int]) -> list[FloatArray]:
         tokens = [continuations[i] for i in part]
-        read = _read(architecture, prefill, [rows[i] for i in part], tokens, pad_id)
+        read, _ = follow(architecture, prefill, [rows[i] for i in part], tokens, pad_id)
         lengths = [len(one) for one in tokens]
         counted = torch.arange(read.shape[1]) < torch.tensor(lengths)[:, None]
         chosen = torch.tensor([token for one in tokens for token in one])
@@ -89,23 +90,51 @@ def _logprobs(architecture: Architecture, read: Tensor, chosen: Tensor, temperat
     return torch.cat(found).numpy()
 
 
-def _read(
-    architecture: Architecture, prefill: Prefill, rows: list[int], tokens: list[Sequence[int]], pad_id: int
-) -> Tensor:
-    """The states that predict each token, ``[continuations, longest, width]``."""
+@torch.no_grad()
+def follow(
+    architecture: Architecture,
+    prefill: Prefill,
+    rows: Sequence[int],
+    tokens: Sequence[Sequence[int]],
+    pad_id: int,
+    watch: Collection[int] = (),
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """What predicts each token of some continuations.
+
+    Args:
+        architecture: The model.
+        prefill: The prompts, with what entered the watched blocks.
+        rows: For each continuation the number of the prompt it follows.
+        tokens: Token ids of the continuations.
+        pad_id: Token that fills the padding.
+        watch: Numbers of the blocks whose inputs are wanted.
+
+    Returns:
+        The states that the head reads to predict each token, ``[continuations, longest, width]``, and by their numbers
+        what entered the watched blocks at the same places: at the prompt's last token, and at every token but the last.
+    """
     device = prefill.ids.device
     at = torch.tensor(rows, device=device)
-    first = prefill.last_state[at.to(prefill.last_state.device)][:, None]
+    first = _rows(prefill.last_state, at)[:, None]
+    entered_first = {block: _rows(prefill.entered[block][:, -1:], at) for block in watch}
     fed = [row[:-1] for row in tokens]  # the last token predicts nothing that is asked for
     if not any(fed):
-        return first
+        return first, entered_first
     ids, new_mask = right_pad(fed, pad_id, device)
     mask = torch.cat([prefill.mask[at], new_mask], 1)
     if prefill.cache is None:
-        hidden, _ = states(architecture, torch.cat([prefill.ids[at], ids], 1), mask, use_cache=False)
-        return hidden[:, prefill.ids.shape[1] - 1 :]
-    hidden, _ = states(architecture, ids, mask, select(prefill.cache, at))
-    return torch.cat([first, hidden], 1)
+        whole = torch.cat([prefill.ids[at], ids], 1)
+        hidden, _, entered = watched_states(architecture, whole, mask, use_cache=False, watch=watch)
+        last = prefill.ids.shape[1] - 1
+        return hidden[:, last:], {block: state[:, last:] for block, state in entered.items()}
+    hidden, _, entered = watched_states(architecture, ids, mask, select(prefill.cache, at), watch=watch)
+    return torch.cat([first, hidden], 1), {
+        block: torch.cat([entered_first[block], state], 1) for block, state in entered.items()
+    }
+
+
+def _rows(values: Tensor, at: Tensor) -> Tensor:
+    return values[at.to(values.device)]
 
 
 Tokenise = Callable[[str], list[int]]

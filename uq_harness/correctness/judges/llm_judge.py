@@ -11,8 +11,8 @@ from uq_harness.correctness.base import Judge, register_judge
 from uq_harness.errors import UQHarnessError
 
 if TYPE_CHECKING:
-    from uq_harness.chat.replies import ReplyCache
-    from uq_harness.chat.settings import Endpoint
+    from uq_harness.endpoints.replies import ReplyCache
+    from uq_harness.endpoints.settings import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ class LLMJudge(Judge):
         Raises:
             UQHarnessError: The file, a package or the key cannot be had, or the endpoint cannot be used.
         """
-        from uq_harness.chat.client import ChatClient
-        from uq_harness.chat.replies import ReplyCache
+        from uq_harness.endpoints.chat import ChatClient
+        from uq_harness.endpoints.replies import ReplyCache
 
         ReplyCache(self.cache)
         ChatClient(self._endpoint()).check()
@@ -94,8 +94,8 @@ class LLMJudge(Judge):
         An endpoint that fails half way leaves the rest undefined, with an error in the log, so that the answers are
         not lost with it. Replies are kept as they come.
         """
-        from uq_harness.chat.client import ChatClient
-        from uq_harness.chat.yes_no import ask_yes_no
+        from uq_harness.endpoints.chat import ChatClient
+        from uq_harness.endpoints.yes_no import ask_yes_no
 
         kept = self.usable_references(questions, answers, references)
         prompts = [prompt(*parts) for parts in zip(questions, answers, kept, strict=True)]
@@ -108,7 +108,7 @@ class LLMJudge(Judge):
 
     def _replies(self) -> ReplyCache | None:
         """The file of replies; None where it was lost since `prepare`, for the answers are worth more than the file."""
-        from uq_harness.chat.replies import ReplyCache
+        from uq_harness.endpoints.replies import ReplyCache
 
         try:
             return ReplyCache(self.cache)
@@ -117,7 +117,7 @@ class LLMJudge(Judge):
             return None
 
     def _endpoint(self) -> Endpoint:
-        from uq_harness.chat.settings import Endpoint
+        from uq_harness.endpoints.settings import Endpoint
 
         return Endpoint(
             model=self.model,

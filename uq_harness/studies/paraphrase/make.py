@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from uq_harness.chat.client import ChatClient
-from uq_harness.chat.failures import EndpointError, RequestRefused
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.chat import ChatClient
+from uq_harness.endpoints.failures import EndpointError, RequestRefused
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import user_path
 from uq_harness.studies.paraphrase.file import open_output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from uq_harness.chat.client import Reply
+from uq_harness.endpoints.chat import Reply
 from uq_harness.functional.text import normalize_answer
 
 PROMPT = """\

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from uq_harness.chat.client import ChatClient
-from uq_harness.chat.replies import ReplyCache
-from uq_harness.chat.settings import Endpoint
-from uq_harness.chat.yes_no import ask_yes_no
+from uq_harness.endpoints.chat import ChatClient
+from uq_harness.endpoints.replies import ReplyCache
+from uq_harness.endpoints.settings import Endpoint
+from uq_harness.endpoints.yes_no import ask_yes_no
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ENTAILMENT
 from uq_harness.functional import FloatArray

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from uq_harness.chat.replies import ReplyCache, default_cache_file, request_key
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.replies import ReplyCache, default_cache_file, request_key
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.chat.servers import (
+from tests.endpoints.servers import (
     HALF_A_BODY,
     HANG,
     HANG_UP,
@@ -24,9 +24,9 @@ from tests.chat.servers import (
     says,
     serving,
 )
-from uq_harness.chat.client import ChatClient
-from uq_harness.chat.failures import EndpointError, RequestRefused
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.chat import ChatClient
+from uq_harness.endpoints.failures import EndpointError, RequestRefused
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 
 
@@ -126,19 +126,19 @@ def test_waits_grow_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (fails(500, "out of order"), "keeps failing.*out of order"),
         (HANG_UP, "cannot be reached"),
         (HALF_A_BODY, "cannot be reached"),
-        (Response(b"<html>hello</html>", kind="text/html"), "something else than a chat completion.*/v1"),
-        (Response(b"{"), "something else than a chat completion"),
-        (Response(b'{"choices": []}'), "something else than a chat completion"),
-        (Response(b'{"choices": [{"message": {"content": 3}}]}'), "something else than a chat completion"),
-        (Response(b"[]"), "something else than a chat completion"),
-        (Response(b"null"), "something else than a chat completion"),
-        (Response(b"[" * 200_000), "something else than a chat completion"),
-        (Response(b" " * 9 * 2**20 + says("yes").body), r"something else than a chat completion \(more than 8 MB"),
+        (Response(b"<html>hello</html>", kind="text/html"), "something else than a completion.*/v1"),
+        (Response(b"{"), "something else than a completion"),
+        (Response(b'{"choices": []}'), "something else than a completion"),
+        (Response(b'{"choices": [{"message": {"content": 3}}]}'), "something else than a completion"),
+        (Response(b"[]"), "something else than a completion"),
+        (Response(b"null"), "something else than a completion"),
+        (Response(b"[" * 200_000), "something else than a completion"),
+        (Response(b" " * 9 * 2**20 + says("yes").body), r"something else than a completion \(more than 8 MB"),
         (
             Response(gzip.compress(b" " * 9 * 2**20 + says("yes").body), headers={"content-encoding": "gzip"}),
-            r"something else than a chat completion \(more than 8 MB",
+            r"something else than a completion \(more than 8 MB",
         ),
-        (Response(b"no gzip", headers={"content-encoding": "gzip"}), "something else than a chat completion"),
+        (Response(b"no gzip", headers={"content-encoding": "gzip"}), "something else than a completion"),
         (Response(b"?", headers={"content-encoding": "br"}), "compressed by br"),
     ],
 )
@@ -333,8 +333,8 @@ def test_after_stop_nothing_further_is_begun_and_the_client_can_be_used_again() 
 def test_a_missing_package_is_named_with_its_pip_line() -> None:
     code = (
         "import sys; sys.modules['openai'] = None\n"
-        "from uq_harness.chat.client import ChatClient\n"
-        "from uq_harness.chat.settings import Endpoint\n"
+        "from uq_harness.endpoints.chat import ChatClient\n"
+        "from uq_harness.endpoints.settings import Endpoint\n"
         "ChatClient(Endpoint('m', 'http://localhost/v1'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -343,7 +343,8 @@ def test_a_missing_package_is_named_with_its_pip_line() -> None:
 
 def test_nothing_heavy_is_imported_for_the_settings() -> None:
     code = (
-        "import sys; from uq_harness.chat.settings import Endpoint; from uq_harness.chat.replies import ReplyCache;"
+        "import sys; from uq_harness.endpoints.settings import Endpoint;"
+        "from uq_harness.endpoints.replies import ReplyCache;"
         "Endpoint('m', 'http://localhost/v1');"
         "print(sorted({'openai', 'tenacity', 'torch', 'httpx', 'httpx2'} & set(sys.modules)))"
     )

@@ -1,4 +1,4 @@
-"""Where a chat model is, and how it is asked."""
+"""Where a model is, and how it is asked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import urlsplit
 
-from uq_harness.chat.thinking import THINK_END
+from uq_harness.endpoints.thinking import THINK_END
 from uq_harness.errors import UQHarnessError
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -19,12 +19,12 @@ OPENAI_KEY = "OPENAI_API_KEY"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A chat model behind an OpenAI-compatible endpoint.
+    """A model behind an OpenAI-compatible endpoint.
 
     Attributes:
         model: The name by which the endpoint knows the model.
-        base_url: Where ``/chat/completions`` is, such as ``http://localhost:8000/v1``; None means the environment
-            variable OPENAI_BASE_URL, or OpenAI's own.
+        base_url: Where ``/chat/completions`` and ``/completions`` are, such as ``http://localhost:8000/v1``; None
+            means the environment variable OPENAI_BASE_URL, or OpenAI's own.
         api_key_env: The environment variable that holds the key; None means OPENAI_API_KEY, which goes out over https
             and to this machine, not over plain http to another one. Without it a request goes out with no key
             unless it goes to OpenAI.
@@ -36,6 +36,7 @@ class Endpoint:
         concurrency: The most requests at a time.
         retries: How often a request is sent again after a lost connection, a timeout, or status 408, 409, 429 or 5xx.
         backoff: The mean wait before a retry is half of this many seconds, and doubles with each, up to a minute.
+        requests_per_minute: How many requests may be sent within a minute; None for no limit.
 
     Raises:
         UQHarnessError: A value is not allowed.
@@ -54,6 +55,8 @@ class Endpoint:
     concurrency: int = 8
     retries: int = 6
     backoff: float = 1.0
+    requests_per_minute: float | None = None
+    limit_name: ClassVar[str] = "concurrency"  # what users call it, for messages
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -76,6 +79,10 @@ class Endpoint:
             self._refuse("retries", "a whole number from 0 on")
         if not _is_number(self.backoff, 0):
             self._refuse("backoff", "a number of seconds from 0 on")
+        if self.requests_per_minute is not None and not (
+            _is_number(self.requests_per_minute, 0) and self.requests_per_minute
+        ):
+            self._refuse("requests_per_minute", "a number above 0, or nothing for no limit")
 
     @property
     def url(self) -> str:
@@ -139,19 +146,26 @@ class Endpoint:
         return self.api_key_env if self.api_key_env and self.api_key_env in os.environ else None
 
     def _refuse(self, setting: str, allowed: str) -> NoReturn:
-        raise UQHarnessError(f"chat endpoint: {setting}={getattr(self, setting)!r} is not allowed, use {allowed}")
+        raise UQHarnessError(f"endpoint: {setting}={getattr(self, setting)!r} is not allowed, use {allowed}")
+
+
+@dataclass(frozen=True)
+class ServerEndpoint(Endpoint):
+    """The endpoint of a model that lm_eval evaluates; its arguments have lm_eval's names."""
+
+    limit_name: ClassVar[str] = "num_concurrent"
 
 
 def _check_url(url: str) -> None:
     if "@" in url or "?" in url or "#" in url:
         # not quoted: it may be a secret
         raise UQHarnessError(
-            "chat endpoint: base_url holds a user, a password or a query, which would end up in results: give the bare "
+            "endpoint: base_url holds a user, a password or a query, which would end up in results: give the bare "
             "address, and the key in the environment"
         )
     if not _is_address(url):
         raise UQHarnessError(
-            f"chat endpoint: base_url={url!r} is not allowed, use an address such as http://localhost:8000/v1"
+            f"endpoint: base_url={url!r} is not allowed, use an address such as http://localhost:8000/v1"
         )
 
 
@@ -176,7 +190,7 @@ def _check_variable(name: object) -> None:
     if name is not None and not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)):
         # not quoted: it may be the key itself
         raise UQHarnessError(
-            "chat endpoint: api_key_env is not allowed: it is the name of the environment variable that holds the key, "
+            "endpoint: api_key_env is not allowed: it is the name of the environment variable that holds the key, "
             "such as OPENAI_API_KEY, never the key itself"
         )
 

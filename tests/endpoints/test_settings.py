@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
 
 

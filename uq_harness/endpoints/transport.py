@@ -12,21 +12,24 @@ from typing import Any, TypeVar
 
 import httpx
 
-from uq_harness.chat.failures import NotAReply
+from uq_harness.endpoints.failures import NotAReply
 
 T = TypeVar("T")
-MAX_REPLY_BYTES = 8 * 2**20
 _GZIP_OR_DEFLATE = zlib.MAX_WBITS | 32
 
 
-def http_client() -> httpx.AsyncClient:
-    """The HTTP client. A redirect is not followed: it would carry the question to another address."""
+def http_client(largest_reply: int) -> httpx.AsyncClient:
+    """The HTTP client. A redirect is not followed: it would carry the question to another address.
+
+    Args:
+        largest_reply: Bytes of a reply at most.
+    """
     return httpx.AsyncClient(
         follow_redirects=False,
         timeout=None,  # `within` ends a request
         limits=httpx.Limits(max_connections=None),  # the caller sends no more than it may
         headers={"accept-encoding": "identity"},
-        event_hooks={"response": [_limit]},
+        event_hooks={"response": [functools.partial(_limit, largest_reply)]},
     )
 
 
@@ -65,27 +68,27 @@ def _started_loop(_: int) -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _limit(response: httpx.Response) -> None:
+async def _limit(largest_reply: int, response: httpx.Response) -> None:
     """Lets a reply be read up to the limit only, counted after decompression."""
     encoding = response.headers.pop("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "deflate", ""):
         raise NotAReply(f"compressed by {encoding}, which the request did not allow")
     assert isinstance(response.stream, httpx.AsyncByteStream)
-    response.stream = _Limited(response.stream, compressed=encoding in ("gzip", "deflate"))
+    response.stream = _Limited(response.stream, largest_reply, compressed=encoding in ("gzip", "deflate"))
 
 
 class _Limited(httpx.AsyncByteStream):
-    def __init__(self, stream: httpx.AsyncByteStream, compressed: bool) -> None:
-        self._stream = stream
+    def __init__(self, stream: httpx.AsyncByteStream, largest: int, compressed: bool) -> None:
+        self._stream, self._largest = stream, largest
         self._decoder = zlib.decompressobj(_GZIP_OR_DEFLATE) if compressed else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MAX_REPLY_BYTES
+        left = self._largest
         async for chunk in self._stream:
             decoded = self._decoded(chunk, left + 1)
             left -= len(decoded)
             if left < 0:
-                raise NotAReply(f"more than {MAX_REPLY_BYTES // 2**20} MB")
+                raise NotAReply(f"more than {self._largest // 2**20} MB")
             yield decoded
 
     def _decoded(self, chunk: bytes, limit: int) -> bytes:

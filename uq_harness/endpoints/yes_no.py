@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from uq_harness.chat.client import ChatClient, Reply
-from uq_harness.chat.failures import EndpointError, RequestRefused
-from uq_harness.chat.replies import ReplyCache, request_key
-from uq_harness.chat.thinking import without_thoughts
+from uq_harness.endpoints.chat import ChatClient, Reply
+from uq_harness.endpoints.failures import EndpointError, RequestRefused
+from uq_harness.endpoints.replies import ReplyCache, request_key
+from uq_harness.endpoints.thinking import without_thoughts
 from uq_harness.hub import brief
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What went wrong with a request, in words that name the endpoint and the fix."""
+"""What went wrong with a request, in words that name the endpoint and the fix; the key is never among them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from uq_harness.chat.settings import Endpoint
+from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.hub import brief
 
@@ -15,11 +15,19 @@ from uq_harness.hub import brief
 _LONG_KEY = 16
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 TRANSIENT = (408, 409, 429)
-ABOUT_ONE_REQUEST = (400, 413, 422)
+ABOUT_ONE_REQUEST = (400, 413, 422, 501)
 
 
 class EndpointError(UQHarnessError):
     """An endpoint that cannot be used: not there, no longer there, or without this model or key."""
+
+
+class EndpointDown(EndpointError):
+    """An endpoint that cannot be reached, does not reply, or keeps failing; it may come back."""
+
+
+class NoSuchAddress(EndpointError):
+    """An endpoint that has no such address, or no such model."""
 
 
 class RequestRefused(EndpointError):
@@ -27,7 +35,7 @@ class RequestRefused(EndpointError):
 
 
 class NotAReply(Exception):
-    """Something came back that is not a chat completion."""
+    """Something came back that is not what was asked for."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -36,7 +44,8 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, APIStatusError):
         spent = error.status_code == 429 and error.code == "insufficient_quota"
-        return (error.status_code in TRANSIENT or error.status_code >= 500) and not spent
+        lasting = error.status_code in ABOUT_ONE_REQUEST
+        return (error.status_code in TRANSIENT or error.status_code >= 500) and not lasting and not spent
     return isinstance(error, APIConnectionError | NotAReply | TimeoutError)
 
 
@@ -75,13 +84,13 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
     """
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
-    where = f"the chat endpoint {endpoint.url}"
+    where = f"the endpoint {endpoint.url}"
     if isinstance(error, APITimeoutError | TimeoutError):
-        text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower concurrency"
-        return EndpointError(text)
+        text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower {endpoint.limit_name}"
+        return EndpointDown(text)
     if isinstance(error, APIConnectionError):
         reason = _without(key, brief(_reason(error)))
-        return EndpointError(f"{where} cannot be reached ({reason}): start it, or correct base_url")
+        return EndpointDown(f"{where} cannot be reached ({reason}): start it, or correct base_url")
     said = _without(key, brief(_said(error)))
     if isinstance(error, APIStatusError):
         if 300 <= error.status_code < 400:
@@ -89,7 +98,7 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
             return EndpointError(f"{where} redirects to {to}, which is not followed: give the right base_url")
         return _status(error.status_code, where, said, endpoint, key is not None, known)
     return EndpointError(
-        f"{where} replied with something else than a chat completion ({said}): base_url must be that of an "
+        f"{where} replied with something else than a completion ({said}): base_url must be that of an "
         "OpenAI-compatible API; it usually ends in /v1"
     )
 
@@ -101,14 +110,14 @@ def _status(
         fix = f"check the key in {endpoint.key_variable}" if with_key else endpoint.how_to_give_a_key()
         return EndpointError(f"{where} refuses access ({said}): {fix}")
     if status == 404:
-        return EndpointError(
+        return NoSuchAddress(
             f"{where} does not know the model {endpoint.model!r}, or base_url is wrong; it usually ends in /v1 "
-            f"({said}){_models(endpoint.model, known)}"
+            f"({said}){known_models(endpoint.model, known)}"
         )
     if status in ABOUT_ONE_REQUEST:
-        return RequestRefused(f"{where} refuses the request ({said}){_models(endpoint.model, known)}")
+        return RequestRefused(f"{where} refuses the request ({said}){known_models(endpoint.model, known)}")
     if status in TRANSIENT or status >= 500:
-        return EndpointError(f"{where} keeps failing ({said}): try again later, or lower concurrency")
+        return EndpointDown(f"{where} keeps failing ({said}): try again later, or lower {endpoint.limit_name}")
     return EndpointError(f"{where} fails ({said})")
 
 
@@ -130,7 +139,7 @@ def _said(error: Exception) -> object:
     return body or getattr(error, "message", error)
 
 
-def _models(model: str, known: Sequence[str]) -> str:
+def known_models(model: str, known: Sequence[str]) -> str:
     """The end of a message: the models that there are, the most similar first."""
     if not known or model in known:
         return ""
