@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError, close_names
@@ -89,23 +91,33 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
         text = f"{where} did not reply within {endpoint.timeout:g} s: raise timeout, or lower {endpoint.limit_name}"
         return EndpointDown(text)
     if isinstance(error, APIConnectionError):
-        reason = _without(key, brief(_reason(error)))
+        reason = without_key(key, brief(_reason(error)))
         return EndpointDown(f"{where} cannot be reached ({reason}): start it, or correct base_url")
-    said = _without(key, brief(_said(error)))
+    said = without_key(key, brief(_said(error)))
     if isinstance(error, APIStatusError):
         if 300 <= error.status_code < 400:
             to = brief(error.response.headers.get("location", "nowhere"))
             return EndpointError(f"{where} redirects to {to}, which is not followed: give the right base_url")
-        return _status(error.status_code, where, said, endpoint, key is not None, known)
+        return explain_status(error.status_code, said, endpoint, key is not None, known)
     return EndpointError(
         f"{where} replied with something else than a completion ({said}): base_url must be that of an "
         "OpenAI-compatible API; it usually ends in /v1"
     )
 
 
-def _status(
-    status: int, where: str, said: str, endpoint: Endpoint, with_key: bool, known: Sequence[str]
+def explain_status(
+    status: int, said: str, endpoint: Endpoint, with_key: bool, known: Sequence[str] = ()
 ) -> EndpointError:
+    """The error that a user sees about a status code.
+
+    Args:
+        status: The status, 400 or higher.
+        said: What the endpoint said, without the key.
+        endpoint: The endpoint.
+        with_key: Whether the request had a key.
+        known: The models that the endpoint lists, where it does.
+    """
+    where = f"the endpoint {endpoint.url}"
     if status in (401, 403):
         fix = f"check the key in {endpoint.key_variable}" if with_key else endpoint.how_to_give_a_key()
         return EndpointError(f"{where} refuses access ({said}): {fix}")
@@ -149,9 +161,19 @@ def known_models(model: str, known: Sequence[str]) -> str:
     return f": it lists the models {', '.join(shown)}{more}"
 
 
-def _without(key: str | None, text: str) -> str:
-    """The text without the key; a short one is cut out where it stands alone, not out of a longer word."""
+def without_key(key: str | None, text: str) -> str:
+    r"""The text without the key; a short one is cut out where it stands alone, not out of a longer word.
+
+    It is found also as JSON, Python and addresses write it.
+
+    >>> without_key("a'b/c-0123456789", "401 for 'a\'b/c-0123456789' and a%27b%2Fc-0123456789")
+    "401 for '[key]' and [key]"
+    """
     if not key:
         return text
-    pattern = re.escape(key)
-    return re.sub(pattern if len(key) >= _LONG_KEY else rf"(?<![\w-]){pattern}(?![\w-])", "[key]", text)
+    for written in dict.fromkeys(
+        (key, json.dumps(key)[1:-1], key.replace("\\", "\\\\").replace("'", "\\'"), quote(key, ""))
+    ):
+        pattern = re.escape(written)
+        text = re.sub(pattern if len(key) >= _LONG_KEY else rf"(?<![\w-]){pattern}(?![\w-])", "[key]", text)
+    return text

@@ -121,7 +121,10 @@ class AblationLM(UQHFLM):
         return through_template, tuple(tokens)
 
     def _recorders(self) -> Sequence[Recorder]:
-        return (*super()._recorders(), SizesRecorder(tuple(range(-self.n_positions, 0)), self.n_blocks),)
+        return (
+            *super()._recorders(),
+            SizesRecorder(tuple(range(-self.n_positions, 0)), self.n_blocks),
+        )
 
     def _prompts(self, requests: Sequence[QuestionInstance]) -> list[Prompt]:
         """Tokenised prompts.

@@ -92,11 +92,7 @@ class ServerEngine:
     def __init__(self, sender: Sender, server: Server, journal: Journal | None) -> None:
         self._sender, self.server = sender, server
         self._replies = KeptReplies(journal)
-
-    @property
-    def most_alternatives(self) -> int:
-        """How many likeliest tokens it tells at most."""
-        return self.server.findings.most_alternatives
+        self.most_alternatives = server.findings.most_alternatives
 
     def lacks(self, ability: Ability) -> str | None:
         """Why an ability cannot be had; see `Engine`."""

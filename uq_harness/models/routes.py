@@ -1,0 +1,116 @@
+"""The ways to ask a server that ``route=`` of ``uq-api`` names, and how a further one is added.
+
+A route is a class: its constructor finds out by a few tiny requests what the server gives, and `Route.backend` makes a
+backend of that. `ROUTES` names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from transformers import PreTrainedTokenizerBase
+
+from uq_harness.answering.template import rendered
+from uq_harness.backends.served.backend import ServedBackend
+from uq_harness.backends.served.http.completions import Completions
+from uq_harness.backends.served.http.dialect import Dialect
+from uq_harness.backends.served.http.server import open_server
+from uq_harness.backends.served.http.tokenizer_check import SAMPLE, check_tokenizer
+from uq_harness.endpoints.journal import Journal
+from uq_harness.endpoints.tokens import TokenClient
+from uq_harness.evidence.backend import Backend
+
+_PROBE = "What is the capital of France?"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A server, and what a run knows of its model.
+
+    Attributes:
+        client: Sends requests.
+        tokenizer: The tokenizer of the model.
+        tokenizer_name: What the user called it.
+        template_arguments: Further arguments of the chat template.
+        journal: Where replies are kept; ``None`` for nowhere.
+    """
+
+    client: TokenClient
+    tokenizer: PreTrainedTokenizerBase
+    tokenizer_name: str
+    template_arguments: Mapping[str, Any]
+    journal: Journal | None
+
+
+class Route(Protocol):
+    """A way to ask a server.
+
+    Attributes:
+        max_length: The context of its model in tokens; ``None`` where the server does not tell.
+        identity: What the server's replies depend on; a response cache is bound to it.
+    """
+
+    max_length: int | None
+    identity: Mapping[str, Any]
+
+    def backend(self, *, max_length: int, seed: int, end_ids: Collection[int]) -> Backend:
+        """A backend over the server.
+
+        Args:
+            max_length: The context that is used.
+            seed: Seed of all samples.
+            end_ids: Tokens that end an answer.
+        """
+
+
+class TokenRoute:
+    """A server that takes prompts as tokens.
+
+    Args:
+        asked: The server.
+        dialect: How it puts requests; that of vLLM's ``/v1/completions`` if absent.
+
+    Raises:
+        UQHarnessError: It cannot be used, its tokenizer is another one, or it is not that of the journal.
+    """
+
+    def __init__(self, asked: Asked, dialect: Dialect | None = None) -> None:
+        self._tokenizer = asked.tokenizer
+        if dialect is None:
+            dialect = Completions(asked.client.endpoint.model, asked.client.root)
+        self._engine = open_server(asked.client, dialect, asked.journal, asked.tokenizer(_PROBE)["input_ids"])
+        self.max_length, self.identity = self._engine.server.max_length, self._engine.server.identity
+        if self._engine.server.reached:
+            check_tokenizer(
+                asked.client,
+                dialect,
+                asked.tokenizer_name,
+                asked.tokenizer(SAMPLE)["input_ids"],
+                _chat_ids(asked),
+                dict(asked.template_arguments),
+            )
+
+    def backend(self, *, max_length: int, seed: int, end_ids: Collection[int]) -> Backend:
+        """A backend over the server; see `Route`."""
+        return ServedBackend(self._engine, self._tokenizer, max_length=max_length, seed=seed, end_ids=end_ids)
+
+
+def _chat_ids(asked: Asked) -> list[int] | None:
+    """The tokens of a chat with the sample as the user's message; ``None`` where there is no chat template."""
+    if asked.tokenizer.chat_template is None:
+        return None
+
+    def apply(messages: list[dict[str, Any]]) -> str:
+        text: str = asked.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **asked.template_arguments
+        )
+        return text
+
+    text = rendered(apply, [{"role": "user", "content": SAMPLE}])
+    ids: list[int] = asked.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+ROUTES: Mapping[str, Callable[[Asked], Route]] = {"tokens": TokenRoute}
