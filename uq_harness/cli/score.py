@@ -45,16 +45,31 @@ def score(
     ] = False,
     model_name: Annotated[str | None, typer.Option(help="Name of the model in the results.")] = None,
     task_name: Annotated[str | None, typer.Option(help="Name of the task in the results.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions whose texts are compared at a time.")] = 32,
+    model: Annotated[
+        str | None, typer.Option(help="The model that answered: it reads the answers, for scores that take a model.")
+    ] = None,
+    model_args: Annotated[
+        str, typer.Option(help="Its arguments, as lm_eval's --model_args: dtype=bfloat16,revision=main")
+    ] = "",
+    max_difference: Annotated[
+        float | None,
+        typer.Option(min=0, help="Largest mean difference a token from the recorded log-probabilities of the answers."),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Questions that are read, or whose texts are compared, at a time.")
+    ] = 32,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first answers of each file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Score and judge saved answers; no model is run but judges and comparers of texts."""
+    """Score and judge saved answers, with --model also by what only the model that answered can tell."""
     from lm_eval.utils import simple_parse_args_string
 
     from uq_harness.backends.saved.read import read_saved
-    from uq_harness.models.score_file import check_output, score_file
+    from uq_harness.models.reading import SecondPassOptions
+    from uq_harness.models.score_file import check_output, score_files
 
+    if model is None and (model_args or max_difference is not None):
+        raise UQHarnessError("--model-args and --max-difference belong to a model that reads the answers: give --model")
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
     if output is not None:
@@ -65,21 +80,21 @@ def score(
         **simple_parse_args_string(method_args),
         **{name: value for name, value in models.items() if value is not None},
     }
-    scored = [
-        score_file(
-            one,
-            methods=methods,
-            arguments=arguments,
-            correctness=_judge(correctness),
-            model=model_name,
-            task=task_name,
-            output=output,
-            batch_size=batch_size,
-            limit=limit,
-            progress=sys.stderr.isatty(),
-        )
-        for one in saved
-    ]
+    scored = score_files(
+        saved,
+        methods=methods,
+        arguments=arguments,
+        correctness=_judge(correctness),
+        model=model_name,
+        task=task_name,
+        output=output,
+        batch_size=batch_size,
+        limit=limit,
+        progress=sys.stderr.isatty(),
+        reads=None if model is None else SecondPassOptions(model, model_args, max_difference),
+    )
+    if not scored:  # another process of the launcher prints
+        return
     if as_json:
         print(as_text([_values(one) for one in scored], indent=2))
         return
@@ -116,6 +131,7 @@ def _values(scored: ScoredFile) -> dict[str, Any]:
         "answers": scored.answers,
         "methods": [asdict(one) for one in scored.methods],
         "results": scored.results["results"][scored.task],
+        **({"second_pass": scored.results["config"]["second_pass"]} if scored.agreement is not None else {}),
         "written": [str(path) for path in scored.written],
     }
 
@@ -132,6 +148,11 @@ def _show(scored: ScoredFile) -> None:
         table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table)
     print("\n".join(map(visible, make_table({**scored.results, "groups": {}}).split("\n"))))
+    if scored.agreement is not None and scored.agreement.tokens:
+        print(
+            f"log-probabilities of {scored.agreement.tokens} tokens: the model differs from those recorded by "
+            f"{scored.agreement.mean:.2g} on average and {scored.agreement.worst:.2g} at most"
+        )
     for path in scored.written:
         console.print(f"written: {visible(str(path))}", soft_wrap=True, highlight=False, markup=False)
 

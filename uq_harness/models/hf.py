@@ -197,6 +197,11 @@ class UQHFLM(UncertainLM, HFLM):
         return size
 
     @property
+    def configuration(self) -> dict[str, Any]:
+        """What answers and scores depend on."""
+        return dict(self._configuration)
+
+    @property
     def encoder(self) -> PromptEncoder:
         """What makes tokens of prompts."""
         return self._encoder

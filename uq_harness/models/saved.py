@@ -1,4 +1,7 @@
-"""Scores saved answers: groups of those that hold the same kinds of things, a batch of questions at a time."""
+"""Scores saved answers: groups of those that hold the same kinds of things, a batch of questions at a time.
+
+What takes a model that reads the answers is left to `uq_harness.models.second_pass`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from typing import Any
 from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer, record
-from uq_harness.backends.saved.backend import NO_STOP, SavedBackend, SavedPrompt
-from uq_harness.backends.saved.read import SavedAnswer
+from uq_harness.backends.saved.backend import NO_STOP, SavedBackend, SavedPrompt, serving, taken
+from uq_harness.backends.saved.read import SavedAnswer, SavedSample
+from uq_harness.backends.saved.second_pass import lacking
 from uq_harness.evidence import Evidence, sample_sets
 from uq_harness.evidence.backend import first_missing
 from uq_harness.methods import Method, scores
+from uq_harness.models.reading import Job, Reading
 from uq_harness.similarity.services import NLI, Similarity
 
 
@@ -49,12 +54,14 @@ class Plan:
     """What is done about one saved answer.
 
     Attributes:
-        compute: Methods to compute.
+        compute: Methods to compute from what the file has.
+        read: Methods to compute by a model that reads the answer.
         keep: Methods whose score is in the file.
         lacking: What is missing in the file for each of the others.
     """
 
     compute: tuple[Method, ...]
+    read: tuple[Method, ...]
     keep: tuple[str, ...]
     lacking: Mapping[str, str]
 
@@ -66,12 +73,18 @@ class Planner:
         methods: The chosen methods.
         recomputed: Names of methods to compute although the file has their scores, since their options were given.
         keep_others: Whether the file's scores of other methods are kept.
+        reads: Whether there is a model that reads the answers.
     """
 
     def __init__(
-        self, methods: Sequence[Method], recomputed: frozenset[str] = frozenset(), keep_others: bool = False
+        self,
+        methods: Sequence[Method],
+        recomputed: frozenset[str] = frozenset(),
+        keep_others: bool = False,
+        reads: bool = False,
     ) -> None:
         self._methods, self._recomputed, self._keep_others = tuple(methods), recomputed, keep_others
+        self._reads = reads
         self._plans: dict[object, Plan] = {}
 
     def plan(self, saved: SavedAnswer) -> Plan:
@@ -83,6 +96,7 @@ class Planner:
 
     def _made(self, saved: SavedAnswer) -> Plan:
         compute: list[Method] = []
+        read: list[Method] = []
         keep: list[str] = []
         missing: dict[str, str] = {}
         backend = SavedBackend(saved)
@@ -91,12 +105,16 @@ class Planner:
                 keep.append(method.name)
             elif (what := first_missing(backend, method.needs())) is None:
                 compute.append(method)
+            elif not self._reads:
+                missing[method.name] = what
+            elif (what := lacking(saved, method)) is None:
+                read.append(method)
             else:
                 missing[method.name] = what
         if self._keep_others:
             known = {method.name for method in self._methods}
             keep += [name for name in saved.uncertainty if name not in known]
-        return Plan(tuple(compute), tuple(keep), missing)
+        return Plan(tuple(compute), tuple(read), tuple(keep), missing)
 
 
 def _kind(saved: SavedAnswer) -> object:
@@ -107,10 +125,18 @@ def _kind(saved: SavedAnswer) -> object:
             bool(one.samples),
             all(sample.logprobs is not None for sample in one.samples),
             all(sample.tokens is not None for sample in one.samples),
+            _told({sample.token_ids is not None for sample in one.samples}, one.samples),
         )
         for one in saved.sets
     )
-    return saved.logprobs is None, saved.entropies is None, sets, frozenset(saved.uncertainty)
+    tokens = saved.tokens
+    readable = tokens and (tokens.message is None, tokens.semantic_token is None, saved.has_prompt)
+    return saved.logprobs is None, saved.entropies is None, sets, frozenset(saved.uncertainty), readable
+
+
+def _told(told: set[bool], samples: Sequence[SavedSample]) -> object:
+    """Whether all samples have tokens, or none; else which of them."""
+    return tuple(sample.token_ids is not None for sample in samples) if len(told) > 1 else told == {True}
 
 
 class Scorer:
@@ -122,12 +148,17 @@ class Scorer:
         nli: The NLI service; it is loaded only if a method that can be computed needs it.
         similarity: The similarity service; likewise.
 
+    Attributes:
+        readings: What a model has found about the answers that it was to read, by their places among the answers; to be
+            set before records are asked for.
+
     Raises:
         UQHarnessError: An auxiliary model cannot be had, or a sample's tokens do not make up its text.
     """
 
     def __init__(self, answers: Sequence[SavedAnswer], planner: Planner, nli: NLI, similarity: Similarity) -> None:
         self._answers = tuple(answers)
+        self.readings: Mapping[int, Reading] = {}
         self._plans = [planner.plan(answer) for answer in answers]
         self._backends: dict[int, SavedBackend] = {}
         self._answerers: dict[int, Answerer] = {}
@@ -143,13 +174,21 @@ class Scorer:
     @property
     def names(self) -> list[str]:
         """Methods with a score for some answer, those that were computed first."""
-        computed = [method.name for plan in self._plans for method in plan.compute]
+        computed = [method.name for plan in self._plans for method in (*plan.compute, *plan.read)]
         kept = [name for plan in self._plans for name in plan.keep]
         return list(dict.fromkeys([*computed, *kept]))
 
     def methods(self) -> list[Method]:
         """The methods that are computed for some answer."""
-        return list(dict.fromkeys(method for plan in self._plans for method in plan.compute))
+        return list(dict.fromkeys(method for plan in self._plans for method in (*plan.compute, *plan.read)))
+
+    def jobs(self) -> dict[int, Job]:
+        """What a model is to read, by the places of the answers."""
+        return {
+            row: Job(answer, plan.read)
+            for row, (answer, plan) in enumerate(zip(self._answers, self._plans, strict=True))
+            if plan.read
+        }
 
     def describe(self) -> dict[str, Any]:
         """The auxiliary models in use, for the results' configuration."""
@@ -183,15 +222,24 @@ class Scorer:
     def _record(self, row: int, names: list[str], evidence: Evidence) -> dict[str, Any]:
         saved, plan = self._answers[row], self._plans[row]
         known = {name: saved.uncertainty[name] for name in plan.keep} | scores(plan.compute, evidence)
-        spent = evidence.cost if plan.compute else {}
+        spent = dict(evidence.cost) if plan.compute else {}
+        reading = self.readings.get(row)
+        found: dict[str, Any] = {}
+        if reading is not None:
+            known |= reading.scores
+            found["token_entropies"] = reading.entropies
+            found["token_logprobs"] = reading.logprobs if saved.logprobs is None else None
         return {
             **record(evidence, {name: known.get(name, float("nan")) for name in names}),
+            **{name: value for name, value in found.items() if value is not None},
             **saved.record,
-            "cost": {**saved.record.get("cost", {}), **spent},
+            "cost": _together({**saved.record.get("cost", {}), **spent}, {} if reading is None else reading.cost),
         }
 
     def _report(self, name: str, records: Sequence[dict[str, Any]]) -> MethodReport:
-        computed = [row for row, plan in enumerate(self._plans) if any(name == one.name for one in plan.compute)]
+        computed = [
+            row for row, plan in enumerate(self._plans) if any(name == one.name for one in (*plan.compute, *plan.read))
+        ]
         kept = [row for row, plan in enumerate(self._plans) if name in plan.keep]
         found = [records[row]["uncertainty"][name] for row in (*computed, *kept)]
         return MethodReport(
@@ -208,6 +256,12 @@ class Scorer:
         return (min(counts), max(counts)) if counts else None
 
     def _sample_counts(self, name: str, row: int) -> list[int]:
-        (method,) = (one for one in self._plans[row].compute if one.name == name)
-        found = self._backends[id(self._plans[row])].evidence(self._answers[row])
-        return [len(found[one]) for one in sample_sets(method.needs())]
+        plan, saved = self._plans[row], self._answers[row]
+        (method,) = (one for one in (*plan.compute, *plan.read) if one.name == name)
+        sets = sample_sets(method.needs())
+        return [len(taken(one, found)) for one in sets if (found := serving(one, saved.sets)) is not None]
+
+
+def _together(cost: Mapping[str, float], further: Mapping[str, float]) -> dict[str, float]:
+    """What an answer cost in both passes."""
+    return {name: cost.get(name, 0) + further.get(name, 0) for name in (*cost, *further)}

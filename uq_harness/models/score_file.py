@@ -6,10 +6,10 @@ Only the model is another: it hands out what was saved.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset, DatasetDict
 from lm_eval import simple_evaluate
@@ -26,8 +26,13 @@ from uq_harness.evaluation.instances import QuestionInstance, UQText
 from uq_harness.evaluation.task import UQTask
 from uq_harness.files import NOT_AVAILABLE, is_whole, plain
 from uq_harness.methods import Method, build_methods, settings
+from uq_harness.models.agreement import Agreement
+from uq_harness.models.reading import SecondPassOptions
 from uq_harness.models.saved import MethodReport, Planner, Scorer
 from uq_harness.rendering.escape import visible
+
+if TYPE_CHECKING:
+    from uq_harness.models.second_pass import SecondPassReader
 
 LONGEST_NAME = 255  # bytes
 _AROUND_A_TASK = 105  # bytes for what else is in the name of a file of samples, with some to spare
@@ -43,6 +48,7 @@ class ScoredFile:
         answers: Number of answers.
         methods: What has become of each method.
         results: lm_eval's results, as in the results file.
+        agreement: How well the model that read the answers agrees with what was recorded; ``None`` without a model.
         written: The results file and the samples file; empty where nothing was to be written.
     """
 
@@ -52,10 +58,17 @@ class ScoredFile:
     methods: tuple[MethodReport, ...]
     results: Mapping[str, Any]
     written: tuple[Path, ...]
+    agreement: Agreement | None = None
 
 
-def score_file(
-    saved: SavedFile,
+def score_file(saved: SavedFile, **settings: Any) -> ScoredFile:
+    """Scores and judges the answers of one file; see `score_files`."""
+    (scored,) = score_files([saved], **settings)
+    return scored
+
+
+def score_files(
+    files: Sequence[SavedFile],
     *,
     methods: str | None = None,
     arguments: Mapping[str, Any] | None = None,
@@ -66,11 +79,12 @@ def score_file(
     batch_size: int = 32,
     limit: int | None = None,
     progress: bool = False,
-) -> ScoredFile:
-    """Scores and judges the answers of a file, and writes what a run writes.
+    reads: SecondPassOptions | None = None,
+) -> list[ScoredFile]:
+    """Scores and judges the answers of files, and writes what a run writes.
 
     Args:
-        saved: The file.
+        files: The files.
         methods: Names joined by ``+``, or a set of them; each must be computable for some answer. ``None`` for all that
             can be computed, and all scores that are in the file.
         arguments: Options of methods, and ``nli_model``, ``similarity_model`` with their settings.
@@ -79,12 +93,18 @@ def score_file(
         task: Name of the task in the results; likewise.
         output: Folder for results and samples, as lm_eval's ``--output_path``.
         batch_size: Questions whose texts are compared at a time.
-        limit: Number of answers to take, from the beginning.
+        limit: Number of answers to take, from the beginning of each file.
         progress: Whether to show a bar.
+        reads: The model that reads the answers, for scores that take one; ``None`` for none. Several processes of a
+            launcher share the reading.
+
+    Returns:
+        The files, scored; nothing in all processes but the first.
 
     Raises:
         UQHarnessError: A method, option, judge or name that is not allowed, a method that was asked for by name lacks
-            something for every answer, or the files could not be written in full.
+            something for every answer, the model is not the one that answered, or the files could not be written in
+            full.
     """
     given = dict(arguments or {})
     options = take_options(given)
@@ -92,30 +112,92 @@ def score_file(
     if given:
         raise unknown_option(next(iter(given)), ["nli_model", "similarity_model"])
     chosen = build_methods("all" if methods is None else methods, options)
-    answers = saved.answers if limit is None else saved.answers[:limit]
     recomputed = frozenset(method.name for method in chosen if any(field.name in options for field in method.options()))
-    planner = Planner(chosen, recomputed, keep_others=methods is None)
-    if methods is not None:
-        _refuse_what_cannot_be(methods, chosen, planner, answers)
-    name, task = names_of(saved, model, task)
+    planner = Planner(chosen, recomputed, keep_others=methods is None or reads is not None, reads=reads is not None)
     if output is not None:
         check_output(output)
-    replay_task = _task(saved, answers, task, correctness)
-    scorer = Scorer(answers, planner, nli, similarity)
-    replay = SavedModel(saved, answers, scorer, batch_size, progress)
-    tracker = None if output is None else EvaluationTracker(output_path=str(output))
-    found = simple_evaluate(
-        model=replay,
-        model_args={"pretrained": name},
-        tasks=[replay_task],
-        task_manager=TaskManager(include_defaults=False),
-        evaluation_tracker=tracker,
-    )
-    samples = found.pop("samples")
-    found["config"] = {**found["config"], **saved.configuration.get("config", {}), **replay.get_model_info()}
-    written = () if tracker is None else _written(tracker, found, samples)
-    reports = scorer.report([method.name for method in chosen], replay.records)
-    return ScoredFile(name, replay_task.config.task, len(answers), tuple(reports), found, written)
+    prepared = []
+    for saved in files:
+        answers = saved.answers if limit is None else saved.answers[:limit]
+        if methods is not None:
+            _refuse_what_cannot_be(methods, chosen, planner, answers, reads is not None)
+        names = names_of(saved, model, task)
+        replayed = _task(saved, answers, names[1], correctness)
+        scorer = Scorer(answers, planner, nli, similarity)
+        prepared.append(_PreparedFile(saved, answers, names[0], replayed, scorer))
+    reader = None
+    if reads is not None and any(one.scorer.jobs() for one in prepared):
+        from uq_harness.models.second_pass import SecondPassReader
+
+        for one in prepared:
+            one.task.prepare_judges()
+        stamp = {"methods": settings(chosen), "arguments": dict(arguments or {})}
+        reader = SecondPassReader(
+            reads, (nli, similarity), batch_size=batch_size, output=output, stamp=stamp, progress=progress
+        )
+        for one in prepared:
+            one.read(reader)
+        if reader.rank != 0:
+            return []
+    names_of_chosen = [method.name for method in chosen]
+    scored = [one.scored(names_of_chosen, output, batch_size, progress) for one in prepared]
+    if reader is not None:
+        reader.finish()
+    return scored
+
+
+@dataclass
+class _PreparedFile:
+    """A file that can be scored.
+
+    Attributes:
+        saved: The file.
+        answers: Those of its answers that are scored.
+        model: Name of the model in the results.
+        task: The task that hands them out.
+        scorer: What scores them.
+        read_by: The model that has read them, for the results' configuration; empty for none.
+        agreement: How well it agrees with what was recorded; ``None`` for none.
+    """
+
+    saved: SavedFile
+    answers: Sequence[SavedAnswer]
+    model: str
+    task: SavedTask
+    scorer: Scorer
+    read_by: dict[str, Any] = field(default_factory=dict)
+    agreement: Agreement | None = None
+
+    def read(self, reader: SecondPassReader) -> None:
+        """Has a model read the answers that have to be read."""
+        jobs = self.scorer.jobs()
+        if not jobs:
+            return
+        found = reader.read(list(jobs.values()), str(self.saved.path))
+        if found is None:
+            return
+        self.scorer.readings = dict(zip(jobs, found, strict=True))
+        self.agreement = reader.agreement(list(jobs.values()), found)
+        self.read_by = {"second_pass": reader.describe(self.agreement)}
+
+    def scored(self, chosen: Sequence[str], output: Path | None, batch_size: int, progress: bool) -> ScoredFile:
+        """Scores and judges by lm_eval's own way, and writes what a run writes."""
+        replay = SavedModel(self.saved, self.answers, self.scorer, batch_size, progress)
+        tracker = None if output is None else EvaluationTracker(output_path=str(output))
+        found = simple_evaluate(
+            model=replay,
+            model_args={"pretrained": self.model},
+            tasks=[self.task],
+            task_manager=TaskManager(include_defaults=False),
+            evaluation_tracker=tracker,
+        )
+        samples = found.pop("samples")
+        earlier = self.saved.configuration.get("config", {})
+        found["config"] = {**found["config"], **earlier, **replay.get_model_info(), **self.read_by}
+        written = () if tracker is None else _written(tracker, found, samples)
+        reports = self.scorer.report(chosen, replay.records)
+        name = self.task.config.task
+        return ScoredFile(self.model, name, len(self.answers), tuple(reports), found, written, self.agreement)
 
 
 class SavedModel(LM):
@@ -182,6 +264,11 @@ class SavedTask(UQTask):
         rows = [{"question": one.question, "answers": list(one.references)} for one in self._answers]
         self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(rows)})
 
+    def prepare_judges(self) -> None:
+        """Finds out that the judges are there, before long work."""
+        for judge in self._judges.values():
+            judge.prepare()
+
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
         """Nothing: the file has the prompts, with the worked examples that the run gave."""
         return ""
@@ -229,16 +316,18 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _refuse_what_cannot_be(
-    methods: str, chosen: Sequence[Method], planner: Planner, answers: Sequence[SavedAnswer]
+    methods: str, chosen: Sequence[Method], planner: Planner, answers: Sequence[SavedAnswer], reads: bool
 ) -> None:
     """Fails where a method that was asked for by its own name can be computed for no answer at all."""
     asked = {part.strip() for part in methods.replace(",", "+").split("+")}
     plans = [planner.plan(answer) for answer in answers]
     for method in chosen:
         if method.name in asked and all(method.name in plan.lacking for plan in plans):
+            what = plans[0].lacking[method.name]
+            way_out = "" if reads or "take the model" not in what else ", give the model that answered with --model"
             raise UQHarnessError(
-                f"{method.name} cannot be computed: the file lacks {plans[0].lacking[method.name]}. Leave it out, or "
-                "leave out --methods for all that can be computed"
+                f"{method.name} cannot be computed: the file lacks {what}. Leave it out{way_out}, or leave out "
+                "--methods for all that can be computed"
             )
 
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import pytest
 
-from uq_harness.backends.saved.read import read_saved
+from uq_harness.backends.saved.read import SavedTokens, read_saved
 from uq_harness.errors import UQHarnessError
 
 GOOD = {"question": "Who wrote Emma?", "answers": ["Jane Austen", " "], "answer": "Austen"}
+TOKENS = {**GOOD, "prompt_token_ids": [4, 5, 6], "token_ids": [7, 8]}
 
 
 def written(folder: Path, *rows: object) -> Path:
@@ -46,6 +47,34 @@ def test_sets_say_how_they_were_drawn(tmp_path: Path) -> None:
     warm, unknown = read_saved(written(tmp_path, row)).answers[0].sets
     assert warm.conditions == {"temperature": 0.7}
     assert not unknown.conditions
+
+
+def test_tokens_are_read_where_they_are(tmp_path: Path) -> None:
+    sample = {"text": "a", "token_ids": [1], "emitted_ids": [1, 3], "complete": False}
+    row = {
+        **TOKENS,
+        "emitted_ids": [9, 7, 8],
+        "message": "Who?",
+        "semantic_token": {"position": -3, "text": "<x>"},
+        "sample_sets": [{"groups": 1, "penalty": 0.5, "samples": [sample]}],
+    }
+    (saved,) = read_saved(written(tmp_path, row)).answers
+    assert saved.tokens == SavedTokens((4, 5, 6), (7, 8), (9, 7, 8), "Who?", -3, "<x>")
+    assert saved.sets[0].conditions == {"groups": 1, "penalty": 0.5}
+    (read,) = saved.sets[0].samples
+    assert (read.token_ids, read.emitted_ids, read.complete) == ((1,), (1, 3), False)
+    assert {name: saved.record[name] for name in row if name in saved.record} == {
+        name: row[name]
+        for name in ("prompt_token_ids", "token_ids", "emitted_ids", "message", "semantic_token", "sample_sets")
+    }
+
+
+def test_a_line_without_the_tokens_of_its_prompt_is_read_as_before(tmp_path: Path) -> None:
+    """Fields of a user's own that happen to have our names are no concern of ours then."""
+    row = {**GOOD, "message": {"role": "user"}, "semantic_token": "last", "token_ids": [7, 8]}
+    (saved,) = read_saved(written(tmp_path, row)).answers
+    assert saved.tokens is None
+    assert saved.record == {"token_ids": [7, 8]}
 
 
 def test_the_first_sample_may_be_the_answer_and_is_no_sample_then(tmp_path: Path) -> None:
@@ -96,6 +125,21 @@ def test_a_field_that_resembles_a_known_one_is_named(tmp_path: Path, caplog: pyt
         ({**GOOD, "sample_sets": [{"samples": [], "temp": 1}]}, r"line 2: a set of samples has no 'temp'"),
         ({**GOOD, "sample_sets": [{"samples": [], "temperature": "hot"}]}, r"line 2: temperature is 'hot'"),
         ({**GOOD, "uncertainty": [0.5]}, r"line 2: uncertainty is \[0\.5\]"),
+        ({**GOOD, "token_ids": [1.5]}, r"line 2: token_ids is \[1\.5\]: .* whole and from 0 on"),
+        ({**GOOD, "token_ids": [1, 2], "token_logprobs": [-1]}, r"line 2: 2 token_ids, 1 token_logprobs"),
+        ({**TOKENS, "prompt_token_ids": [-1]}, r"line 2: prompt_token_ids is \[-1\]"),
+        ({**TOKENS, "prompt_token_ids": []}, r"line 2: prompt_token_ids is empty"),
+        ({**TOKENS, "emitted_ids": [7, 9, 8]}, r"line 2: the token_ids \[7, 8\] do not stand side by side"),
+        ({**TOKENS, "emitted_ids": "7"}, r"line 2: emitted_ids is '7'"),
+        ({**TOKENS, "message": 3}, r"line 2: the message is 3"),
+        ({**TOKENS, "semantic_token": {"position": -4, "text": "x"}}, r"line 2: semantic_token is .* from -3 to -1"),
+        ({**TOKENS, "semantic_token": {"position": -1}}, r"line 2: semantic_token is"),
+        ({**GOOD, "samples": [{"text": "a", "token_ids": [True]}]}, r"line 2, sample 1: token_ids is \[True\]"),
+        ({**GOOD, "samples": [{"text": "a", "complete": 1}]}, r"line 2, sample 1: complete is 1"),
+        ({**GOOD, "samples": [{"text": "a", "token_ids": [1], "emitted_ids": [2]}]}, r"sample 1: the token_ids \[1\]"),
+        ({**GOOD, "samples": [{"text": "a", "token_ids": [1, 2], "token_logprobs": [-1]}]}, r"sample 1: 2 token_ids"),
+        ({**GOOD, "sample_sets": [{"samples": [], "groups": 2}]}, r"line 2: a set of a diverse .* groups, penalty"),
+        ({**GOOD, "sample_sets": [{"samples": [], "groups": 2, "penalty": 1, "top_k": 3}]}, r"line 2: .* no 'top_k'"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, row: object, message: str) -> None:

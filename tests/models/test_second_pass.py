@@ -1,0 +1,371 @@
+"""Two phases: a run that answers and samples, and a model that reads its log and adds what takes a model."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import SHARED, requires_shared
+from uq_harness.backends.saved.read import read_saved
+from uq_harness.cli.run import run_lm_eval
+from uq_harness.errors import UQHarnessError
+from uq_harness.models import second_pass
+from uq_harness.models.agreement import Agreement
+from uq_harness.models.reading import SecondPassOptions
+from uq_harness.models.score_file import ScoredFile, score_file
+from uq_harness.models.second_pass_store import PREFIX, SecondPassStore
+
+LIMIT = 20
+LEXICAL = {"nli_model": "lexical", "similarity_model": "lexical"}
+OF_MODEL = "default+p_true+eigenscore+mutual_information+semantic_density"
+FLOAT32 = "dtype=float32,device=cpu"
+
+
+def log_of(folder: Path, pretrained: str, arguments: str, task: str = "uq_demo", *further: str) -> Path:
+    """The sample log of a run of lm_eval."""
+    model = f"pretrained={pretrained},dtype=float32,nli_model=lexical,similarity_model=lexical,{arguments}"
+    run_lm_eval(
+        [
+            *("--model", "uq-hf", "--model_args", model, "--tasks", task, "--apply_chat_template", "--device", "cpu"),
+            *("--batch_size", "8", "--limit", str(LIMIT), "--log_samples", "--output_path", str(folder), *further),
+        ]
+    )
+    (found,) = folder.rglob("samples_*.jsonl")
+    return found
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line)["doc"]["uq"] for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def changed(file: Path, folder: Path, change: Any) -> Path:
+    """The log with its records changed."""
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for number, line in enumerate(lines):
+        change(line["doc"]["uq"], number, [one["doc"]["uq"] for one in lines])
+    path = folder / file.name
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+def score(
+    file: Path, model: str = "demo", model_args: str = FLOAT32, bound: float | None = None, **how: Any
+) -> ScoredFile:
+    arguments = {**LEXICAL, **how.pop("arguments", {})}
+    settings = {"correctness": "exact_match", "batch_size": 8, **how}
+    reads = SecondPassOptions(model, model_args, bound)
+    return score_file(read_saved(file), arguments=arguments, reads=reads, **settings)
+
+
+def written(scored: ScoredFile) -> list[dict[str, Any]]:
+    (file,) = (path for path in scored.written if path.name.startswith("samples_"))
+    return records(file)
+
+
+@pytest.fixture(scope="module")
+def first_phase(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return log_of(tmp_path_factory.mktemp("first"), "demo", "methods=sampling+g_nll,save_samples=true")
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return records(log_of(tmp_path_factory.mktemp("direct"), "demo", "methods=all"))
+
+
+def assert_same_scores(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one["answer"] == other["answer"]
+        assert one["uncertainty"].keys() == other["uncertainty"].keys()
+        for name, score_ in other["uncertainty"].items():
+            # eigenscore is a logarithm of eigenvalues near its alpha: an absolute 1e-4 in float32
+            assert one["uncertainty"][name] == pytest.approx(
+                score_, rel=1e-4, abs=1e-4 if name == "eigenscore" else 1e-7
+            ), name
+        assert one["token_entropies"] == pytest.approx(other["token_entropies"], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_all_methods_are_those_of_a_direct_run(
+    first_phase: Path, direct: list[dict[str, Any]], tmp_path: Path, batch_size: int
+) -> None:
+    """The log has only what an engine without gradients, states and entropies can give."""
+
+    def as_of_an_engine(record: dict[str, Any], *_: Any) -> None:
+        del record["token_entropies"]
+        for name in ("eigenscore", "mutual_information", "semantic_density"):
+            del record["uncertainty"][name]
+
+    log = changed(first_phase, tmp_path, as_of_an_engine)
+    scored = score(log, output=tmp_path / "out", batch_size=batch_size)
+    assert_same_scores(written(scored), direct)
+    assert scored.agreement is not None
+    assert scored.agreement.tokens == sum(len(one["token_ids"]) for one in direct)
+    assert scored.agreement.worst < 1e-5
+    computed = {one.name: one.computed for one in scored.methods}
+    assert {name for name, count in computed.items() if count} == {
+        *("exgrad", "hybridgrad", "paragrad", "semgrad", "p_true", "eigenscore", "mutual_information"),
+        "semantic_density",
+    }
+    assert {one.samples for one in scored.methods if one.name == "eigenscore"} == {(10, 10)}
+    config = json.loads(next(path for path in scored.written if path.name.startswith("results")).read_text())["config"]
+    assert config["second_pass"]["model"] == "demo"
+    assert config["second_pass"]["logprob_difference"]["allowed_mean"] == 0.001
+    assert list((tmp_path / "out").glob(f"{PREFIX}*")) == []
+
+
+def test_what_was_written_can_be_read_again(first_phase: Path, tmp_path: Path) -> None:
+    once = score(first_phase, output=tmp_path / "once", methods="semgrad")
+    (file,) = (path for path in once.written if path.name.startswith("samples_"))
+    again = score(file, output=tmp_path / "again", methods="exgrad")
+    for one, other, before in zip(written(again), written(once), records(first_phase), strict=True):
+        assert one["uncertainty"]["semgrad"] == other["uncertainty"]["semgrad"]
+        assert one["uncertainty"]["exgrad"] > 0
+        assert {**before["uncertainty"]}.items() <= one["uncertainty"].items()
+        for name in ("prompt_token_ids", "message", "sample_sets", "semantic_token", "token_ids", "token_logprobs"):
+            assert one[name] == before[name]
+
+
+def test_samples_of_a_method_that_phase_one_does_not_score(direct: list[dict[str, Any]], tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", "demo", "methods=g_nll,save_samples=eigenscore")
+    assert set(records(log)[0]["uncertainty"]) == {"g_nll"}
+    (one,) = records(log)[0]["sample_sets"]
+    assert {name: one[name] for name in ("temperature", "top_p", "top_k")} == {
+        "temperature": 0.5,
+        "top_p": 0.99,
+        "top_k": 5,
+    }
+    found = written(score(log, output=tmp_path / "out", methods="eigenscore"))
+    for record, other in zip(found, direct, strict=True):
+        assert record["uncertainty"]["eigenscore"] == pytest.approx(other["uncertainty"]["eigenscore"], abs=1e-4)
+    with pytest.raises(
+        UQHarnessError,
+        match=r"mutual_information cannot be computed: .*save_samples=mutual_information draws and keeps",
+    ):
+        score(log, methods="mutual_information")
+
+
+def test_scores_of_an_engine_without_log_probabilities(
+    first_phase: Path, direct: list[dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The texts alone, as a chat endpoint gives them, with their tokens."""
+
+    def texts_only(record: dict[str, Any], *_: Any) -> None:
+        for one in [record, *(sample for some in record["sample_sets"] for sample in some["samples"])]:
+            del one["token_logprobs"]
+        del record["token_entropies"]
+        record["uncertainty"] = {}
+
+    scored = score(changed(first_phase, tmp_path, texts_only), output=tmp_path / "out")
+    assert_same_scores(written(scored), direct)
+    for record, other in zip(written(scored), direct, strict=True):
+        assert record["token_logprobs"] == pytest.approx(other["token_logprobs"], rel=1e-4, abs=1e-6)
+    assert "no log-probabilities are recorded" in caplog.text
+    assert scored.agreement == Agreement()
+
+
+@requires_shared
+def test_two_phases_of_a_trained_model_and_stop_strings(tmp_path: Path) -> None:
+    """Stop strings, answers cut by the limit, worked examples."""
+    assert SHARED is not None
+    model = str(SHARED / "models" / "qa-small")
+    metadata = {
+        "data_files": {"uq_sciq": str(SHARED / "data" / "sciq" / "questions.jsonl")},
+        "correctness": "exact_match",
+    }
+    further = ["--metadata", json.dumps(metadata), "--gen_kwargs", '{"until": ["s"], "max_gen_toks": 12}']
+    log = log_of(tmp_path / "log", model, "methods=sampling+g_nll,save_samples=true", "uq_sciq", *further)
+    expected = records(log_of(tmp_path / "direct", model, "methods=all", "uq_sciq", *further))
+    assert any("emitted_ids" in one for one in records(log))
+    assert any(not one["complete"] for one in records(log))
+
+    def as_of_an_engine(record: dict[str, Any], *_: Any) -> None:
+        del record["token_entropies"]
+        for name in ("eigenscore", "mutual_information", "semantic_density"):
+            del record["uncertainty"][name]
+
+    scored = score(changed(log, tmp_path, as_of_an_engine), model, output=tmp_path / "out")
+    found = written(scored)
+    for one, other in zip(found, expected, strict=True):
+        for name, value in other["uncertainty"].items():
+            value = math.nan if value is None else value
+            mine = math.nan if one["uncertainty"][name] is None else one["uncertainty"][name]
+            assert mine == pytest.approx(value, rel=1e-4, abs=1e-4, nan_ok=True), name
+    assert scored.agreement is not None
+    assert scored.agreement.worst < 1e-5
+
+
+class TestRefusals:
+    """Before long work: nothing but the first answers has gone through the model."""
+
+    @pytest.fixture(autouse=True)
+    def _no_long_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(second_pass.SecondPassReader, "_shard", lambda *_: pytest.fail("the long work has begun"))
+
+    def test_answers_that_do_not_belong_to_their_questions(self, first_phase: Path, tmp_path: Path) -> None:
+        def shuffle(record: dict[str, Any], number: int, all_: list[dict[str, Any]]) -> None:
+            record["prompt_token_ids"] = all_[(number + 1) % len(all_)]["prompt_token_ids"]
+
+        with pytest.raises(UQHarnessError, match="do not belong to their questions"):
+            score(changed(first_phase, tmp_path, shuffle), methods="semgrad")
+
+    def test_log_probabilities_of_another_temperature(self, first_phase: Path, tmp_path: Path) -> None:
+        def heat(record: dict[str, Any], *_: Any) -> None:
+            record["token_logprobs"] = [value - 0.01 for value in record["token_logprobs"]]
+
+        log = changed(first_phase, tmp_path, heat)
+        with pytest.raises(UQHarnessError, match=r"0\.01 a token on average.* 0\.001 on average is allowed"):
+            score(log, methods="semgrad")
+
+    @requires_shared
+    def test_another_model(self, first_phase: Path) -> None:
+        assert SHARED is not None
+        with pytest.raises(UQHarnessError, match=r"by \d.* a token on average|there is a token number"):
+            score(first_phase, str(SHARED / "models" / "qa-small"), methods="semgrad")
+
+    def test_another_tokenizer(self, first_phase: Path, tmp_path: Path) -> None:
+        def other(record: dict[str, Any], *_: Any) -> None:
+            record["answer"] = "quite another text"
+
+        with pytest.raises(UQHarnessError, match="not the tokenizer of the model that answered"):
+            score(changed(first_phase, tmp_path, other), methods="semgrad")
+
+    def test_tokens_that_the_model_does_not_have(self, first_phase: Path, tmp_path: Path) -> None:
+        def other(record: dict[str, Any], number: int, _: Any) -> None:
+            if number == 3:
+                record["prompt_token_ids"][2] = 10**6
+
+        with pytest.raises(UQHarnessError, match="line 4: there is a token number 1000000"):
+            score(changed(first_phase, tmp_path, other), methods="semgrad")
+
+    def test_answers_longer_than_the_context(self, first_phase: Path, tmp_path: Path) -> None:
+        def other(record: dict[str, Any], number: int, _: Any) -> None:
+            if number == 3:
+                record["prompt_token_ids"] *= 1000
+
+        with pytest.raises(UQHarnessError, match=r"line 4: prompt and answer have .* the context"):
+            score(changed(first_phase, tmp_path, other), methods="semgrad")
+
+    def test_a_log_without_tokens(self, first_phase: Path, tmp_path: Path) -> None:
+        def old(record: dict[str, Any], *_: Any) -> None:
+            for name in ("prompt_token_ids", "message", "sample_sets"):
+                del record[name]
+
+        log = changed(first_phase, tmp_path, old)
+        with pytest.raises(UQHarnessError, match="semgrad cannot be computed: the file lacks the tokens of prompt"):
+            score(log, methods="semgrad")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ("nli_model=lexical", "nli_model, which belongs in --method-args"),
+            ("semgrad_norm=l2", "semgrad_norm, which belongs in --method-args"),
+            ("methods=all", "sets methods, which this command decides on itself"),
+            ("sp_token=-1", "sets sp_token, which this command decides on itself"),
+            ("dtype=float31", "dtype='float31' is not allowed"),
+        ],
+    )
+    def test_arguments_that_belong_elsewhere(self, first_phase: Path, arguments: str, message: str) -> None:
+        with pytest.raises(UQHarnessError, match=message):
+            score(first_phase, model_args=arguments, methods="semgrad")
+
+
+def test_a_known_difference_may_be_allowed_and_is_recorded(first_phase: Path, tmp_path: Path) -> None:
+    def heat(record: dict[str, Any], *_: Any) -> None:
+        record["token_logprobs"] = [value - 0.01 for value in record["token_logprobs"]]
+
+    scored = score(changed(first_phase, tmp_path, heat), methods="exgrad", bound=0.02)
+    said = scored.results["config"]["second_pass"]["logprob_difference"]
+    assert said["allowed_mean"] == 0.02
+    assert said["mean"] == pytest.approx(0.01, rel=1e-2)
+
+
+def test_a_difference_that_begins_late_ends_the_work_and_keeps_what_is_done(
+    first_phase: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_pass, "FIRST", 4)
+
+    def late(record: dict[str, Any], number: int, _: Any) -> None:
+        if number >= 4:
+            record["token_logprobs"] = [value - 1 for value in record["token_logprobs"]]
+
+    log = changed(first_phase, tmp_path, late)
+    with pytest.raises(UQHarnessError, match="the model does not give"):
+        score(log, methods="exgrad", output=tmp_path / "out")
+    (store,) = (tmp_path / "out").glob(f"{PREFIX}*")
+    assert len(list(store.glob("rank0.sqlite"))) == 1
+    assert not list((tmp_path / "out").rglob("results_*"))
+
+
+def test_work_that_stopped_goes_on(first_phase: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    """What was kept is not read again, and is gone when the results are there."""
+    whole = written(score(first_phase, methods="semgrad", output=tmp_path / "whole"))
+    put, kept = SecondPassStore.put, []
+
+    def stop(self: SecondPassStore, key: str, *rest: Any) -> None:
+        if len(kept) == 9:
+            raise KeyboardInterrupt
+        kept.append(key)
+        put(self, key, *rest)
+
+    monkeypatch.setattr(SecondPassStore, "put", stop)
+    with pytest.raises(KeyboardInterrupt):
+        score(first_phase, methods="semgrad", output=tmp_path / "out")
+    read: list[str] = []
+    monkeypatch.setattr(SecondPassStore, "put", lambda self, key, *rest: (read.append(key), put(self, key, *rest)))
+    with caplog.at_level(logging.WARNING):
+        found = written(score(first_phase, methods="semgrad", output=tmp_path / "out"))
+    assert "going on; 9 answers were read before" in caplog.text
+    assert set(read).isdisjoint(kept)
+    assert len(read) == LIMIT - 9
+    assert not list((tmp_path / "out").glob(f"{PREFIX}*"))
+    for one, other in zip(found, whole, strict=True):
+        assert one["uncertainty"] == pytest.approx(other["uncertainty"], rel=1e-5)
+
+
+def test_other_options_do_not_take_what_was_kept(first_phase: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(SecondPassStore, "remove", SecondPassStore.close)
+    score(first_phase, methods="semgrad", output=tmp_path, limit=3)
+    other = score(first_phase, methods="semgrad", output=tmp_path, limit=3, arguments={"semgrad_layers": "all"})
+    assert len(list(tmp_path.glob(f"{PREFIX}*"))) == 2
+    assert "is left from a second pass of another model, type or methods" in caplog.text
+    assert "going on" not in caplog.text
+    assert other.methods[0].computed == 3
+
+
+def test_a_damaged_store_is_named(tmp_path: Path) -> None:
+    store = SecondPassStore(tmp_path, {"model": "demo"})
+    store.put("a", {"scores": {"x": 0.1 + 0.2}}, 0)
+    store.close()
+    assert SecondPassStore(tmp_path, {"model": "demo"}).earlier() == {"a": {"scores": {"x": 0.1 + 0.2}}}
+    (store.folder / "rank1.sqlite").write_bytes(b"rubbish" * 100)
+    with pytest.raises(UQHarnessError, match=r"rank1\.sqlite.* delete it"):
+        SecondPassStore(tmp_path, {"model": "demo"}).earlier()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("eigenscor", "save_samples='eigenscor': unknown method 'eigenscor': did you mean eigenscore"),
+        ("semgrad", "semgrad draws no samples"),
+        (3, "save_samples=3 is not allowed"),
+        ("", "save_samples='' is not allowed"),
+    ],
+)
+def test_wrong_values_of_save_samples(value: Any, message: str) -> None:
+    from uq_harness.models import UQHFLM
+
+    with pytest.raises(UQHarnessError, match=message):
+        UQHFLM("demo", methods="g_nll", save_samples=value, device="cpu")
+
+
+def test_differences_of_what_is_unknown_do_not_count() -> None:
+    found = Agreement.between(np.array([-1.0, np.nan, -2.0]), np.array([-1.5, -1.0, np.nan]))
+    assert (found.tokens, found.mean, found.unknown) == (1, 0.5, 1)
+    assert Agreement.between(None, np.array([-1.0])) == Agreement()
+    with pytest.raises(UQHarnessError, match="it gives NaN"):
+        Agreement.between(np.array([-1.0]), np.array([np.nan])).check(1.0, "the answers")
