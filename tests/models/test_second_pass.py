@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,13 @@ def changed(file: Path, folder: Path, change: Any) -> Path:
     return path
 
 
+def as_of_an_engine(record: dict[str, Any], *_: Any) -> None:
+    """Leaves out what an engine without gradients, hidden states and entropies cannot give."""
+    del record["token_entropies"]
+    for name in ("eigenscore", "mutual_information", "semantic_density"):
+        del record["uncertainty"][name]
+
+
 def score(
     file: Path, model: str = "demo", model_args: str = FLOAT32, bound: float | None = None, **how: Any
 ) -> ScoredFile:
@@ -93,13 +99,6 @@ def assert_same_scores(found: list[dict[str, Any]], expected: list[dict[str, Any
 def test_all_methods_are_those_of_a_direct_run(
     first_phase: Path, direct: list[dict[str, Any]], tmp_path: Path, batch_size: int
 ) -> None:
-    """The log has only what an engine without gradients, states and entropies can give."""
-
-    def as_of_an_engine(record: dict[str, Any], *_: Any) -> None:
-        del record["token_entropies"]
-        for name in ("eigenscore", "mutual_information", "semantic_density"):
-            del record["uncertainty"][name]
-
     log = changed(first_phase, tmp_path, as_of_an_engine)
     scored = score(log, output=tmp_path / "out", batch_size=batch_size)
     assert_same_scores(written(scored), direct)
@@ -144,7 +143,7 @@ def test_samples_of_a_method_that_phase_one_does_not_score(direct: list[dict[str
         assert record["uncertainty"]["eigenscore"] == pytest.approx(other["uncertainty"]["eigenscore"], abs=1e-4)
     with pytest.raises(
         UQHarnessError,
-        match=r"mutual_information cannot be computed: .*save_samples=mutual_information draws and keeps",
+        match=r"mutual_information cannot be .*save_samples=mutual_information draws and keeps",
     ):
         score(log, methods="mutual_information")
 
@@ -170,31 +169,21 @@ def test_scores_of_an_engine_without_log_probabilities(
 
 @requires_shared
 def test_two_phases_of_a_trained_model_and_stop_strings(tmp_path: Path) -> None:
-    """Stop strings, answers cut by the limit, worked examples."""
+    """With stop strings, and with answers that the limit cuts or that have no token."""
     assert SHARED is not None
     model = str(SHARED / "models" / "qa-small")
     metadata = {
         "data_files": {"uq_sciq": str(SHARED / "data" / "sciq" / "questions.jsonl")},
         "correctness": "exact_match",
     }
-    further = ["--metadata", json.dumps(metadata), "--gen_kwargs", '{"until": ["s"], "max_gen_toks": 12}']
+    further = ["--metadata", json.dumps(metadata), "--gen_kwargs", '{"until": ["e", "a"], "max_gen_toks": 3}']
     log = log_of(tmp_path / "log", model, "methods=sampling+g_nll,save_samples=true", "uq_sciq", *further)
     expected = records(log_of(tmp_path / "direct", model, "methods=all", "uq_sciq", *further))
     assert any("emitted_ids" in one for one in records(log))
     assert any(not one["complete"] for one in records(log))
 
-    def as_of_an_engine(record: dict[str, Any], *_: Any) -> None:
-        del record["token_entropies"]
-        for name in ("eigenscore", "mutual_information", "semantic_density"):
-            del record["uncertainty"][name]
-
     scored = score(changed(log, tmp_path, as_of_an_engine), model, output=tmp_path / "out")
-    found = written(scored)
-    for one, other in zip(found, expected, strict=True):
-        for name, value in other["uncertainty"].items():
-            value = math.nan if value is None else value
-            mine = math.nan if one["uncertainty"][name] is None else one["uncertainty"][name]
-            assert mine == pytest.approx(value, rel=1e-4, abs=1e-4, nan_ok=True), name
+    assert_same_scores(written(scored), expected)
     assert scored.agreement is not None
     assert scored.agreement.worst < 1e-5
 

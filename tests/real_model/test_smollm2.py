@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from tests.support import SHARED, requires_shared
+from uq_harness.backends.saved.read import read_saved
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models import UQHFLM
+from uq_harness.models.reading import SecondPassOptions
+from uq_harness.models.score_file import score_file
 
 VARIABLE = "UQ_HARNESS_SMOLLM2"
 pytestmark = [
@@ -50,6 +53,10 @@ def load(file: Path, **settings: Any) -> UQHFLM:
 
 def answers(lm: UQHFLM, golden: dict[str, Any]) -> list[dict[str, Any]]:
     """The records of the golden questions, as an uncertainty task asks them."""
+    return [record_of(answer) for answer in lm.generate_until(requests_for(lm, golden), disable_tqdm=True)]
+
+
+def requests_for(lm: UQHFLM, golden: dict[str, Any]) -> list[QuestionInstance]:
     requests = []
     for case in golden["cases"]:
         message = golden["prompt"].format(question=case["question"])
@@ -58,7 +65,7 @@ def answers(lm: UQHFLM, golden: dict[str, Any]) -> list[dict[str, Any]]:
         requests.append(
             QuestionInstance("generate_until", {}, (prompt, limits), 0, question=case["question"], message=message)
         )
-    return [record_of(answer) for answer in lm.generate_until(requests, disable_tqdm=True)]
+    return requests
 
 
 def test_answers_and_scores(file: Path, golden: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
@@ -84,6 +91,31 @@ def test_gradients_of_the_tied_matrix_and_other_choices_of_semgrad(file: Path, g
     plain = load(file, methods="semgrad", semgrad_reweight=False)
     for found, case in zip(answers(plain, golden), golden["cases"], strict=True):
         assert found["uncertainty"]["semgrad"] == pytest.approx(case["semgrad_plain"], rel=2e-4)
+
+
+def test_a_second_pass_finds_what_a_direct_run_finds(file: Path, golden: dict[str, Any], tmp_path: Path) -> None:
+    """Every score that takes gradients or states, from the tokens that the first run has saved."""
+    lm = load(file, methods="g_nll", save_samples="eigenscore", seed=5)
+    rows = [
+        {"question": case["question"], "answers": ["any"], "prompt": request.args[0], **record}
+        for case, request, record in zip(golden["cases"], requests_for(lm, golden), answers(lm, golden), strict=True)
+    ]
+    for row in rows:
+        del row["token_entropies"]
+    (tmp_path / "saved.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    methods = "exgrad+hybridgrad+paragrad+semgrad+p_true+eigenscore"
+    reads = SecondPassOptions(str(file.parent), f"gguf_file={file.name},dtype=float32,device=cpu")
+    saved = read_saved(tmp_path / "saved.jsonl")
+    scored = score_file(saved, methods=methods, correctness="f1", output=tmp_path / "out", batch_size=4, reads=reads)
+    assert scored.agreement is not None
+    assert scored.agreement.worst < 1e-4
+    (samples,) = (path for path in scored.written if path.name.startswith("samples_"))
+    found = [json.loads(line)["doc"]["uq"] for line in samples.read_text(encoding="utf-8").splitlines()]
+    expected = answers(load(file, methods=methods, seed=5), golden)
+    for one, other in zip(found, expected, strict=True):
+        scores = {name: score for name, score in one["uncertainty"].items() if name != "g_nll"}
+        assert scores == pytest.approx(other["uncertainty"], rel=1e-4, abs=1e-7)
+        assert one["token_entropies"] == pytest.approx(other["token_entropies"], rel=1e-4, abs=1e-5)
 
 
 def test_the_measured_token_is_the_last(file: Path) -> None:

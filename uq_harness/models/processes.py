@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 import torch
 
 from uq_harness.errors import UQHarnessError
 
+T = TypeVar("T")
 # What MPI's launchers set; accelerate reads them.
 _MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -46,6 +48,23 @@ def refuse_unshared_work(world_size: int) -> None:
             f"{_launched()} processes were started, but accelerate sees {world_size}, so that each would answer all "
             "questions: set ACCELERATE_USE_CPU=true in the environment, or start one process"
         )
+
+
+def from_all(values: list[T], world_size: int) -> list[T]:
+    """The values of all processes, in every process and in the same order; waits for all of them.
+
+    Args:
+        values: Those of this process.
+        world_size: Number of processes.
+
+    >>> from_all([1, 2], world_size=1)
+    [1, 2]
+    """
+    if world_size == 1:
+        return values
+    parts: list[list[T]] = [[] for _ in range(world_size)]
+    torch.distributed.all_gather_object(parts, values)
+    return [value for part in parts for value in part]
 
 
 def _launched() -> int:

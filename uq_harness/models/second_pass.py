@@ -10,9 +10,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer
@@ -26,12 +25,13 @@ from uq_harness.methods import Method, all_options, build_methods
 from uq_harness.models.agreement import Agreement, bound_for
 from uq_harness.models.hf import UQHFLM
 from uq_harness.models.loading import load_model, parse_model_args
+from uq_harness.models.processes import from_all
 from uq_harness.models.reading import Job, Reading, SecondPassOptions
 from uq_harness.models.second_pass_store import SecondPassStore
+from uq_harness.rendering.secrets import without_secrets
 from uq_harness.similarity.services import NLI, Similarity
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 FIRST = 16  # answers whose log-probabilities are compared before all others are read
 # Of lm_eval's description of a model, what tells which one it is.
 _OF_MODEL = ("model_dtype", "model_revision", "model_sha", "model_num_parameters")
@@ -68,13 +68,14 @@ class SecondPassReader:
         self._options, self._services, self._batch_size, self._progress = options, services, batch_size, progress
         self._lm = load_for_reading(options, batch_size)
         self.rank = self._lm.rank
-        self._bound = options.max_difference
-        if self._bound is None:
-            self._bound = bound_for(self._lm.mixed_precision_dtype or self._lm.model.dtype)
+        usual = bound_for(self._lm.mixed_precision_dtype or self._lm.model.dtype)
+        self._bound = usual if options.max_difference is None else options.max_difference
         self._answerers: dict[tuple[Method, ...], Answerer] = {}
         self._store: SecondPassStore | None = None
         if output is not None:
             self._store = SecondPassStore(output, {"model": self._lm.configuration, "scores": dict(stamp)})
+            if self.rank == 0:
+                self._store.warn_of_others()
 
     def read(self, jobs: Sequence[Job], name: str) -> list[Reading] | None:
         """What the model finds about each answer; ``None`` in all processes but the first.
@@ -86,7 +87,7 @@ class SecondPassReader:
         Raises:
             UQHarnessError: An answer does not fit the model, or the model is not the one that answered.
         """
-        done = {key: found for one in self._from_all([self._earlier()]) for key, found in one.items()}
+        done = {key: found for one in from_all([self._earlier()], self._lm.world_size) for key, found in one.items()}
         keys = [job.key for job in jobs]
         waiting = list(dict(zip(reversed(keys), reversed(jobs), strict=True)).items())[::-1]
         waiting = [(key, job) for key, job in waiting if key not in done]
@@ -96,7 +97,7 @@ class SecondPassReader:
             self._check(job.saved)
         if waiting:
             self._compare_first([job for _, job in waiting])
-        found = self._from_all([self._shard(waiting)])
+        found = from_all([self._shard(waiting)], self._lm.world_size)
         done |= {key: reading for some in found for key, reading in some.items()}
         if self.rank != 0:
             return None
@@ -114,7 +115,7 @@ class SecondPassReader:
         known = self._lm.get_model_info()
         return {
             "model": self._options.model,
-            "model_args": self._options.model_args or "",
+            **without_secrets({"model_args": self._options.model_args or ""}),
             **{name: str(known[name]) for name in _OF_MODEL if known.get(name)},
             "weights": self._lm.identity.weights,
             "logprob_difference": agreement.describe(self._bound),
@@ -131,10 +132,6 @@ class SecondPassReader:
 
     def _earlier(self) -> dict[str, dict[str, Any]]:
         return {} if self._store is None else self._store.earlier()
-
-    def _from_all(self, values: list[T]) -> list[T]:
-        """The values of all processes, in every process."""
-        return values if self._lm.world_size == 1 else list(gather_object(values))
 
     def _check(self, saved: SavedAnswer) -> None:
         """Refuses tokens that the model cannot have read or written."""

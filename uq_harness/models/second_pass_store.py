@@ -38,14 +38,17 @@ class SecondPassStore:
     def __init__(self, output: Path, stamp: Mapping[str, Any]) -> None:
         text = json.dumps(without_secrets(dict(stamp)), sort_keys=True, default=str)
         self.folder = output / f"{PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        for other in sorted(output.glob(f"{PREFIX}*")):
-            if other != self.folder:
-                log.warning(
-                    "%s is left from a second pass of another model, type or methods that did not end: delete it, "
-                    "unless you want to go on with that one",
-                    other,
-                )
+        self._others = [other for other in sorted(output.glob(f"{PREFIX}*")) if other != self.folder]
         self._database: sqlite3.Connection | None = None
+
+    def warn_of_others(self) -> None:
+        """Names what other second passes have left behind in the same folder."""
+        for other in self._others:
+            log.warning(
+                "%s is left from a second pass of another model, type or methods that did not end: delete it, unless "
+                "you want to go on with that one",
+                other,
+            )
 
     def earlier(self) -> dict[str, dict[str, Any]]:
         """All results that processes have put here before."""

@@ -227,8 +227,8 @@ def _chosen(
             heat = torch.full((len(chosen),), law.temperature, dtype=torch.float32, device=scores.device)
             laws = law_logprobs(warped, heat, law.top_k, law.top_p, at, chosen.to(scores.device))
         parts.append((taken.cpu(), entropies.cpu(), laws.cpu()))
-    logprobs, entropies, laws = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return logprobs, entropies, laws
+    found = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
+    return found[0], found[1], found[2]
 
 
 def _greedy(
