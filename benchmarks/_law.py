@@ -1,9 +1,12 @@
-"""Whether a server's scores of sampling methods, and its first tokens, have the law of those in torch."""
+"""Whether a server's scores of sampling methods, and the tokens that it draws, have the law of those in torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,14 +16,17 @@ from scipy.stats import chisquare
 from uq_harness.answering.answerer import Answerer
 from uq_harness.backends.served.requests import TokenRequest
 from uq_harness.backends.served.sampling import first_seed
-from uq_harness.evidence import Evidence, Samples
+from uq_harness.evidence import Samples
 from uq_harness.evidence.prompt import Prompt
+from uq_harness.evidence.sets import SampleSets
 from uq_harness.functional import FloatArray
 from uq_harness.methods import Method, build_methods
 
 METHODS = "degree+ln_pe+semantic_entropy+token_sar+sar+sentence_sar+self_consistency"
 DRAWN_AT_A_TIME = 10
 LEAST_EXPECTED = 5.0  # rarer tokens count as one
+ROWS = 64  # answers that torch reads at a time
+T = TypeVar("T")
 
 
 def compare_in_law(sides: Sides, count: int, seeds: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -36,46 +42,54 @@ def compare_in_law(sides: Sides, count: int, seeds: int, say: Callable[[str], No
         seeds: Number of seeds each way; their variances take two.
         say: Told how far the work is.
     """
-    methods = build_methods(METHODS, {})
     prompts = sides.prompts(count)
-    served = _by_seed(sides, sides.by_server, methods, prompts, seeds, lambda seed: say(f"server, seed {seed}"))
-    in_torch = _by_seed(sides, sides.by_torch, methods, prompts, seeds, lambda seed: say(f"torch, seed {seed}"))
-    rows = {name: _difference(served[name], in_torch[name]) for name in served}
+    served = _by_seed(sides, sides.by_server, prompts, seeds, lambda seed: say(f"server, seed {seed}"))
+    in_torch = _by_seed(sides, sides.by_torch, prompts, seeds, lambda seed: say(f"torch, seed {seed}"))
+    rows = {name: _difference(values, in_torch.scores[name]) for name, values in served.scores.items()}
+    say("drawn tokens")
     return {
         "questions": len(prompts),
         "seeds": seeds,
         "differences": rows,
-        "worst": max((abs(row["errors"]) for row in rows.values()), default=0.0),
+        "worst": max(abs(row["errors"]) for row in rows.values()),
+        "tokens_of_server": _drawn_tokens(sides, prompts, served.drawn),
+        "tokens_of_torch": _drawn_tokens(sides, prompts, in_torch.drawn),
     }
+
+
+@dataclass
+class _Found:
+    """What a side finds with several seeds.
+
+    Attributes:
+        scores: Each method's scores, ``[seeds, questions]``.
+        drawn: For each question, how often each answer was drawn at each temperature.
+    """
+
+    scores: dict[str, FloatArray]
+    drawn: list[Counter[tuple[float, tuple[int, ...]]]]
 
 
 def _by_seed(
     sides: Sides,
     build: Callable[[Sequence[Method], int], Answerer],
-    methods: Sequence[Method],
     prompts: Sequence[Prompt],
     seeds: int,
     say: Callable[[int], None],
-) -> dict[str, FloatArray]:
-    """Each score, and what samples look like, ``[seeds, questions]``."""
-    found: dict[str, list[list[float]]] = {}
+) -> _Found:
+    methods = build_methods(METHODS, {})
+    drawn: list[Counter[tuple[float, tuple[int, ...]]]] = [Counter() for _ in prompts]
+    rows = []
     for seed in range(1, seeds + 1):
         say(seed)
         answerer = build(methods, seed)
-        rows = [answerer.scores(one) | _of_samples(one) for one in sides.answer(answerer, prompts)]
-        for name in rows[0]:
-            found.setdefault(name, []).append([row[name] for row in rows])
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def _of_samples(evidence: Evidence) -> dict[str, float]:
-    """Mean log-likelihood and number of tokens of the largest set of samples at each temperature."""
-    found = {}
-    for samples in sorted((need for need in evidence.values if isinstance(need, Samples)), key=lambda one: one.count):
-        drawn = evidence[samples]
-        found[f"log-likelihood at {samples.temperature:g}"] = np.mean([one.log_likelihood() for one in drawn]).item()
-        found[f"tokens at {samples.temperature:g}"] = np.mean([len(one.token_ids) for one in drawn]).item()
-    return found
+        found = sides.answer(answerer, prompts)
+        rows.append([answerer.scores(one) for one in found])
+        for counter, one in zip(drawn, found, strict=True):
+            for need in SampleSets.of(need for method in methods for need in method.needs()).samplers:
+                counter.update((need.temperature, sample.token_ids) for sample in one[need])
+    scores = {name: np.array([[one[name] for one in row] for row in rows]) for name in rows[0][0]}
+    return _Found(scores, drawn)
 
 
 def _difference(served: FloatArray, in_torch: FloatArray) -> dict[str, float]:
@@ -92,6 +106,70 @@ def _difference(served: FloatArray, in_torch: FloatArray) -> dict[str, float]:
         "errors": difference / error if error else 0.0,
         "undefined_questions": int((~defined).sum()),
     }
+
+
+def _drawn_tokens(
+    sides: Sides, prompts: Sequence[Prompt], drawn: Sequence[Counter[tuple[float, tuple[int, ...]]]]
+) -> dict[str, Any]:
+    """Every drawn token against its distribution in torch: what it is less what it should be on average.
+
+    Given the tokens before it, the expected value of each of these differences is 0 and their variance is known, so
+    that their sum over all tokens, in standard deviations, is about standard normal if the draws have torch's law.
+    """
+    sums: dict[str, FloatArray] = {}
+    tokens: Counter[str] = Counter()
+    for prompt, counter in zip(prompts, drawn, strict=True):
+        for temperature in sorted({temperature for temperature, _ in counter}):
+            answers = {text: count for (heat, text), count in counter.items() if heat == temperature and text}
+            for some in _batches(answers.items()):
+                values = _departures(sides, prompt, [text for text, _ in some], temperature)
+                for (text, count), found in zip(some, values, strict=True):
+                    tokens[f"at {temperature:g}"] += count * len(text)
+                    for what, value in found.items():
+                        name = f"{what} at {temperature:g}"
+                        sums[name] = sums.get(name, np.zeros(2)) + count * value
+    return {
+        "tokens": dict(tokens),
+        "deviations": {name: float(total / np.sqrt(variance)) for name, (total, variance) in sums.items()},
+    }
+
+
+def _departures(
+    sides: Sides, prompt: Prompt, texts: Sequence[tuple[int, ...]], temperature: float
+) -> list[dict[str, FloatArray]]:
+    """For each answer the summed differences and variances, ``[2]`` each."""
+    start, longest = len(prompt.token_ids), max(map(len, texts))
+    rows = torch.tensor([[*prompt.token_ids, *text, *[0] * (longest - len(text))] for text in texts])
+    ends = sorted(sides.stop.end_ids)
+    with torch.no_grad():
+        logits = sides.in_torch(rows).logits[:, start - 1 : -1].double()
+    logprobs = (logits / temperature).log_softmax(-1)
+    probabilities = logprobs.exp()
+    likeliest, place = probabilities.max(-1)
+    mean = (probabilities * logprobs).sum(-1)
+    spread = (probabilities * logprobs**2).sum(-1) - mean**2
+    ending = probabilities[..., ends].sum(-1)
+    found = []
+    for row, text in enumerate(texts):
+        at, ids = slice(0, len(text)), torch.tensor(text)
+        own = logprobs[row, at].gather(-1, ids[:, None])[:, 0]
+        parts = {
+            "log-probability": (own - mean[row, at], spread[row, at]),
+            "is likeliest": _of_share(ids == place[row, at], likeliest[row, at]),
+            "ends the answer": _of_share(torch.isin(ids, torch.tensor(ends)), ending[row, at]),
+        }
+        found.append({name: np.array([float(one.sum()) for one in pair]) for name, pair in parts.items()})
+    return found
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(items)
+    while some := list(islice(left, ROWS)):
+        yield some
+
+
+def _of_share(happens: torch.Tensor, probability: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return happens - probability, probability * (1 - probability)
 
 
 def compare_first_tokens(sides: Sides, prompts: int, draws: int) -> list[dict[str, float]]:
