@@ -169,7 +169,7 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 def _of_share(happens: torch.Tensor, probability: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return happens - probability, probability * (1 - probability)
+    return happens.double() - probability, probability * (1 - probability)
 
 
 def compare_first_tokens(sides: Sides, prompts: int, draws: int) -> list[dict[str, float]]:

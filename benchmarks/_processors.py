@@ -13,8 +13,8 @@ from _sides import Sides
 from uq_harness.methods import build_methods
 
 
-def compare_processors(sides: Sides, count: int, sets: dict[str, str], say: Callable[[str], None]) -> dict[str, Any]:
-    """Seconds of processors a question, for sets of methods by name.
+def compare_processors(sides: Sides, count: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Seconds of processors a question, for three choices of methods; nothing else may use the server meanwhile.
 
     The client is this process. What it does once (importing, loading a tokenizer, the first request) is not in.
 
@@ -24,11 +24,16 @@ def compare_processors(sides: Sides, count: int, sets: dict[str, str], say: Call
     server = _Server.at(sides.base_url)
     prompts = sides.prompts(count)
     found = {}
-    for name, methods in sets.items():
+    served = sides.served_methods()
+    choices = {
+        "g_nll and p_true": build_methods("g_nll+p_true", {}),
+        "without mutual information": [one for one in served if one.name != "mutual_information"],
+        "all of the server's": served,
+    }
+    for name, chosen in choices.items():
         say(name)
-        chosen = build_methods(methods, {})
         sides.answer(sides.by_server(chosen, seed=10**6), prompts[:2])  # warm up
-        sides.sent.clear()
+        sides.engine.forget()
         answerer = sides.by_server(chosen, seed=1)
         begun, own, theirs = time.perf_counter(), time.process_time(), server.seconds()
         for evidence in sides.answer(answerer, prompts):

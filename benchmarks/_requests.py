@@ -9,19 +9,16 @@ from _sides import Sides
 
 from uq_harness.backends.served.requests import TokenReply, TokenRequest
 from uq_harness.evidence import DiverseBeams, Evidence, Samples, SampleSet
-from uq_harness.evidence.backend import first_missing
 from uq_harness.evidence.sets import SampleSets
-from uq_harness.methods import Method, all_methods
+from uq_harness.methods import Method
 
 
 def count_requests(sides: Sides, count: int) -> dict[str, Any]:
     """Requests and tokens a question of each method that the server can serve, and of all of them together."""
-    backend = sides.backend(seed=1)
-    served = [method() for method in all_methods().values() if first_missing(backend, method().needs()) is None]
-    prompts = sides.prompts(count)
+    served, prompts = sides.served_methods(), sides.prompts(count)
     rows = {}
     for name, methods in [*((one.name, [one]) for one in served), ("together", served)]:
-        sides.sent.clear()
+        sides.engine.forget()
         evidence = sides.answer(sides.by_server(methods, seed=1), prompts)
         rows[name] = _row(list(sides.sent), evidence, methods)
     return {"questions": len(prompts), "methods": rows}
@@ -32,12 +29,12 @@ def _row(
 ) -> Any:
     """Numbers a question: what was sent, and the least.
 
-    - ``requests`` went to the server, ``distinct`` of them differ; one a request for the greedy answer, for each set of
-      samples and for each text that is read is the least, with one a beam that differs from all before it.
-    - ``written`` are the tokens that the server counted; the least are those of the answers, each once: of answers that
-      begin alike by construction (beams) the common tokens count once.
-    - ``read`` are the tokens of prompts that the server counted; the least is every prompt once, where a prompt that
-      begins with another one is the rest of it, as a server with a perfect prefix cache reads it.
+    - ``requests`` went to the server. The least is one for the greedy answer, one for each set of samples, one for each
+      distinct text that is read, and one for each beam that is not the greedy answer.
+    - ``written`` are the tokens that the server counted. The least are those of the answers; the beginnings that beams
+      and the greedy answer share count once.
+    - ``read`` are the tokens of prompts that the server counted. The least is each beginning of a prompt once, as a
+      server reads them that forgets none.
     """
     number = len(evidence)
     paid = [(request, reply) for request, reply in sent if reply.usage.requests]
@@ -48,11 +45,9 @@ def _row(
     least_requests = sum(_least_requests(one, methods) for one in evidence)
     least_requests += len({request for request, _ in paid if request.forced})
     least_written = sum(_least_written(one, methods) for one in evidence)
-    # the last token of a written answer is not read again, but every token of a forced text is
     least_read = _nodes({request.prompt_ids for request, _ in paid})
     totals = {
         "requests": requests,
-        "distinct_requests": len({request for request, _ in sent}),
         "least_requests": least_requests,
         "written_tokens": written,
         "least_written_tokens": least_written,
@@ -69,7 +64,7 @@ def _sets(evidence: Evidence, methods: Sequence[Method]) -> dict[SampleSet, list
 
 
 def _least_requests(evidence: Evidence, methods: Sequence[Method]) -> int:
-    """Those that write: the greedy answer, each set of samples, and each beam that is neither an earlier one's twin."""
+    """Those that write: the greedy answer, each set of samples, and each further beam."""
     found = 1
     greedy = evidence.answer.emitted_ids or evidence.answer.token_ids
     for sampler, tokens in _sets(evidence, methods).items():

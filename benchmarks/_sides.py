@@ -13,17 +13,19 @@ from _questions import read_prompts
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness.answering.answerer import Answerer
-from uq_harness.answering.stopping import end_tokens, stop_criteria
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.backends.served.backend import ServedBackend
 from uq_harness.backends.served.http.completions import Completions
+from uq_harness.backends.served.http.kept import KeptReplies
 from uq_harness.backends.served.http.server import ServerEngine, open_server
 from uq_harness.backends.served.requests import TokenReply, TokenRequest
 from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.endpoints.tokens import TokenClient
 from uq_harness.evidence import Evidence
+from uq_harness.evidence.backend import first_missing
 from uq_harness.evidence.prompt import Prompt, StopCriteria
-from uq_harness.methods import Method
+from uq_harness.methods import Method, all_methods
 from uq_harness.similarity.build import build_nli, build_similarity
 
 PROBE = "What is the capital of France?"
@@ -80,8 +82,7 @@ class Sides:
     @property
     def stop(self) -> StopCriteria:
         """How answers end."""
-        ends = end_tokens(self.in_torch.generation_config, self.tokenizer)
-        return stop_criteria(self.tokenizer, ends, stop_strings=[], max_new_tokens=self.max_new_tokens)
+        return stop_criteria(self.in_torch, self.tokenizer, stop_strings=[], max_new_tokens=self.max_new_tokens)
 
     def prompts(self, count: int) -> list[Prompt]:
         """Some questions as the tasks put them, longest first."""
@@ -108,6 +109,11 @@ class Sides:
             self.in_torch, self.tokenizer, max_length=self.max_length, pad_id=self._pad_id, seed=seed
         )
         return Answerer(backend, (build_nli("lexical"), build_similarity("lexical")), methods)
+
+    def served_methods(self) -> list[Method]:
+        """The methods that the server suffices for."""
+        backend, known = self.backend(seed=1), [method() for method in all_methods().values()]
+        return [method for method in known if first_missing(backend, method.needs()) is None]
 
     def answer(self, answerer: Answerer, prompts: Sequence[Prompt]) -> list[Evidence]:
         """The evidence about each prompt, in their order.
@@ -143,3 +149,8 @@ class RecordingEngine(ServerEngine):
         reply = super().ask(request)
         self._sent.append((request, reply))
         return reply
+
+    def forget(self) -> None:
+        """Everything is asked again from now on."""
+        self._replies = KeptReplies(None)
+        self._sent.clear()

@@ -33,8 +33,6 @@ from _processors import compare_processors
 from _requests import count_requests
 from _sides import Sides
 
-SETS = {"sampling": "sampling", "without sampling": "g_nll+p_true", "all of the server": "all"}
-
 
 def main() -> None:
     """Measures the chosen parts, prints tables, and keeps the numbers."""
