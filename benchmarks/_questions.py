@@ -11,8 +11,8 @@ from uq_harness.evidence.prompt import Prompt
 TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
 
 
-def read_prompts(tokenizer: Any, file: Path, limit: int) -> list[Prompt]:
-    """The first questions of a file as the tasks put them, longest first."""
+def read_prompts(tokenizer: Any, file: Path, limit: int, skip: int = 0) -> list[Prompt]:
+    """Questions of a file as the tasks put them, longest first: the first ones behind those that are skipped."""
 
     def ids(message: str) -> list[int]:
         chat = [{"role": "user", "content": message}]
@@ -20,7 +20,7 @@ def read_prompts(tokenizer: Any, file: Path, limit: int) -> list[Prompt]:
         found: list[int] = tokenizer(text)["input_ids"]
         return found
 
-    questions = [row["question"] for row in read_questions(file)[:limit]]
+    questions = [row["question"] for row in read_questions(file)[skip : skip + limit]]
     messages = [TASK_PROMPT.format(question) for question in questions]
     prompts = [Prompt(q, m, ids(m), -3, restate=ids) for q, m in zip(questions, messages, strict=True)]
     return sorted(prompts, key=lambda prompt: -len(prompt.token_ids))
