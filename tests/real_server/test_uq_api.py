@@ -20,7 +20,7 @@ from tests.real_server.server import VLLMServer, requires_vllm
 from uq_harness.models import UQHFLM
 
 pytestmark = requires_vllm
-LIMIT = 24
+LIMIT = 12
 DRAW_NOTHING = "g_nll+p_true+semantic_density"
 SECONDS = 240
 
