@@ -63,7 +63,7 @@ def scores(results: Mapping[str, Any], method: str) -> list[float]:
 
 def test_answers_scores_and_metrics_are_those_of_uq_hf(server: TokenServer) -> None:
     ours = evaluated("uq-api", arguments(server, num_concurrent=4))
-    theirs = evaluated("uq-hf", {"pretrained": "demo", "dtype": "float32", "methods": "g_nll+p_true"})
+    theirs = evaluated("uq-hf", {"pretrained": "demo", "device": "cpu", "dtype": "float32", "methods": "g_nll+p_true"})
     assert [record["answer"] for record in records(ours)] == [record["answer"] for record in records(theirs)]
     assert [record["token_ids"] for record in records(ours)] == [record["token_ids"] for record in records(theirs)]
     for method in DRAWS_NOTHING:

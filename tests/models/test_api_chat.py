@@ -64,7 +64,7 @@ def chat_routes(chat: DemoChat) -> dict[str, Route]:
 
 @pytest.fixture(scope="module")
 def by_torch(data: str) -> dict[str, Any]:
-    return evaluated("uq-hf", data, {"pretrained": "demo", "methods": "g_nll+p_true", "batch_size": 4})
+    return evaluated("uq-hf", data, {"pretrained": "demo", "device": "cpu", "methods": "g_nll+p_true", "batch_size": 4})
 
 
 def test_a_chat_endpoint_gives_the_scores_of_the_model_itself(data: str, by_torch: dict[str, Any]) -> None:
