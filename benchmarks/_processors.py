@@ -14,7 +14,7 @@ from uq_harness.methods import build_methods
 
 
 def compare_processors(sides: Sides, count: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Seconds of processors a question, for three choices of methods; nothing else may use the server meanwhile.
+    """Seconds of processors a question, for two choices of methods; nothing else may use the server meanwhile.
 
     The client is this process. What it does once (importing, loading a tokenizer, the first request) is not in.
 
@@ -24,15 +24,13 @@ def compare_processors(sides: Sides, count: int, say: Callable[[str], None]) -> 
     server = _Server.at(sides.base_url)
     prompts = sides.prompts(count)
     found = {}
-    served = sides.served_methods()
     choices = {
         "g_nll and p_true": build_methods("g_nll+p_true", {}),
-        "without mutual information": [one for one in served if one.name != "mutual_information"],
-        "all of the server's": served,
+        "all but mutual information": [one for one in sides.served_methods() if one.name != "mutual_information"],
     }
+    sides.answer(sides.by_server(choices["g_nll and p_true"], seed=1), prompts[:1])  # warm up
     for name, chosen in choices.items():
         say(name)
-        sides.answer(sides.by_server(chosen, seed=10**6), prompts[:2])  # warm up
         sides.engine.forget()
         answerer = sides.by_server(chosen, seed=1)
         begun, own, theirs = time.perf_counter(), time.process_time(), server.seconds()

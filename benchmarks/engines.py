@@ -4,7 +4,8 @@
 
 The server, on this machine, has loaded MODEL in float32 with --max-logprobs 20. Parts (``--parts``, joined by commas):
 
-- ``law``: mean scores of seven sampled methods, several seeds each way, and χ² tests of first tokens;
+- ``law``: mean scores of seven sampled methods, several seeds each way, and every drawn token against torch;
+- ``first-tokens``: χ² tests of many first tokens of a few prompts;
 - ``requests``: requests and tokens a question for each method, beside the least possible;
 - ``processors``: processor time a question of client and server;
 - ``results``: AUROCs of methods that draw nothing, through ``lm_eval --model uq-api`` and ``uq-hf``;
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -48,10 +50,8 @@ def main() -> None:
         num_concurrent=args.num_concurrent,
     )
     parts: dict[str, Callable[[], Any]] = {
-        "law": lambda: {
-            **compare_in_law(sides, args.limit, args.seeds, _say),
-            "first_tokens": compare_first_tokens(sides, args.token_prompts, args.draws),
-        },
+        "law": lambda: compare_in_law(sides, args.limit, args.seeds, _say),
+        "first-tokens": lambda: compare_first_tokens(sides, args.token_prompts, args.draws),
         "requests": lambda: count_requests(sides, args.counted),
         "processors": lambda: compare_processors(sides, args.counted, _say),
         "results": lambda: compare_results(sides, args.limit),
@@ -60,7 +60,7 @@ def main() -> None:
     chosen = list(parts) if args.parts == "all" else args.parts.split(",")
     if unknown := [part for part in chosen if part not in parts]:
         raise SystemExit(f"--parts {unknown[0]} is not allowed: use all, or some of {', '.join(parts)}")
-    found = {"model": args.model, "machine": _machine(), **_kept(args.output)}
+    found = {"model": sides.served_name, "machine": _machine(), **_kept(args.output)}
     for part in chosen:
         found[part] = parts[part]()
         print(f"{part}:", *_table(found[part]), sep="\n")
@@ -100,6 +100,7 @@ def _machine() -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": platform.machine(),
+        "cores": os.cpu_count(),
         "python": platform.python_version(),
     } | packages
 
