@@ -118,9 +118,10 @@ def test_an_endpoint_that_takes_no_stop_strings_has_its_answers_cut_all_the_same
 
 
 def test_thoughts_within_the_message_are_no_part_of_the_answer() -> None:
-    with chat(DemoChat()) as (backend, _):
+    with chat(DemoChat()) as (backend, server):
         (whole,) = gathered(backend, questions=QUESTIONS[:1])
-        mark = whole.answer.text[:2]
+        tokens, _ = written(asked(server, QUESTIONS[0], 0.0)[0], 0)
+        mark = WRITER.decode(tokens[:1])
         backend.prepare(NEEDS)
         stop = text_stop_criteria(backend.decode, stop_strings=(), max_new_tokens=LIMIT, think_end=mark)
         (evidence,) = gather_all(backend, prompts(QUESTIONS[0]), stop)
