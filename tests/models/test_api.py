@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
+from lm_eval.api.model import CacheHook, CachingLM
 from lm_eval.tasks import TaskManager
 
 import uq_harness
 from tests.endpoints.servers import HANG_UP, fails
 from tests.endpoints.token_server import NAME, TokenServer, serving_tokens
+from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models.api import UQAPILM
@@ -72,7 +75,7 @@ def test_answers_scores_and_metrics_are_those_of_uq_hf(server: TokenServer) -> N
         assert ours["results"]["uq_demo"][name] == theirs["results"]["uq_demo"][name]
     assert ours["config"]["uncertainty"]["methods"] == ["g_nll", "p_true"]
     cost = [record["cost"] for record in records(ours)]
-    assert sum(one["requests"] for one in cost) == server.tried - 5
+    assert sum(one["requests"] for one in cost) == server.tried - 6
     assert sum(one["prompt_tokens"] for one in cost) <= server.prompt_tokens
     assert sum(one["requests"] for one in cost) == 2 * LIMIT
 
@@ -331,6 +334,37 @@ def test_what_is_answered_stays_when_the_server_dies_for_good(server: TokenServe
     evaluated("uq-api", given, limit=8)
     assert len(server.bodies) - 5 - 5 == 8
     assert answered == 4
+
+
+def test_a_run_whose_every_question_is_refused_is_an_error_and_leaves_nothing(server: TokenServer) -> None:
+    probes = 6
+    server.before = lambda body, number: fails(400, "no such task here") if number >= probes else None
+    with pytest.raises(UQHarnessError, match=r"none of 3 questions was answered.*no such task here"):
+        evaluated("uq-api", arguments(server), limit=3)
+
+
+@pytest.mark.parametrize(("name", "one", "other"), [("max_gen_toks", 16, 32), ("max_length", 512, 1024)])
+def test_a_response_cache_is_bound_to_what_answers_depend_on(
+    server: TokenServer, tmp_path: Path, name: str, one: int, other: int
+) -> None:
+    file = str(tmp_path / "cache.db")
+    UQAPILM(**arguments(server, **{name: one})).set_cache_hook(CacheHook(CachingLM(None, file)))
+    with pytest.raises(UQHarnessError, match=f"{name} was {one} and is now {other}"):
+        UQAPILM(**arguments(server, **{name: other})).set_cache_hook(CacheHook(CachingLM(None, file)))
+
+
+def test_a_repository_without_end_tokens_is_warned_of(
+    server: TokenServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "tokenizer"
+    shutil.copytree(MODEL_DIR, folder, ignore=shutil.ignore_patterns("generation_config.json", "*.safetensors"))
+    with caplog.at_level(logging.WARNING, "uq_harness"):
+        UQAPILM(**arguments(server, tokenizer=str(folder)))
+        assert "give end_token_ids" in caplog.text
+        caplog.clear()
+        UQAPILM(**arguments(server, tokenizer=str(folder), end_token_ids="2"))
+        UQAPILM(**arguments(server))
+    assert "end_token_ids" not in caplog.text
 
 
 def test_a_question_that_is_refused_has_no_scores_and_the_rest_has(server: TokenServer) -> None:
