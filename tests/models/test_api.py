@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
-from lm_eval.api.model import CacheHook, CachingLM
+from lm_eval.api.model import CachingLM
 from lm_eval.tasks import TaskManager
 
 import uq_harness
@@ -153,7 +153,7 @@ def test_a_server_that_gives_no_values_of_given_tokens_leaves_p_true_out_of_a_se
 def test_bad_arguments_are_errors_before_the_work(server: TokenServer, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UQHarnessError, match=said):
         UQAPILM(**{**arguments(server), **wrong})
-    assert server.tried <= 5
+    assert server.tried <= 6
 
 
 @pytest.mark.parametrize("name", ["auth_token", "header", "api_key"])
@@ -253,7 +253,7 @@ def test_the_key_is_in_no_log_and_no_error(
     number: int,
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
-    server.before = lambda _, number: fails(401, f"no such key: {KEY}") if number > 5 else None
+    server.before = lambda _, number: fails(401, f"no such key: {KEY}") if number > 6 else None
     given = {"num_concurrent": number, "api_key_env": "MY_KEY", "max_retries": 0}
 
     def run() -> None:
@@ -343,14 +343,14 @@ def test_a_run_whose_every_question_is_refused_is_an_error_and_leaves_nothing(se
         evaluated("uq-api", arguments(server), limit=3)
 
 
-@pytest.mark.parametrize(("name", "one", "other"), [("max_gen_toks", 16, 32), ("max_length", 512, 1024)])
+@pytest.mark.parametrize(("name", "one", "other"), [("max_gen_toks", 16, 32), ("revision", "main", "v1")])
 def test_a_response_cache_is_bound_to_what_answers_depend_on(
-    server: TokenServer, tmp_path: Path, name: str, one: int, other: int
+    server: TokenServer, tmp_path: Path, name: str, one: Any, other: Any
 ) -> None:
     file = str(tmp_path / "cache.db")
-    UQAPILM(**arguments(server, **{name: one})).set_cache_hook(CacheHook(CachingLM(None, file)))
-    with pytest.raises(UQHarnessError, match=f"{name} was {one} and is now {other}"):
-        UQAPILM(**arguments(server, **{name: other})).set_cache_hook(CacheHook(CachingLM(None, file)))
+    CachingLM(UQAPILM(**arguments(server, **{name: one})), file)
+    with pytest.raises(UQHarnessError, match=f"{name} was {one!r} and is now {other!r}"):
+        CachingLM(UQAPILM(**arguments(server, **{name: other})), file)
 
 
 def test_a_repository_without_end_tokens_is_warned_of(
@@ -371,9 +371,9 @@ def test_a_question_that_is_refused_has_no_scores_and_the_rest_has(server: Token
     refused: list[int] = []
 
     def before(body: dict[str, Any], number: int) -> Any:
-        if number >= 5 and not refused:
+        if number >= 6 and not refused:
             refused.append(len(body["prompt"]))
-        return fails(400, "not this one") if len(body["prompt"]) in refused[:1] and number >= 5 else None
+        return fails(400, "not this one") if len(body["prompt"]) in refused[:1] and number >= 6 else None
 
     server.before = before
     found = scores(evaluated("uq-api", arguments(server, methods="g_nll", num_concurrent=1), limit=6), "g_nll")
