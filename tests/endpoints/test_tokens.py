@@ -65,5 +65,24 @@ def test_requests_keep_the_pace_and_stop_at_once() -> None:
     assert time.monotonic() - begun >= 0.15
     stopped.set()
     slow = Pace(1)
-    for _ in range(3):
-        slow.wait(stopped)  # else two minutes
+    assert [slow.wait(stopped) for _ in range(3)] == [True, False, False]  # else two minutes
+
+
+def test_a_request_that_waited_for_its_turn_is_not_sent_when_the_run_ends() -> None:
+    with serving(lambda *_: Response(b"{}")) as server:
+        client = TokenClient(ServerEndpoint("m", server.url, requests_per_minute=1, retries=3))
+        client.post("/completions", BODY)
+        client.stop()
+        with pytest.raises(EndpointError, match="was not asked: the run is ending"):
+            client.post("/completions", BODY)
+    assert len(server.bodies) == 1
+
+
+def test_a_redirect_that_repeats_the_key_is_told_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-" + "Qx4" * 12
+    monkeypatch.setenv("THE_KEY", key)
+    elsewhere = Response(b"", 302, headers={"location": f"https://login.invalid/?token={key}"})
+    with serving(lambda *_: elsewhere) as server:
+        client = TokenClient(ServerEndpoint("m", server.url, api_key_env="THE_KEY", retries=0))
+        with pytest.raises(EndpointError, match=r"redirects to https://login.invalid/\?token=\[key\]"):
+            client.post("/completions", BODY)

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
+from lm_eval.api.model import CachingLM
 from lm_eval.tasks import TaskManager
 
 import uq_harness
 from tests.endpoints.servers import HANG_UP, fails
 from tests.endpoints.token_server import NAME, TokenServer, serving_tokens
+from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models.api import UQAPILM
@@ -72,7 +75,7 @@ def test_answers_scores_and_metrics_are_those_of_uq_hf(server: TokenServer) -> N
         assert ours["results"]["uq_demo"][name] == theirs["results"]["uq_demo"][name]
     assert ours["config"]["uncertainty"]["methods"] == ["g_nll", "p_true"]
     cost = [record["cost"] for record in records(ours)]
-    assert sum(one["requests"] for one in cost) == server.tried - 5
+    assert sum(one["requests"] for one in cost) == server.tried - 6
     assert sum(one["prompt_tokens"] for one in cost) <= server.prompt_tokens
     assert sum(one["requests"] for one in cost) == 2 * LIMIT
 
@@ -150,7 +153,7 @@ def test_a_server_that_gives_no_values_of_given_tokens_leaves_p_true_out_of_a_se
 def test_bad_arguments_are_errors_before_the_work(server: TokenServer, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UQHarnessError, match=said):
         UQAPILM(**{**arguments(server), **wrong})
-    assert server.tried <= 5
+    assert server.tried <= 6
 
 
 @pytest.mark.parametrize("name", ["auth_token", "header", "api_key"])
@@ -250,7 +253,7 @@ def test_the_key_is_in_no_log_and_no_error(
     number: int,
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
-    server.before = lambda _, number: fails(401, f"no such key: {KEY}") if number > 5 else None
+    server.before = lambda _, number: fails(401, f"no such key: {KEY}") if number > 6 else None
     given = {"num_concurrent": number, "api_key_env": "MY_KEY", "max_retries": 0}
 
     def run() -> None:
@@ -333,13 +336,44 @@ def test_what_is_answered_stays_when_the_server_dies_for_good(server: TokenServe
     assert answered == 4
 
 
+def test_a_run_whose_every_question_is_refused_is_an_error_and_leaves_nothing(server: TokenServer) -> None:
+    probes = 6
+    server.before = lambda body, number: fails(400, "no such task here") if number >= probes else None
+    with pytest.raises(UQHarnessError, match=r"none of 3 questions was answered.*no such task here"):
+        evaluated("uq-api", arguments(server), limit=3)
+
+
+@pytest.mark.parametrize(("name", "one", "other"), [("max_gen_toks", 16, 32), ("revision", "main", "v1")])
+def test_a_response_cache_is_bound_to_what_answers_depend_on(
+    server: TokenServer, tmp_path: Path, name: str, one: Any, other: Any
+) -> None:
+    file = str(tmp_path / "cache.db")
+    CachingLM(UQAPILM(**arguments(server, **{name: one})), file)
+    with pytest.raises(UQHarnessError, match=f"{name} was {one!r} and is now {other!r}"):
+        CachingLM(UQAPILM(**arguments(server, **{name: other})), file)
+
+
+def test_a_repository_without_end_tokens_is_warned_of(
+    server: TokenServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "tokenizer"
+    shutil.copytree(MODEL_DIR, folder, ignore=shutil.ignore_patterns("generation_config.json", "*.safetensors"))
+    with caplog.at_level(logging.WARNING, "uq_harness"):
+        UQAPILM(**arguments(server, tokenizer=str(folder)))
+        assert "give end_token_ids" in caplog.text
+        caplog.clear()
+        UQAPILM(**arguments(server, tokenizer=str(folder), end_token_ids="2"))
+        UQAPILM(**arguments(server))
+    assert "end_token_ids" not in caplog.text
+
+
 def test_a_question_that_is_refused_has_no_scores_and_the_rest_has(server: TokenServer) -> None:
     refused: list[int] = []
 
     def before(body: dict[str, Any], number: int) -> Any:
-        if number >= 5 and not refused:
+        if number >= 6 and not refused:
             refused.append(len(body["prompt"]))
-        return fails(400, "not this one") if len(body["prompt"]) in refused[:1] and number >= 5 else None
+        return fails(400, "not this one") if len(body["prompt"]) in refused[:1] and number >= 6 else None
 
     server.before = before
     found = scores(evaluated("uq-api", arguments(server, methods="g_nll", num_concurrent=1), limit=6), "g_nll")

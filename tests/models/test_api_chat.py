@@ -1,6 +1,7 @@
 """uq-api by chat messages, and by the native ways of SGLang and llama.cpp, from end to end through lm_eval."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,24 @@ def test_auto_takes_messages_where_there_is_nothing_else(data: str, caplog: pyte
     assert [r.getMessage() for r in caplog.records if "route=auto" in r.getMessage()] == [
         "route=auto: the server is asked by route=chat"
     ]
+
+
+def test_auto_does_not_drop_arguments_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    with endpoint(chat_routes(DemoChat()), "auto", methods="g_nll") as (arguments, _):
+        with pytest.raises(UQHarnessError, match="save_samples=true keeps tokens"):
+            UQAPILM.create_from_arg_obj({**arguments, **CHEAP, "save_samples": "true"})
+        with caplog.at_level(logging.WARNING, "uq_harness"):
+            UQAPILM.create_from_arg_obj({**arguments, **CHEAP, "tokenizer": "demo", "save_samples": False})
+    assert "tokenizer is not used" in caplog.text
+
+
+def test_the_journal_of_another_endpoint_does_not_answer_for_one_that_is_gone(tmp_path: Path) -> None:
+    journal = {**CHEAP, "journal": str(tmp_path / "run.journal"), "methods": "g_nll"}
+    with endpoint(chat_routes(DemoChat()), "chat") as (arguments, _):
+        UQAPILM.create_from_arg_obj(arguments | journal)
+    UQAPILM.create_from_arg_obj(arguments | journal)
+    with pytest.raises(UQHarnessError, match=r"holds the replies of another server \(base_url was"):
+        UQAPILM.create_from_arg_obj(arguments | journal | {"base_url": "http://127.0.0.1:9/v1"})
 
 
 def test_system_prompt_and_worked_examples_are_turns(data: str) -> None:

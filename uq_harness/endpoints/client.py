@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from uq_harness.endpoints.failures import ABOUT_ONE_REQUEST, NotAReply, explain, is_transient, wanted_wait
+from uq_harness.endpoints.failures import ABOUT_ONE_REQUEST, EndpointDown, NotAReply, explain, is_transient, wanted_wait
 from uq_harness.endpoints.pace import Pace
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
@@ -113,7 +113,8 @@ class EndpointClient:
 
         from uq_harness.endpoints.transport import within
 
-        self._pace.wait(self._stopped)
+        if not self._pace.wait(self._stopped):
+            raise EndpointDown(f"the endpoint {self.endpoint.url} was not asked: the run is ending")
         try:
             return within(self.endpoint.timeout, work())
         except (ValueError, RecursionError) as error:  # a body that is not JSON, or nested too deeply

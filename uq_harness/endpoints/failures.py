@@ -96,7 +96,7 @@ def explain(error: Exception, endpoint: Endpoint, key: str | None, known: Sequen
     said = without_key(key, brief(_said(error)))
     if isinstance(error, APIStatusError):
         if 300 <= error.status_code < 400:
-            to = brief(error.response.headers.get("location", "nowhere"))
+            to = without_key(key, brief(error.response.headers.get("location", "nowhere")))
             return EndpointError(f"{where} redirects to {to}, which is not followed: give the right base_url")
         return explain_status(error.status_code, said, endpoint, key is not None, known)
     return EndpointError(

@@ -18,11 +18,12 @@ class Pace:
         self._lock = threading.Lock()
         self._next = 0.0
 
-    def wait(self, stopped: threading.Event) -> None:
-        """Waits for this request's turn, or until the event is set."""
+    def wait(self, stopped: threading.Event) -> bool:
+        """Waits for this request's turn, or until the event is set; whether the turn has come."""
         if not self._gap:
-            return
+            return True
         with self._lock:
             turn = max(self._next, time.monotonic())
             self._next = turn + self._gap
-        stopped.wait(max(0.0, turn - time.monotonic()))
+        ahead = turn - time.monotonic()
+        return ahead <= 0 or not stopped.wait(ahead)

@@ -193,7 +193,7 @@ class UQAPILM(UncertainLM, Completions):
         if repository.vocabulary is not None:
             self._encoder.limit_vocabulary(repository.vocabulary)
         self._answerer = self._build_answerer(self._methods)
-        self._configuration = self._what_answers_depend_on(route, repository.name, further)
+        self._configuration = self._what_answers_depend_on(route, repository.name, repository.revision, further)
 
     @classmethod
     def create_from_arg_obj(
@@ -214,13 +214,16 @@ class UQAPILM(UncertainLM, Completions):
             return UQChatLM.create_from_arg_obj(given, additional_config)
         return super().create_from_arg_obj(given, additional_config)
 
-    def _what_answers_depend_on(self, route: str, tokenizer: str, further: Mapping[str, Any]) -> dict[str, Any]:
+    def _what_answers_depend_on(
+        self, route: str, tokenizer: str, revision: str, further: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """What a response cache is bound to."""
         sampling = any(method.sampling for method in self._methods) or self._saver is not None
         return {
             **self._route.identity,
             "route": route,
             "tokenizer": tokenizer,
+            "revision": revision,
             "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             **settings(self._methods),
@@ -228,6 +231,7 @@ class UQAPILM(UncertainLM, Completions):
             **({"seed": self._seed} if sampling else {}),
             "sp_token": str(self._sp_token),
             "max_length": self._context_length,
+            "max_gen_toks": self.max_gen_toks,
             "end_token_ids": sorted(self._end_ids),
             "think_end_token": self.think_end_token,
             "chat_template_args": self.chat_template_args,

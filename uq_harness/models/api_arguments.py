@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from uq_harness.methods.arguments import read_argument, read_flag, read_whole
 from uq_harness.models.prices import Prices
 from uq_harness.models.repository import Repository
 
+log = logging.getLogger(__name__)
 _KEYS = ("auth_token", "header", "headers", "api_key", "key", "token")
 _LARGEST = 2**31 - 1
 
@@ -155,6 +157,12 @@ def end_ids_of(given: Any, repository: Repository, tokenizer: PreTrainedTokenize
         UQHarnessError: What is given are no tokens.
     """
     if given is None:
+        if repository.generation is None:
+            log.warning(
+                "tokenizer=%s has no generation_config.json: answers end at %r alone. Where the model has other "
+                "tokens that end them, as chat models do, give end_token_ids",
+                *(repository.name, tokenizer.eos_token),
+            )
         return end_tokens(repository.generation, tokenizer)
     numbers = str(given).strip("[] ").replace(",", "+").split("+") if not isinstance(given, list | tuple) else given
     most = (repository.vocabulary or len(tokenizer)) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -30,6 +31,7 @@ from uq_harness.models.cache_stamp import check_cache
 from uq_harness.models.completions import ChatCompletions
 from uq_harness.models.uncertain import UncertainLM
 
+log = logging.getLogger(__name__)
 # What lm_eval's command line adds for every model.
 _OF_THE_COMMAND = ("batch_size", "device", "max_batch_size")
 # Arguments of `uq-api` that concern tokens.
@@ -145,6 +147,7 @@ class UQChatLM(UncertainLM, ChatCompletions):
             "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             **settings(self._methods),
+            "max_gen_toks": max_gen_toks,
             "think_end_token": think_end_token,
             **{
                 name: {key: value for key, value in told.items() if key not in _AUXILIARY_PLACEMENT}
@@ -182,7 +185,20 @@ class UQChatLM(UncertainLM, ChatCompletions):
 
 
 def without_tokens(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of ``uq-api`` less those that concern tokens, for an endpoint that turns out to take none."""
+    """Arguments of ``uq-api`` less those that concern tokens, for an endpoint that turns out to take none.
+
+    Raises:
+        UQHarnessError: One of them is ``save_samples``, which the run would silently go without.
+    """
+    saved = arguments.get("save_samples")
+    if saved is not None and saved is not False and str(saved).lower() != "false":
+        raise UQHarnessError(
+            f"save_samples={saved} keeps tokens, and the endpoint takes messages only, so there is no second pass: "
+            "leave it out, or name a server that takes prompts as tokens"
+        )
+    dropped = [name for name in arguments if name in _OF_TOKENS and name != "save_samples"]
+    if dropped:
+        log.warning("the endpoint takes messages, not tokens: %s is not used", ", ".join(dropped))
     return {name: value for name, value in arguments.items() if name not in _OF_TOKENS}
 
 

@@ -199,6 +199,17 @@ def test_a_refused_question_has_no_scores_and_the_others_have(caplog: pytest.Log
     assert "refused 1 of 3 questions" in caplog.text
 
 
+def test_an_endpoint_that_refuses_every_question_ends_the_run() -> None:
+    class Closed(DemoChat):
+        def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+            if "story" not in body["messages"][-1]["content"] and "one word" not in body["messages"][-1]["content"]:
+                raise Refused("closed today")
+            return super().complete(body)
+
+    with chat(Closed()) as (backend, _), pytest.raises(UQHarnessError, match=r"none of 3 questions.*closed today"):
+        gathered(backend)
+
+
 def test_what_was_answered_before_the_endpoint_died_is_kept() -> None:
     class Mortal(DemoChat):
         def complete(self, body: dict[str, Any]) -> Any:

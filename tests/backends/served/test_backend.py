@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backends.served.demo import LIMIT, demo, engine, gathered, prompts, served, stop
-from uq_harness.backends.served.requests import QuestionRefusedError, TokenReply, TokenRequest
+from uq_harness.backends.served.answers import Written
+from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest
 from uq_harness.backends.served.rescoring import tempered
 from uq_harness.backends.served.sampling import SEEDS, first_seed
 from uq_harness.errors import UQHarnessError
@@ -117,6 +118,29 @@ def test_a_refused_answer_leaves_a_question_undefined_and_the_others_alone(caplo
     assert lost.answer.text == ""
     assert kept.defines(NEEDS)
     assert "refused requests about 1 questions" in caplog.text
+
+
+def test_refused_questions_wait_for_one_that_is_answered() -> None:
+    asked = prompts(3, every=31)
+    last = tuple(asked[2].token_ids)
+    own = engine(refuses=lambda request: request.prompt_ids[: len(last)] != last)
+    backend = served(own, [])
+    order = [place for places, _ in backend.gather(asked, stop(), 1) for place in places]
+    assert sorted(order) == [0, 1, 2]
+    nobody = served(engine(refuses=lambda request: True), [])
+    with pytest.raises(UQHarnessError, match="none of 3 questions was answered"):
+        next(nobody.gather(asked, stop(), 1))
+    (alone,) = gathered(nobody, asked[:1], stop())
+    assert not alone.defines([AnswerLogProbs()])
+
+
+def test_what_an_engine_writes_behind_an_end_token_does_not_count() -> None:
+    _, tokenizer = demo()
+    told = tuple(tokenizer("right", add_special_tokens=False)["input_ids"])
+    ids = (*told, 2, *told)
+    written = Written.read(Choice(ids, np.full(len(ids), -0.5), ended=False), stop())
+    assert (written.text, written.token_ids, written.complete) == ("right", ids[: len(told) + 1], True)
+    assert written.emitted_ids is None
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class TestBoth:
     def test_lack_nothing_as_they_should_run(self, stub: Stub) -> None:
         with engine(stub) as (opened, _):
             assert {ability: opened.lacks(ability) for ability in Ability if opened.lacks(ability)} == {}
-            assert opened.most_alternatives == 20
+            assert opened.most_alternatives == 100
 
     def test_answers_have_the_models_values(self, stub: Stub) -> None:
         with engine(stub) as (opened, _):
@@ -101,6 +101,15 @@ class TestBoth:
             sent = len(server.bodies)
             opened.ask(two)
             assert len(server.bodies) == sent
+
+
+def test_end_tokens_that_are_not_sent_make_another_request() -> None:
+    with engine(LlamaCppStub()) as (opened, server):
+        (whole,) = opened.ask(TokenRequest(prompt(), max_tokens=6)).choices
+        assert len(whole.token_ids) > 2
+        (short,) = opened.ask(TokenRequest(prompt(), max_tokens=6, end_ids=(whole.token_ids[1],))).choices
+        assert (short.token_ids, short.ended) == (whole.token_ids[:2], True)
+        assert len(server.bodies) == 2
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def lacking(server: TokenServer) -> set[Ability]:
     return {ability for ability in Ability if found.lacks(ability) is not None}
 
 
-def test_a_server_like_vllm_s_lacks_nothing_and_is_found_so_by_five_requests(server: TokenServer) -> None:
+def test_a_server_like_vllm_s_lacks_nothing_and_is_found_so_by_six_requests(server: TokenServer) -> None:
     assert lacking(server) == set()
-    assert server.tried == 5
+    assert server.tried == 6
     found = opened(server)
     assert found.most_alternatives == 20
     assert found.describe()["server"] == {
@@ -86,6 +86,21 @@ def test_a_server_that_tells_five_alternatives_is_asked_for_five(server: TokenSe
     server.most = 5
     assert opened(server).most_alternatives == 5
     assert lacking(server) == set()
+
+
+def test_a_server_that_tells_more_alternatives_is_asked_for_them(server: TokenServer) -> None:
+    server.most = 100
+    assert opened(server).most_alternatives == 100
+    assert lacking(server) == set()
+
+
+def test_a_server_that_takes_small_seeds_only_does_not_sample(server: TokenServer) -> None:
+    def small(body: dict[str, Any], _: int) -> Response | None:
+        return fails(400, "seed is too large") if body["seed"] >= 2**32 else None
+
+    server.before = small
+    assert lacking(server) == {Ability.SEEDS}
+    assert "seed is too large" in (opened(server).lacks(Ability.SEEDS) or "")
 
 
 def test_replies_are_those_of_the_model_behind_the_server(server: TokenServer) -> None:
@@ -167,6 +182,29 @@ def test_a_reply_that_does_not_fit_its_request_is_an_error(server: TokenServer, 
     server.before = spoilt
     with pytest.raises(EndpointError, match=said):
         found.ask(TokenRequest(PROMPT, max_tokens=3))
+
+
+@pytest.mark.parametrize("reason", ["abort", "error"])
+def test_an_answer_that_the_server_gave_up_is_none(server: TokenServer, reason: str) -> None:
+    found = opened(server)
+    server.before = lambda body, _: with_reason(server, body, reason)
+    with pytest.raises(EndpointError, match=f"gave the request up .*{reason}"):
+        found.ask(TokenRequest(PROMPT, max_tokens=5))
+
+
+def test_an_answer_that_the_server_cut_before_the_limit_is_refused(server: TokenServer) -> None:
+    found = opened(server)
+    server.before = lambda body, _: with_reason(server, {**body, "max_tokens": 3}, "length")
+    with pytest.raises(QuestionRefusedError, match="cut an answer after 3 tokens, and 5 were allowed"):
+        found.ask(TokenRequest(PROMPT, max_tokens=5))
+    assert len(found.ask(TokenRequest(PROMPT, max_tokens=3)).choices[0].token_ids) == 3
+
+
+def with_reason(server: TokenServer, body: dict[str, Any], reason: str) -> Response:
+    reply = json.loads(server.completion(body).body)
+    for choice in reply["choices"]:
+        choice["finish_reason"] = reason
+    return Response(json.dumps(reply).encode())
 
 
 def test_a_tokenizer_that_is_not_the_server_s_is_refused(server: TokenServer) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from uq_harness.backends.chat_completions.probe import Found, cut_works
 from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply
 from uq_harness.backends.chat_completions.request import ChatPrompt, ChatRequest
+from uq_harness.backends.refusals import unless_all_are_refused
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.endpoints.failures import RequestRefused
 from uq_harness.errors import UQHarnessError
@@ -144,16 +145,25 @@ class ChatBackend:
         A question that the endpoint refuses has an empty answer, and all that is needed about it is undefined.
 
         Raises:
-            EndpointError: The endpoint cannot be used any more; what had been answered has been given.
+            UQHarnessError: The endpoint refuses all of several questions, or cannot be used any more; what had been
+                answered has been given.
         """
+        yield from unless_all_are_refused(self._ended(prompts, stop))
+
+    def _ended(
+        self, prompts: Sequence[Prompt], stop: StopCriteria
+    ) -> Iterator[tuple[tuple[list[int], list[Evidence]], str | None]]:
+        """What `gather` yields, with the reason where the endpoint refused the question."""
         client, failure = self._server.client, None
         seen: Counter[str] = Counter()
         for position, result in client.map(lambda row: self._ask(prompts[row], stop), range(len(prompts))):
-            if isinstance(result, UQHarnessError) and not isinstance(result, RequestRefused):
+            refused = isinstance(result, RequestRefused)
+            if isinstance(result, UQHarnessError) and not refused:
                 failure = failure or result
                 client.stop()
                 continue
-            yield [position], [self._evidence(prompts[position], stop, result, seen)]
+            evidence = self._evidence(prompts[position], stop, result, seen)
+            yield ([position], [evidence]), str(result) if refused else None
         self._warn(seen, len(prompts))
         if failure is not None:
             raise failure

@@ -87,17 +87,20 @@ def open_chat(client: Client, model: str, url: str, journal: Journal | None) -> 
     Raises:
         UQHarnessError: See `probe`; or the journal is that of another endpoint.
     """
+    identity = {"base_url": url, "model": model, "route": "chat"}
     try:
         found = probe(client, model)
     except EndpointDown as down:
         known = None if journal is None else journal.fact("chat")
         if known is None:
             raise
+        assert journal is not None
+        check_server(journal, identity)
         log.warning("%s; going on with the replies of the journal", down)
         found = Found.of(known, client, model)
     else:
         if journal is not None:
-            check_server(journal, {"base_url": url, "model": model, "route": "chat"})
+            check_server(journal, identity)
             journal.note("chat", found.plain())
     return replace(found, server=replace(found.server, journal=journal))
 

@@ -39,13 +39,14 @@ class Written:
     def read(cls, choice: Choice, stop: StopCriteria) -> Written:
         """Reads an answer as other backends read theirs.
 
-        An engine may write on behind a stop string that it does not see; what is behind it is dropped.
+        An engine may write on behind an end token or a stop string that it does not heed; what is behind it is dropped.
 
         Raises:
             UQHarnessError: Tokens and log-probabilities do not belong together.
         """
         values = log_probabilities(choice.logprobs, len(choice.token_ids))
-        length, stopped = length_to_stop(choice.token_ids, stop)
+        end = next((i for i, token in enumerate(choice.token_ids, 1) if token in stop.end_ids), None)
+        length, stopped = length_to_stop(choice.token_ids[:end], stop)
         emitted = choice.token_ids[:length]
         text, counted = stop.read(list(emitted))
         return cls(

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from uq_harness.backends.refusals import unless_all_are_refused
 from uq_harness.backends.served.abilities import missing, tells_own_logprobs
 from uq_harness.backends.served.engine import Ability, Engine, Steps
 from uq_harness.backends.served.question import Plan, Question
@@ -16,7 +17,7 @@ from uq_harness.backends.served.requests import QuestionRefusedError
 from uq_harness.backends.served.rescoring import TOLERANCE
 from uq_harness.backends.transformers.backend import special_ids
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import ContinuationLogProb, DiverseBeams, Evidence, Need
+from uq_harness.evidence import AnswerLogProbs, ContinuationLogProb, DiverseBeams, Evidence, Need
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
 
@@ -90,8 +91,9 @@ class ServedBackend:
         the engine refuses, nothing is defined.
 
         Raises:
-            UQHarnessError: A prompt leaves no room for its answer, the engine tells too few of the likeliest tokens, or
-                it cannot be used any more. Questions that had ended have been yielded.
+            UQHarnessError: A prompt leaves no room for its answer, the engine tells too few of the likeliest tokens,
+                refuses all of several questions, or cannot be used any more. Questions that had ended have been
+                yielded.
         """
         self._check(prompts, stop)
         notes = _Notes()
@@ -99,7 +101,7 @@ class ServedBackend:
         ended: list[tuple[int, Evidence]] = []
         since = time.monotonic()
         try:
-            for position, evidence in self._ended(prompts, stop, size, notes):
+            for position, evidence in unless_all_are_refused(self._ended(prompts, stop, size, notes)):
                 notes.look(evidence)
                 if not ended:
                     since = time.monotonic()
@@ -127,8 +129,8 @@ class ServedBackend:
 
     def _ended(
         self, prompts: Sequence[Prompt], stop: StopCriteria, size: int, notes: _Notes
-    ) -> Iterator[tuple[int, Evidence]]:
-        """Each question's position and evidence, as they end."""
+    ) -> Iterator[tuple[tuple[int, Evidence], str | None]]:
+        """Each question's position and evidence, as they end, with the reason where its answer was refused."""
 
         def question(prompt: Prompt) -> Question:
             return Question(self._plan, prompt, stop, notes.refused)
@@ -140,7 +142,8 @@ class ServedBackend:
             if isinstance(found, QuestionRefusedError):  # from an engine that does not say which request it is about
                 notes.refused(prompts[position], found)
                 found = question(prompts[position]).undefined()
-            yield position, found
+            refused = AnswerLogProbs() in found.undefined and not found.answer.token_ids
+            yield (position, found), notes.reason(prompts[position]) if refused else None
 
     def _check(self, prompts: Sequence[Prompt], stop: StopCriteria) -> None:
         """Refuses what the engine would cut, or answer with too little.
@@ -188,14 +191,18 @@ class _Notes:
     """What the user is told once about all questions."""
 
     def __init__(self) -> None:
-        self._refused: set[int] = set()
+        self._refused: dict[int, str] = {}
         self._imprecise = 0
 
     def refused(self, prompt: Prompt, error: QuestionRefusedError) -> None:
         """Takes note that the engine refuses a request about a question."""
         if not self._refused:
             log.warning("the engine refuses a request about the question %r: %s", prompt.question, error)
-        self._refused.add(id(prompt))
+        self._refused.setdefault(id(prompt), str(error))
+
+    def reason(self, prompt: Prompt) -> str | None:
+        """Why a request about a question was refused first; ``None`` where none was."""
+        return self._refused.get(id(prompt))
 
     def look(self, evidence: Evidence) -> None:
         """Looks at the evidence about one question."""

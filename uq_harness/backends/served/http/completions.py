@@ -10,7 +10,7 @@ import numpy as np
 
 from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
-from uq_harness.backends.served.requests import Choice, TokenReply, TokenRequest, Usage
+from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
 
@@ -23,6 +23,7 @@ _NEUTRAL = {
 }
 _NOT_AMONG_THEM = -9999.0  # in the place of a log-probability that a server does not tell
 _ID = "token_id:"
+_GIVEN_UP = ("abort", "error")  # the tokens that came back are no whole answer
 
 
 class Completions:
@@ -134,6 +135,14 @@ def _choice(choice: Mapping[str, Any], request: TokenRequest) -> Choice:
             raise UnexpectedReplyError("it does not tell the tokens that were written (return_token_ids)")
     if len(ids) > request.max_tokens:
         raise UnexpectedReplyError(f"{len(ids)} tokens were written, and {request.max_tokens} allowed")
+    reason = choice.get("finish_reason")
+    if reason in _GIVEN_UP:
+        raise UnexpectedReplyError(f"the server gave the request up (finish_reason {reason})")
+    if reason == "length" and len(ids) < request.max_tokens:
+        raise QuestionRefusedError(
+            f"the server cut an answer after {len(ids)} tokens, and {request.max_tokens} were allowed: its context is "
+            "smaller than max_length says"
+        )
     values = told.get("token_logprobs")
     values = [None] * len(ids) if values is None else values
     if len(values) != len(ids):
@@ -145,7 +154,7 @@ def _choice(choice: Mapping[str, Any], request: TokenRequest) -> Choice:
         token_ids=tuple(map(int, ids)),
         logprobs=np.array([_value(one) for one in values], dtype=np.float64),
         top=tuple(_likeliest(row or {}, request.top) for row in rows or ()),
-        ended=choice.get("finish_reason") != "length",
+        ended=reason != "length",
     )
 
 

@@ -16,16 +16,19 @@ import numpy as np
 from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest
+from uq_harness.backends.served.rescoring import LIKELIEST
+from uq_harness.backends.served.sampling import SEEDS
 
 T = TypeVar("T")
 Ask = Callable[[TokenRequest], TokenReply]
 
-# Numbers of alternatives to try; 20 is what vLLM gives by default, and all that a method of this package reads.
-_ALTERNATIVES = (20, 10, 5, 2, 1)
+# Numbers of alternatives to try; 20 is what vLLM gives by default, and more are for beam searches of many groups.
+_ALTERNATIVES = (100, 20, 10, 5, 2, 1)
 # Nats by which values of the same token may differ: 16-bit logits move a little with the batch.
 _NOISE = 0.1
 _HOT = 2.0  # the highest temperature that servers allow
 _SAMPLES = 4
+_SEED = SEEDS - 2 * _SAMPLES  # as large as those of samples are: a server may take smaller ones only
 _TOKENS = 8
 
 
@@ -53,7 +56,7 @@ class Findings:
 
 
 def probe(ask: Ask, prompt: Sequence[int]) -> Findings:
-    """Asks a server five times or so, for a few tokens each.
+    """Asks a server half a dozen times or so, for a few tokens each.
 
     Args:
         ask: Sends a request.
@@ -70,7 +73,8 @@ def probe(ask: Ask, prompt: Sequence[int]) -> Findings:
         lacking[Ability.ALTERNATIVES] = "the server tells no likeliest tokens beside the one it wrote"
     if math.isnan(greedy.logprobs[0]):
         lacking[Ability.LOGPROBS] = "the server gives no log-probabilities"
-    forced, refusal = _unless_refused(lambda: _forced(ask, (*ids, greedy.token_ids[0]), most))
+    beside = min(most, LIKELIEST)
+    forced, refusal = _unless_refused(lambda: _forced(ask, (*ids, greedy.token_ids[0]), beside))
     if forced is None or forced.forced is None:
         lacking[Ability.FORCED] = f"the server gives no log-probabilities of given tokens ({refusal})"
     elif not abs(forced.forced[-1] - greedy.logprobs[0]) <= _NOISE and Ability.LOGPROBS not in lacking:
@@ -80,7 +84,7 @@ def probe(ask: Ask, prompt: Sequence[int]) -> Findings:
         )
     if Ability.FORCED in lacking or forced is None:
         lacking[Ability.FORCED_ALTERNATIVES] = lacking[Ability.FORCED]
-    elif not most or len(forced.forced_top[-1]) < most:
+    elif not most or len(forced.forced_top[-1]) < beside:
         lacking[Ability.FORCED_ALTERNATIVES] = "the server tells no likeliest tokens beside given ones"
     lacking |= _law(ask, ids, greedy, most, Ability.FORCED not in lacking)
     lacking |= _seeds(ask, ids)
@@ -143,7 +147,7 @@ def _seeds(ask: Ask, ids: tuple[int, ...]) -> dict[Ability, str]:
         request = TokenRequest(ids, max_tokens=_TOKENS, count=_SAMPLES, temperature=_HOT, seed=seed)
         return [choice.token_ids for choice in ask(request).choices]
 
-    found, refusal = _unless_refused(lambda: (drawn(1), drawn(2)))
+    found, refusal = _unless_refused(lambda: (drawn(_SEED), drawn(_SEED + 1)))
     if found is None:
         return {Ability.SEEDS: f"the server refuses several samples at once ({refusal})"}
     first, second = found

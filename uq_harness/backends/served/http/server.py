@@ -122,8 +122,8 @@ class ServerEngine:
             QuestionRefusedError: It refuses this very request.
         """
         url = self._sender.client.endpoint.url
-        asked = {"answers": request.count, "values_of_last": request.forced}
-        key = request_hash(url, {**self._sender.dialect.body(request), **asked})
+        # the request too: a dialect may read a reply by what it does not send, such as end tokens
+        key = request_hash(url, {"sent": self._sender.dialect.body(request), "asked": vars(request)})
         known = self._replies.get(key)
         if known is not None:
             return known
