@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
+from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 import uq_harness
@@ -181,6 +182,28 @@ def test_the_context_is_the_server_s_and_a_prompt_too_long_is_cut_with_a_warning
     assert max(len(body["prompt"]) + body["max_tokens"] for body in server.bodies) <= 60
 
 
+def test_a_template_that_is_not_the_server_s_is_warned_of(
+    server: TokenServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    UQAPILM(**arguments(server, methods="g_nll"))
+    assert "chat template" not in caplog.text
+    server.template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    UQAPILM(**arguments(server, methods="g_nll"))
+    assert f"the chat template of tokenizer=demo is not the one that the endpoint {server.url} uses" in caplog.text
+
+
+@pytest.mark.parametrize("save", [False, True])
+def test_a_server_that_tells_more_than_20_alternatives_serves_more_beams(server: TokenServer, save: bool) -> None:
+    wanted = {"methods": "semantic_density", "density_beams": 24}
+    if save:
+        wanted |= {"methods": "g_nll", "save_samples": "semantic_density"}
+    with pytest.raises(UQHarnessError, match=r"the 25 likeliest tokens.*tells 20 at most.*--max-logprobs 25"):
+        UQAPILM(**arguments(server, **wanted))
+    server.most = 50
+    found = evaluated("uq-api", arguments(server, **wanted), limit=1)
+    assert all(value is not None for record in records(found) for value in record["uncertainty"].values())
+
+
 # ------------------------------------------------------------------ other tasks, and the key
 
 
@@ -219,6 +242,25 @@ def test_other_tasks_run_as_with_local_completions(server: TokenServer, tmp_path
     sent = [body for body in server.bodies if isinstance(body["prompt"][0], list)]
     assert len({json.dumps(body.get("stop")) for body in sent}) == 1  # whatever the number of requests at a time
     assert all(body.get("stop", ["<|im_end|>"])[-1] == "<|im_end|>" for body in sent)
+
+
+@pytest.mark.parametrize("word", [" a", "🙂"])  # of fewer and of more tokens than characters
+def test_prompts_of_other_tasks_that_are_cut_are_warned_of(
+    server: TokenServer, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    server.max_model_len = 60
+    lm = UQAPILM(**arguments(server, methods="g_nll"))
+    one = len(lm.tok_encode(word * 2)) - len(lm.tok_encode(word))
+    room = 60 - 1 - 8
+    fits = word * (room // one)
+    requests = [
+        Instance("generate_until", {}, (text, {"until": ["\n"], "max_gen_toks": 8}), 0) for text in (fits, fits + word)
+    ]
+    lm.generate_until(requests[:1], disable_tqdm=True)
+    assert "do not fit" not in caplog.text
+    lm.generate_until(requests, disable_tqdm=True)
+    assert "1 of 2 prompts do not fit into the context of 60 tokens with their answers" in caplog.text
+    assert max(len(body["prompt"][0]) for body in server.bodies if isinstance(body["prompt"][0], list)) <= room
 
 
 @pytest.fixture
