@@ -33,6 +33,7 @@ class TokenServer:
         seeded: Whether it heeds seeds.
         sentinel: Whether it writes -9999.0 in the place of each value of an answer.
         shift: What is added to every token of ``/tokenize``.
+        template: Its own chat template; ``None`` for the demo's.
         fingerprint: What it calls itself.
         before: What it does with the request of a number in the place of an answer; ``None`` for an answer.
         bodies: The bodies of requests for completions that it answered.
@@ -47,6 +48,7 @@ class TokenServer:
     seeded: bool = True
     sentinel: bool = False
     shift: int = 0
+    template: str | None = None
     max_model_len: int | None = 1024
     fingerprint: str = "stub-1"
     before: Callable[[dict[str, Any], int], Response | str | None] = lambda body, number: None
@@ -167,7 +169,9 @@ class TokenServer:
     def tokens(self, body: dict[str, Any]) -> Response:
         _, tokenizer = demo()
         if "messages" in body:
-            text = tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
+            text = tokenizer.apply_chat_template(
+                body["messages"], chat_template=self.template, tokenize=False, add_generation_prompt=True
+            )
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             ids = tokenizer(body["prompt"])["input_ids"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
+from lm_eval.api.instance import Instance
 from lm_eval.api.model import CachingLM
 from lm_eval.tasks import TaskManager
 
@@ -153,7 +154,7 @@ def test_a_server_that_gives_no_values_of_given_tokens_leaves_p_true_out_of_a_se
 def test_bad_arguments_are_errors_before_the_work(server: TokenServer, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UQHarnessError, match=said):
         UQAPILM(**{**arguments(server), **wrong})
-    assert server.tried <= 6
+    assert server.tried <= 5
 
 
 @pytest.mark.parametrize("name", ["auth_token", "header", "api_key"])
@@ -182,6 +183,28 @@ def test_the_context_is_the_server_s_and_a_prompt_too_long_is_cut_with_a_warning
     assert "is cut to its last 52 to leave space" in caplog.text
     assert record_of(answer)["answer_tokens"] <= 8
     assert max(len(body["prompt"]) + body["max_tokens"] for body in server.bodies) <= 60
+
+
+def test_a_template_that_is_not_the_server_s_is_warned_of(
+    server: TokenServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    UQAPILM(**arguments(server, methods="g_nll"))
+    assert "chat template" not in caplog.text
+    server.template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    UQAPILM(**arguments(server, methods="g_nll"))
+    assert f"the chat template of tokenizer=demo is not the one that the endpoint {server.url} uses" in caplog.text
+
+
+@pytest.mark.parametrize("save", [False, True])
+def test_a_server_that_tells_more_than_20_alternatives_serves_more_beams(server: TokenServer, save: bool) -> None:
+    wanted = {"methods": "semantic_density", "density_beams": 24}
+    if save:
+        wanted |= {"methods": "g_nll", "save_samples": "semantic_density"}
+    with pytest.raises(UQHarnessError, match=r"the 25 likeliest tokens.*tells 20 at most.*--max-logprobs 25"):
+        UQAPILM(**arguments(server, **wanted))
+    server.most = 50
+    found = evaluated("uq-api", arguments(server, **wanted), limit=1)
+    assert all(value is not None for record in records(found) for value in record["uncertainty"].values())
 
 
 # ------------------------------------------------------------------ other tasks, and the key
@@ -224,6 +247,25 @@ def test_other_tasks_run_as_with_local_completions(server: TokenServer, tmp_path
     assert all(body.get("stop", ["<|im_end|>"])[-1] == "<|im_end|>" for body in sent)
 
 
+@pytest.mark.parametrize("word", [" a", "🙂"])  # of fewer and of more tokens than characters
+def test_prompts_of_other_tasks_that_are_cut_are_warned_of(
+    server: TokenServer, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    server.max_model_len = 60
+    lm = UQAPILM(**arguments(server, methods="g_nll"))
+    one = len(lm.tok_encode(word * 2)) - len(lm.tok_encode(word))
+    room = 60 - 1 - 8
+    fits = word * (room // one)
+    requests = [
+        Instance("generate_until", {}, (text, {"until": ["\n"], "max_gen_toks": 8}), 0) for text in (fits, fits + word)
+    ]
+    lm.generate_until(requests[:1], disable_tqdm=True)
+    assert "do not fit" not in caplog.text
+    lm.generate_until(requests, disable_tqdm=True)
+    assert "1 of 2 prompts do not fit into the context of 60 tokens with their answers" in caplog.text
+    assert max(len(body["prompt"][0]) for body in server.bodies if isinstance(body["prompt"][0], list)) <= room
+
+
 @pytest.fixture
 def heard() -> Iterator[io.StringIO]:
     """All that is logged at any level, as lm_eval's handlers would write it."""
@@ -253,7 +295,7 @@ def test_the_key_is_in_no_log_and_no_error(
     number: int,
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
-    server.before = lambda _, number: fails(401, f"no such key: {KEY}") if number > 6 else None
+    server.before = lambda _, number: fails(401, f"no such key: {KEY}") if number > 5 else None
     given = {"num_concurrent": number, "api_key_env": "MY_KEY", "max_retries": 0}
 
     def run() -> None:
@@ -337,7 +379,7 @@ def test_what_is_answered_stays_when_the_server_dies_for_good(server: TokenServe
 
 
 def test_a_run_whose_every_question_is_refused_is_an_error_and_leaves_nothing(server: TokenServer) -> None:
-    probes = 6
+    probes = 5
     server.before = lambda body, number: fails(400, "no such task here") if number >= probes else None
     with pytest.raises(UQHarnessError, match=r"none of 3 questions was answered.*no such task here"):
         evaluated("uq-api", arguments(server), limit=3)

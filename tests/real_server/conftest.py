@@ -1,12 +1,14 @@
 """One server for all tests, and the demo model in this process: by vLLM, and by torch."""
 
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real_server.server import ENVIRONMENT, LONGEST, VLLMServer
+from tests.real_server.server import DRAWING, ENVIRONMENT, LONGEST, VLLMServer
 from uq_harness.backends.served.engine import Engine
 from uq_harness.backends.served.http.completions import Completions
 from uq_harness.backends.served.http.server import open_server
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMServer]:
-    """The server, begun; what else takes long can begin meanwhile."""
-    server = VLLMServer(MODEL_DIR, "demo", tmp_path_factory.mktemp("server") / "server.log")
+    """The server, begun; what else takes long can begin meanwhile.
+
+    Its model's folder sets how texts are drawn, which no request may leave to it.
+    """
+    model = tmp_path_factory.mktemp("model") / "demo"
+    shutil.copytree(MODEL_DIR, model)
+    file = model / "generation_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **DRAWING}), encoding="utf-8")
+    server = VLLMServer(model, "demo", tmp_path_factory.mktemp("server") / "server.log")
     server.start()
     yield server
     server.kill()

@@ -26,6 +26,8 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
 }
+# What vLLM does where a request does not say how texts are drawn: in the model's generation_config.json.
+DRAWING = {"do_sample": True, "top_k": 2, "temperature": 0.7, "repetition_penalty": 1.5}
 LONGEST = 1024  # tokens of prompt and answer
 # A seeded request whose prompt is read in parts ends the engine on a CPU.
 ARGUMENTS = (

@@ -1,13 +1,16 @@
 """What this package relies on of vLLM, behind HTTP and in this process."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 
 from tests.real_server.asking import prompts, questions
-from tests.real_server.server import LONGEST, requires_vllm
+from tests.real_server.server import LONGEST, VLLMServer, requires_vllm
 from uq_harness.backends.served.engine import Ability, Engine, Steps
 from uq_harness.backends.served.requests import QuestionRefusedError, TokenReply, TokenRequest
 from uq_harness.models import UQHFLM
@@ -86,6 +89,32 @@ def test_sample_i_is_that_of_seed_plus_i(engine: Engine, prompt: tuple[int, ...]
     for choice, other in zip(many.choices, others, strict=True):
         assert isinstance(other, TokenReply)
         assert choice.token_ids == other.choices[0].token_ids
+
+
+def test_the_models_folder_changes_neither_answers_nor_samples(
+    http: Engine, local: Engine, server: VLLMServer, prompt: tuple[int, ...]
+) -> None:
+    """The server's folder would have texts drawn otherwise, the one of vLLM in this process says nothing."""
+    greedy = TokenRequest(prompt, 24)
+    drawn = TokenRequest(prompt, 24, count=8, temperature=1.0, seed=SEED)
+    for request in (greedy, drawn):
+        one, other = reply(http, request), reply(local, request)
+        assert [choice.token_ids for choice in one.choices] == [choice.token_ids for choice in other.choices]
+    bare = {"model": server.name, "prompt": prompt, "max_tokens": 24, "temperature": 0.0, "ignore_eos": True}
+    assert bare_tokens(server, bare) != reply(http, greedy).choices[0].token_ids
+    neutral = {**bare, "repetition_penalty": 1.0}
+    assert bare_tokens(server, neutral) == reply(http, greedy).choices[0].token_ids
+
+
+def bare_tokens(server: VLLMServer, body: dict[str, Any]) -> tuple[int, ...]:
+    """The tokens that the server writes for a body as it is."""
+    request = Request(
+        f"{server.base_url}/completions",
+        json.dumps({**body, "return_token_ids": True}).encode(),
+        {"content-type": "application/json"},
+    )
+    with urlopen(request, timeout=60) as answered:
+        return tuple(json.load(answered)["choices"][0]["token_ids"])
 
 
 def test_drawn_tokens_have_the_models_own_log_probabilities(engine: Engine, prompt: tuple[int, ...]) -> None:

@@ -35,6 +35,10 @@ def records(results: dict[str, Any]) -> list[dict[str, Any]]:
     return [sample["doc"]["uq"] for sample in results["samples"]["uq_demo"]]
 
 
+def test_on_a_cpu_prompts_are_read_whole(in_process: "UQVLLM") -> None:
+    assert not in_process.model.llm_engine.vllm_config.scheduler_config.enable_chunked_prefill
+
+
 def test_a_stock_task_comes_out_as_with_torch(in_process: "UQVLLM") -> None:
     found, own = evaluate(in_process), evaluate(UQHFLM("demo", methods="g_nll+p_true", dtype="float32", device="cpu"))
     for one, other in zip(records(found), records(own), strict=True):

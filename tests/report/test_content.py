@@ -8,6 +8,11 @@ import pytest
 
 from tests.report.runs import made_up, write_run
 from uq_harness.report.content import Report, collect
+from uq_harness.report.csv import write_numbers
+from uq_harness.report.figures import run_figures
+from uq_harness.report.latex import table_as_latex
+from uq_harness.report.markdown import table_as_markdown
+from uq_harness.report.page import write_page
 from uq_harness.report.write import read_with_warnings
 
 
@@ -214,6 +219,35 @@ def test_costs_are_the_seconds_of_the_stages_that_a_method_needs(tmp_path: Path)
     assert spent.extra["ln_pe"] == pytest.approx(0.9)
     assert spent.extra["sar"] == pytest.approx(1.1)
     assert math.isnan(spent.extra["gone"])
+
+
+def test_runs_of_servers_say_their_requests_tokens_and_price(tmp_path: Path) -> None:
+    cost = {"requests": 14.75, "prompt_tokens": 3892.0, "completion_tokens": 33.5, "request_seconds": 0.5}
+    write_run(tmp_path, *made_up(12), model="org/local")
+    assert not content_of(tmp_path).served
+    write_run(tmp_path, *made_up(12), model="org/free", cost=cost)
+    (table,) = content_of(tmp_path).served
+    assert [row.title for row in table.rows] == ["requests", "tokens read", "tokens written"]
+    write_run(tmp_path, *made_up(12), model="org/paid", cost={**cost, "requests": 2.0, "price": 2**-10})
+    content = content_of(tmp_path)
+    (table,) = content.served
+    assert [heading.group for heading in table.headings] == ["free", "paid"]
+    assert cells(content, table.name, "requests") == [14.75, 2.0]
+    assert cells(content, table.name, "completion_tokens") == [33.5, 33.5]
+    assert cells(content, table.name, "price") == pytest.approx([math.nan, 2**-10], nan_ok=True)
+    assert [line for line in table_as_markdown(table).splitlines() if line.startswith(("| cost", "| price"))] == [
+        "| cost | free uq_sciq | paid uq_sciq |",
+        "| price | – | 0.000977 |",
+    ]
+    assert "price & " in table_as_latex(table, table.title)
+    assert "Cost & uq" in table_as_latex(table, table.title)
+    numbers = {tuple(row.split(",")[i] for i in (0, 4, 5)) for row in write_numbers(content).splitlines()}
+    assert {("free", "requests", "14.75"), ("paid", "requests", "2.0"), ("paid", "price", "0.0009765625")} <= numbers
+    assert not any(model == "local" and measure == "requests" for model, measure, _ in numbers)
+    page = write_page(content, {run.id: run_figures(run) for run in content.runs})
+    assert 'id="requests-and-tokens"' in page
+    assert ">Cost</button>" in page
+    assert ">0.000977<" in page
 
 
 def test_the_papers_numbers_stand_beside_yours(tmp_path: Path) -> None:

@@ -17,6 +17,23 @@ log = logging.getLogger(__name__)
 SERVED_DEFAULT = ("g_nll", "p_true")
 
 
+def wanted_methods(
+    methods: str | Iterable[str], options: Mapping[str, Any], default: Collection[str] = SERVED_DEFAULT
+) -> list[Method]:
+    """The wanted methods with their options set, whether or not a backend can serve them.
+
+    Args:
+        methods: As for `uq_harness.methods.build_methods`.
+        options: Likewise.
+        default: The methods that ``default`` means.
+
+    Raises:
+        UQHarnessError: A method or option is unknown or not allowed.
+    """
+    wanted = [part for name in read_names(methods) for part in (default if name == "default" else [name])]
+    return build_methods(wanted or methods, options)
+
+
 def choose_methods(
     methods: str | Iterable[str],
     options: Mapping[str, Any],
@@ -40,8 +57,7 @@ def choose_methods(
             computed, or nothing is left.
     """
     names = read_names(methods)
-    wanted = [part for name in names for part in (default if name == "default" else [name])]
-    built = build_methods(wanted or methods, options)
+    built = wanted_methods(methods, options, default)
     own = {name for name in names if name in all_methods()}
     lacking = {method.name: what for method in built if (what := first_missing(backend, method.needs())) is not None}
     by_name = [method for method in built if method.name in lacking and method.name in own]

@@ -13,7 +13,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.api_models import TemplateAPI
 
 from uq_harness.answering.answerer import Answerer, Recorder
-from uq_harness.answering.choose import choose_methods
+from uq_harness.answering.choose import choose_methods, wanted_methods
 from uq_harness.answering.options import (
     LARGEST_SEED,
     check_think_end,
@@ -26,6 +26,7 @@ from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.answering.stopping import stop_at
 from uq_harness.answering.template import rendered
 from uq_harness.answering.thinking import ThinkingNotice
+from uq_harness.backends.served.abilities import alternatives
 from uq_harness.endpoints.journal import Journal
 from uq_harness.endpoints.tokens import TokenClient
 from uq_harness.errors import UQHarnessError
@@ -167,10 +168,17 @@ class UQAPILM(UncertainLM, Completions):
         loaded = load_tokenizer(repository, **_only(further, "use_fast_tokenizer"))
         check_think_end(think_end_token, loaded)
         self.think_end_token = think_end_token
-        asked = Asked(TokenClient(endpoint), loaded, repository.name, self.chat_template_args, self._journal)
+        self._end_ids = end_ids_of(end_token_ids, repository, loaded)
+        asked = Asked(
+            TokenClient(endpoint),
+            loaded,
+            repository.name,
+            self.chat_template_args,
+            self._journal,
+            self._alternatives(wanted_methods(methods, options)),
+        )
         self._route = ROUTES[route](asked)
         self._context_length = context_of(max_length, self._route.max_length, repository)
-        self._end_ids = end_ids_of(end_token_ids, repository, loaded)
         self._methods = choose_methods(methods, options, self._backend())
         super().__init__(
             endpoint,
@@ -249,6 +257,12 @@ class UQAPILM(UncertainLM, Completions):
 
     def _backend(self) -> Backend:
         return self._route.backend(max_length=self._context_length, seed=self._seed, end_ids=self._end_ids)
+
+    def _alternatives(self, methods: Sequence[Method]) -> int:
+        """How many likeliest tokens at each step some methods, and what is saved, take."""
+        saved = () if self._saver is None else self._saver.needs()
+        needs = [need for method in methods for need in method.needs()]
+        return alternatives([*needs, *saved], len(self._end_ids))
 
     def _recorders(self) -> Sequence[Recorder]:
         return (*super()._recorders(), *([] if self._prices is None else [self._prices]))

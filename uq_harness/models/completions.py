@@ -107,7 +107,7 @@ class Completions(_KeyOfTheEnvironment):
             text, arguments = request.args[:2]
             if isinstance(text, str):
                 room = self.max_length - int(arguments.get("max_gen_toks", self._max_gen_toks))
-                cut += len(text) > room and len(self.tok_encode(text)) > room
+                cut += len(self.tok_encode(text)) > room
         if cut:
             _log.warning(
                 "%d of %d prompts do not fit into the context of %d tokens with their answers: they lose their "

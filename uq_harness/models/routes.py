@@ -39,6 +39,7 @@ class Asked:
         tokenizer_name: What the user called it.
         template_arguments: Further arguments of the chat template.
         journal: Where replies are kept; ``None`` for nowhere.
+        alternatives: How many likeliest tokens the wanted methods need at each step.
     """
 
     client: TokenClient
@@ -46,6 +47,7 @@ class Asked:
     tokenizer_name: str
     template_arguments: Mapping[str, Any]
     journal: Journal | None
+    alternatives: int = 0
 
 
 class Route(Protocol):
@@ -84,7 +86,8 @@ class TokenRoute:
         self._tokenizer = asked.tokenizer
         if dialect is None:
             dialect = Completions(asked.client.endpoint.model, asked.client.root)
-        self._engine = open_server(asked.client, dialect, asked.journal, asked.tokenizer(_PROBE)["input_ids"])
+        probe_ids = asked.tokenizer(_PROBE)["input_ids"]
+        self._engine = open_server(asked.client, dialect, asked.journal, probe_ids, asked.alternatives)
         self.max_length, self.identity = self._engine.server.max_length, self._engine.server.identity
         if self._engine.server.reached:
             check_tokenizer(

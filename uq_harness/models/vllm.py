@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from importlib.metadata import version
 from inspect import signature
 from typing import Any, cast
@@ -40,6 +39,7 @@ from uq_harness.models.api_arguments import read_semantic_token
 from uq_harness.models.cache_stamp import check_cache
 from uq_harness.models.uncertain import UncertainLM
 from uq_harness.models.vllm_installed import importing_vllm
+from uq_harness.models.vllm_platform import on_this_platform
 
 with importing_vllm():
     from lm_eval.models.vllm_causallms import VLLM
@@ -120,7 +120,7 @@ class UQVLLM(UncertainLM, VLLM):
             **{key: value for key, value in kwargs.items() if key not in _PLACEMENT},
         }
         with _explained(pretrained, kwargs):
-            super().__init__(str(MODEL_DIR) if pretrained == "demo" else pretrained, **_on_this_platform(kwargs))
+            super().__init__(str(MODEL_DIR) if pretrained == "demo" else pretrained, **on_this_platform(kwargs))
         check_think_end(self.think_end_token, self.tokenizer)
         self._encoder = PromptEncoder(
             self.tokenizer,
@@ -216,16 +216,6 @@ def _refuse_copies(number: Any) -> None:
             "--model_args base_url=http://localhost:8000/v1,model=MODEL. In this process, tensor_parallel_size shares "
             "one copy among GPUs"
         )
-
-
-def _on_this_platform(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``vllm``; on a CPU, prompts are read whole unless the user says otherwise.
-
-    A seeded request whose prompt is read in parts ends vLLM's engine there: it would set a generator of random numbers
-    back, which only those of GPUs can do.
-    """
-    on_cpu = bool(import_module("vllm.platforms").current_platform.is_cpu())
-    return {**({"enable_chunked_prefill": False} if on_cpu else {}), **kwargs}
 
 
 def _generation_config(model: Any) -> GenerationConfig:

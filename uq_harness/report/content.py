@@ -11,6 +11,7 @@ from uq_harness.report.beside import ablation_table, beside_the_paper, reference
 from uq_harness.report.examples import confident_errors
 from uq_harness.report.quality import Ranking, rank
 from uq_harness.report.run import RunSummary, label_runs, latest, summarize
+from uq_harness.report.served import served_tables
 from uq_harness.report.tables import Table, method_title, quality_table
 from uq_harness.results.run import TaskRun
 
@@ -32,6 +33,7 @@ class Report:
         notes: What a reader has to know about the data: rows left out, undefined metrics, earlier runs.
         runs: The runs, models together.
         sections: One a judge.
+        served: Tables of what runs of engines and endpoints cost.
         beside: Tables of the runs next to published ones.
         reference_notes: The source of these, and what is not known of them.
     """
@@ -40,6 +42,7 @@ class Report:
     notes: tuple[str, ...]
     runs: tuple[RunSummary, ...]
     sections: tuple[Section, ...]
+    served: tuple[Table, ...] = ()
     beside: tuple[Table, ...] = ()
     reference_notes: tuple[str, ...] = ()
 
@@ -52,7 +55,7 @@ class Report:
                 for section in self.sections
                 for table in section.tables
             ),
-            *((table.title, table) for table in self.beside),
+            *((table.title, table) for table in (*self.served, *self.beside)),
         ]
 
 
@@ -104,6 +107,7 @@ def collect(
         tuple(dict.fromkeys(notes)),
         tuple(shown),
         tuple(sections),
+        tuple(served_tables(columns)),
         tuple(beside),
         tuple(reference_notes() if reference else ()),
     )

@@ -1,4 +1,4 @@
-"""What a method cost in a run: the seconds of the stages that it needs, from the records' ``cost`` fields."""
+"""What a run cost, from the records' ``cost`` fields: seconds of the stages that methods need, requests and tokens."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from numpy.typing import NDArray
 
 from uq_harness.methods import all_methods
 
+# What the records of an engine or an endpoint say beside seconds.
+SERVED = ("requests", "prompt_tokens", "completion_tokens", "price")
+
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds per question, each a mean over the questions; ``nan`` where the records do not say.
+    """Costs per question, each a mean over the questions; ``nan`` where the records do not say.
 
     Attributes:
-        answer: The greedy answer alone. Where samples were drawn in the same pass, its share of the rows that were
-            decoded.
-        extra: What each method adds to that. A stage that several methods share counts in full for each of them.
+        answer: Seconds of the greedy answer alone. Where samples were drawn in the same pass, its share of the rows
+            that were decoded.
+        extra: Seconds that each method adds to that. A stage that several methods share counts in full for each of
+            them.
+        served: Requests, tokens and price of all methods together, by their names in `SERVED`.
     """
 
     answer: float
     extra: Mapping[str, float]
+    served: Mapping[str, float]
 
 
 def costs(records: Mapping[str, NDArray[np.float64]], answer_tokens: NDArray[np.float64], methods: list[str]) -> Costs:
@@ -48,7 +54,8 @@ def costs(records: Mapping[str, NDArray[np.float64]], answer_tokens: NDArray[np.
         extra[name] = float("nan") if needed is None else sum((stages.get(s, float("nan")) for s in needed), 0.0)
         if np.isnan(decode):
             extra[name] = float("nan")
-    return Costs(answer, extra)
+    served = {name: _mean(records[name]) if name in records else float("nan") for name in SERVED}
+    return Costs(answer, extra, served)
 
 
 def _stages(method: str) -> frozenset[str] | None:

@@ -31,7 +31,7 @@ NUMBERS = (
 
 
 def write_numbers(content: Report) -> str:
-    """AUROC, AURC and PRR of every method in every run, as fractions; accuracy too, with no method."""
+    """AUROC, AURC and PRR of every method in every run, as fractions; with no method accuracy, requests and tokens."""
     rows: list[Sequence[object]] = []
     for run in content.runs:
         where = (csv_text(run.model), csv_text(run.task), csv_text(run.judge))
@@ -39,6 +39,11 @@ def write_numbers(content: Report) -> str:
         rows.append(
             (*where, "", "accuracy", *map(_number, (run.accuracy.value, run.accuracy.stderr)), "", "", "", *about, "")
         )
+        rows += [
+            (*where, "", name, _number(value), "", "", "", "", *about, "")
+            for name, value in run.costs.served.items()
+            if math.isfinite(value)
+        ]
         for method, found in run.quality.items():
             for measure, higher in MEASURES.items():
                 one = found[measure]

@@ -43,10 +43,11 @@ def table_as_latex(table: Table, heading: str) -> str:
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         *_groups(table),
-        " & ".join(["Method", *(latex(heading.title) for heading in table.headings)]) + r" \\",
+        " & ".join([table.rows_are.capitalize(), *(latex(heading.title) for heading in table.headings)]) + r" \\",
         r"\midrule",
         *(
-            " & ".join([f"{{}}{latex(row.title)}", *(_number(cell, table.digits) for cell in row.cells)]) + r" \\"
+            " & ".join([f"{{}}{latex(row.title)}", *(_number(cell, table.digits_of(row)) for cell in row.cells)])
+            + r" \\"
             for row in table.rows
         ),
         r"\bottomrule",

@@ -27,8 +27,8 @@ def write_markdown(content: Report) -> str:
 def table_as_markdown(table: Table) -> str:
     """A pipe table; its best numbers are bold, and a dagger marks those not significantly worse."""
     titles = [f"{h.group} {h.title}".strip() for h in table.headings]
-    rows = [[markdown(row.title), *(_number(cell, table.digits) for cell in row.cells)] for row in table.rows]
-    return f"{markdown(table.caption)}\n\n" + _pipes(["method", *map(markdown, titles)], rows, numbers_from=1)
+    rows = [[markdown(row.title), *(_number(cell, table.digits_of(row)) for cell in row.cells)] for row in table.rows]
+    return f"{markdown(table.caption)}\n\n" + _pipes([table.rows_are, *map(markdown, titles)], rows, numbers_from=1)
 
 
 def _number(cell: Cell, digits: int) -> str:

@@ -94,7 +94,7 @@ def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
         version=version("uq-harness"),
         notes=content.notes,
         sections=sections,
-        beside=content.beside,
+        further=(*content.served, *content.beside),
         reference_notes=content.reference_notes,
         runs=content.runs,
         pictures={run.id: _pictures(run, figures[run.id]) for run in content.runs},

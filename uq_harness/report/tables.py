@@ -50,11 +50,12 @@ class Heading:
 
 @dataclass(frozen=True)
 class Row:
-    """A row: its name, and one cell a column."""
+    """A row: its name, one cell a column, and its digits behind the decimal point where they are not the table's."""
 
     name: str
     title: str
     cells: tuple[Cell, ...]
+    digits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Table:
         rows: Its rows.
         digits: Digits behind the decimal point.
         higher_is_better: Direction of all its columns.
+        rows_are: What each row is.
     """
 
     name: str
@@ -78,6 +80,11 @@ class Table:
     rows: tuple[Row, ...]
     digits: int = 2
     higher_is_better: bool = True
+    rows_are: str = "method"
+
+    def digits_of(self, row: Row) -> int:
+        """Digits behind the decimal point in a row."""
+        return self.digits if row.digits is None else row.digits
 
     @property
     def groups(self) -> list[tuple[str, int]]:

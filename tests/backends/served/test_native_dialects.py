@@ -48,7 +48,7 @@ class TestBoth:
     def test_lack_nothing_as_they_should_run(self, stub: Stub) -> None:
         with engine(stub) as (opened, _):
             assert {ability: opened.lacks(ability) for ability in Ability if opened.lacks(ability)} == {}
-            assert opened.most_alternatives == 100
+            assert opened.most_alternatives == 20
 
     def test_answers_have_the_models_values(self, stub: Stub) -> None:
         with engine(stub) as (opened, _):

@@ -88,12 +88,6 @@ def test_a_server_that_tells_five_alternatives_is_asked_for_five(server: TokenSe
     assert lacking(server) == set()
 
 
-def test_a_server_that_tells_more_alternatives_is_asked_for_them(server: TokenServer) -> None:
-    server.most = 100
-    assert opened(server).most_alternatives == 100
-    assert lacking(server) == set()
-
-
 def test_a_server_that_takes_small_seeds_only_does_not_sample(server: TokenServer) -> None:
     def small(body: dict[str, Any], _: int) -> Response | None:
         return fails(400, "seed is too large") if body["seed"] >= 2**32 else None
@@ -101,6 +95,17 @@ def test_a_server_that_takes_small_seeds_only_does_not_sample(server: TokenServe
     server.before = small
     assert lacking(server) == {Ability.SEEDS}
     assert "seed is too large" in (opened(server).lacks(Ability.SEEDS) or "")
+
+
+@pytest.mark.parametrize(("wanted", "most", "told"), [(30, 50, 30), (30, 20, 20), (13, 15, 13), (13, 10, 10)])
+def test_as_many_alternatives_as_are_needed_are_asked_for_too(
+    server: TokenServer, wanted: int, most: int, told: int
+) -> None:
+    server.most = most
+    asked = client(server)
+    found = open_server(asked, Completions(NAME, asked.root), None, PROMPT, wanted)
+    assert found.most_alternatives == told
+    assert found.lacks(Ability.FORCED_ALTERNATIVES) is None
 
 
 def test_replies_are_those_of_the_model_behind_the_server(server: TokenServer) -> None:
@@ -264,6 +269,19 @@ def test_the_journal_holds_neither_texts_nor_keys(
     assert key not in kept
     assert text not in kept
     assert "MY_KEY" not in kept
+
+
+def test_the_journal_keeps_of_given_tokens_those_that_are_wanted(tmp_path: Path, server: TokenServer) -> None:
+    """The server replies with all 500 tokens of the prompt, and 20 others in the place of each."""
+    prompt = (PROMPT * 500)[:500]
+    found = opened(server, Journal(tmp_path / "j"))
+    reply = found.ask(TokenRequest(prompt, max_tokens=0, forced=3, forced_top=20))
+    assert reply.forced is not None
+    assert reply.forced.shape == (3,)
+    with sqlite3.connect(tmp_path / "j") as database:
+        (longest,) = database.execute("SELECT max(length(reply)) FROM replies").fetchone()
+    numbers = 3 + 3 * 20
+    assert numbers < longest < 25 * numbers + 200
 
 
 def test_equal_requests_go_once_without_a_journal_too(server: TokenServer) -> None:

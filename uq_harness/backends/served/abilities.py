@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from uq_harness.backends.served.beams import candidates
@@ -62,6 +63,17 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
     if drawn is None or not isinstance(need, _KINDS):
         return f"{type(need).__name__}, which an engine does not give"
     return _missing_set(drawn, engine, n_ends) or _missing_about(need, engine)
+
+
+def alternatives(needs: Iterable[Need[Any]], n_ends: int) -> int:
+    """How many likeliest tokens at each step some needs take; 0 for none.
+
+    Args:
+        needs: The needs.
+        n_ends: Number of tokens that end an answer.
+    """
+    searches = [drawn for need in needs if isinstance(drawn := need.sample_set, DiverseBeams)]
+    return max((candidates(search, n_ends) for search in searches), default=0)
 
 
 _KINDS = (*_OF_TEXTS, SampleLogProbs, DrawLogProbs, RescoredLogProb, AnswersGivenAnswers)

@@ -22,8 +22,8 @@ from uq_harness.backends.served.sampling import SEEDS
 T = TypeVar("T")
 Ask = Callable[[TokenRequest], TokenReply]
 
-# Numbers of alternatives to try; 20 is what vLLM gives by default, and more are for beam searches of many groups.
-_ALTERNATIVES = (100, 20, 10, 5, 2, 1)
+# Numbers of alternatives to try; 20 is what vLLM gives by default.
+_ALTERNATIVES = (20, 10, 5, 2, 1)
 # Nats by which values of the same token may differ: 16-bit logits move a little with the batch.
 _NOISE = 0.1
 _HOT = 2.0  # the highest temperature that servers allow
@@ -55,19 +55,20 @@ class Findings:
         return cls(plain["most_alternatives"], {Ability[name]: why for name, why in plain["lacking"].items()})
 
 
-def probe(ask: Ask, prompt: Sequence[int]) -> Findings:
-    """Asks a server half a dozen times or so, for a few tokens each.
+def probe(ask: Ask, prompt: Sequence[int], alternatives: int = 0) -> Findings:
+    """Asks a server five times or so, for a few tokens each.
 
     Args:
         ask: Sends a request.
         prompt: The tokens of any text that the model may go on from.
+        alternatives: How many likeliest tokens will be needed; that many are tried too.
 
     Raises:
         QuestionRefusedError: The server does not take prompts as tokens.
         UnexpectedReplyError: It does not tell the tokens that it writes.
     """
     ids = tuple(prompt)
-    greedy, most = _greedy(ask, ids)
+    greedy, most = _greedy(ask, ids, alternatives)
     lacking: dict[Ability, str] = {}
     if not most:
         lacking[Ability.ALTERNATIVES] = "the server tells no likeliest tokens beside the one it wrote"
@@ -91,9 +92,9 @@ def probe(ask: Ask, prompt: Sequence[int]) -> Findings:
     return Findings(most, {ability: lacking[ability] for ability in Ability if ability in lacking})
 
 
-def _greedy(ask: Ask, ids: tuple[int, ...]) -> tuple[Choice, int]:
+def _greedy(ask: Ask, ids: tuple[int, ...], alternatives: int) -> tuple[Choice, int]:
     """The first token of a greedy answer, and how many likeliest tokens there are beside it."""
-    for most in _ALTERNATIVES:
+    for most in sorted({*_ALTERNATIVES, max(1, alternatives)}, reverse=True):
         reply, _ = _unless_refused(partial(ask, TokenRequest(ids, max_tokens=1, top=most)))
         if reply is not None and reply.choices[0].token_ids:
             choice = reply.choices[0]

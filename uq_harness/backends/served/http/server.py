@@ -141,7 +141,11 @@ class ServerEngine:
 
 
 def open_server(
-    client: TokenClient, dialect: Dialect, journal: Journal | None, probe_ids: Sequence[int]
+    client: TokenClient,
+    dialect: Dialect,
+    journal: Journal | None,
+    probe_ids: Sequence[int],
+    alternatives: int = 0,
 ) -> ServerEngine:
     """Finds out what a server gives, by a few tiny requests.
 
@@ -150,6 +154,7 @@ def open_server(
         dialect: How the server puts them.
         journal: Where replies are kept; ``None`` for nowhere. Of a server that is switched off, it tells what it gave.
         probe_ids: The tokens of a short text.
+        alternatives: How many likeliest tokens will be needed.
 
     Raises:
         UQHarnessError: The server cannot be used, does not take prompts as tokens, or is not that of the journal.
@@ -157,7 +162,7 @@ def open_server(
     sender = Sender(client, dialect)
     try:
         model = served_model(client)
-        findings = _probe(sender, probe_ids)
+        findings = _probe(sender, probe_ids, alternatives)
     except EndpointDown as down:
         kept = None if journal is None else _of_journal(journal)
         if kept is None:
@@ -177,10 +182,10 @@ def open_server(
     return ServerEngine(sender, Server(identity, findings, model.max_length, reached=True), journal)
 
 
-def _probe(sender: Sender, probe_ids: Sequence[int]) -> Findings:
+def _probe(sender: Sender, probe_ids: Sequence[int], alternatives: int) -> Findings:
     endpoint = sender.client.endpoint
     try:
-        return probe(sender.ask, probe_ids)
+        return probe(sender.ask, probe_ids, alternatives)
     except UnexpectedReplyError as error:
         raise EndpointError(
             f"the endpoint {endpoint.url} cannot be asked by tokens: {error}. It must take a prompt as token ids and "
