@@ -254,16 +254,19 @@ class ChatBackend:
     def _sample(self, choice: ChatChoice, stop: StopCriteria, seen: Counter[str]) -> Sample:
         """An answer, with the tokens that make up its text where the endpoint tells them.
 
-        Its text is read from the message, its tokens are counted in the same way, so that stop strings and thoughts
-        are cut from both.
+        Its text is read from the message, character by character, and its tokens in the same way, so that stop strings
+        and thoughts are cut from both. What the token that ends a thought writes beyond the mark is cut too, as it is
+        where an answer is read from tokens alone.
         """
-        text, _ = stop.read([self._vocabulary.number(choice.text)] if choice.text else [])
+        text, _ = stop.read([self._vocabulary.number(character) for character in choice.text])
         numbers = self._numbers(choice, stop)
         if self._found.values is None and numbers is None:
             seen["without values"] += 1
         if numbers is None:
             return Sample(text, (), None, choice.ended)
-        _, counted = stop.read(list(numbers))
+        of_tokens, counted = stop.read(list(numbers))
+        if of_tokens.strip() != text.strip():
+            text = of_tokens
         values = np.array([token.logprob for token in choice.tokens or ()], dtype=np.float64)
         part = slice(counted.start, counted.stop)
         return Sample(text, numbers[part], np.minimum(values[part], 0.0), choice.ended)
