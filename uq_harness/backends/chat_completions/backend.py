@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -16,6 +15,7 @@ from uq_harness.backends.chat_completions.probe import Found, cut_works
 from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply
 from uq_harness.backends.chat_completions.request import ChatPrompt, ChatRequest
 from uq_harness.backends.refusals import unless_all_are_refused
+from uq_harness.backends.served.sampling import first_seed
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.endpoints.failures import RequestRefused
 from uq_harness.errors import UQHarnessError
@@ -81,14 +81,7 @@ class _Replies:
 
     @property
     def cost(self) -> dict[str, float]:
-        usage = sum((reply.usage for reply in self.drawn.values()), self.greedy.usage)
-        return {
-            "requests": usage.requests,
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "request_seconds": usage.seconds,
-        }
+        return sum((reply.usage for reply in self.drawn.values()), self.greedy.usage).as_cost()
 
 
 class ChatBackend:
@@ -215,12 +208,14 @@ class ChatBackend:
         return [one for one in self._sets.samplers if isinstance(one, Samples)]
 
     def _drawing(self, greedy: ChatRequest, samples: Samples) -> ChatRequest:
-        law = (samples.temperature, samples.top_p, samples.top_k)
-        identity = json.dumps([self._seed, list(map(dict, greedy.messages)), *law]).encode()
-        # of 2^62 numbers, since samples of neighbouring seeds are the same
-        seed = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "little") >> 2
-        temperature, top_p, top_k = law
-        return replace(greedy, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, count=samples.count)
+        return replace(
+            greedy,
+            temperature=samples.temperature,
+            top_p=samples.top_p,
+            top_k=samples.top_k,
+            seed=first_seed(self._seed, json.dumps(list(map(dict, greedy.messages))).encode(), samples),
+            count=samples.count,
+        )
 
     # ------------------------------------------------------------------ evidence
 

@@ -89,6 +89,16 @@ class Usage:
             self.seconds + other.seconds,
         )
 
+    def as_cost(self) -> dict[str, float]:
+        """The same as a record's ``cost``."""
+        return {
+            "requests": self.requests,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+            "request_seconds": self.seconds,
+        }
+
 
 @dataclass(frozen=True)
 class TokenReply:
