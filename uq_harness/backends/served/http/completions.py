@@ -87,7 +87,7 @@ class Completions:
             ordered = sorted(choices, key=lambda choice: choice["index"])
             if [choice["index"] for choice in ordered] != list(range(request.count)):
                 raise UnexpectedReplyError("the answers are not numbered from 0 on")
-            _check_prompt(ordered[0].get("prompt_token_ids"), request)
+            _check_prompt(ordered[0].get("prompt_token_ids"), reply.get("usage") or {}, request)
             forced, forced_top = _forced(ordered[0].get("prompt_logprobs"), request)
             return TokenReply(
                 choices=tuple(_choice(choice, request) for choice in ordered) if request.max_tokens else (),
@@ -118,11 +118,18 @@ class Completions:
         return found if isinstance(found, list) and all(isinstance(one, int) for one in found) else None
 
 
-def _check_prompt(echoed: Any, request: TokenRequest) -> None:
-    if echoed is not None and tuple(echoed) != request.prompt_ids:
-        raise UnexpectedReplyError(
-            f"the server read {len(echoed)} tokens, which are not the {len(request.prompt_ids)} of the prompt"
-        )
+def _check_prompt(echoed: Any, usage: Mapping[str, Any], request: TokenRequest) -> None:
+    """Compares the tokens that the server read, or where it does not tell them their number, with the prompt's."""
+    prompt = len(request.prompt_ids)
+    if echoed is not None:
+        if tuple(echoed) != request.prompt_ids:
+            raise UnexpectedReplyError(
+                f"the server read {len(echoed)} tokens, which are not the {prompt} of the prompt"
+            )
+        return
+    read = usage.get("prompt_tokens")
+    if read and read not in (prompt, prompt * request.count):  # some count the prompt once an answer
+        raise UnexpectedReplyError(f"the server read {read} tokens, and the prompt has {prompt}")
 
 
 def _choice(choice: Mapping[str, Any], request: TokenRequest) -> Choice:
