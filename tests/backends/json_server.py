@@ -49,6 +49,8 @@ def serving_json(routes: Mapping[str, Route]) -> Iterator[JsonServer]:
                 status, reply = (404, {"error": "not found"}) if route is None else (200, route(body))
             except Refused as refusal:
                 status, reply = 400, {"error": {"message": str(refusal), "type": "invalid_request_error"}}
+            except Exception as error:
+                status, reply = 500, {"error": {"message": f"the stub failed: {error!r}", "type": "server_error"}}
             written = json.dumps(reply).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")

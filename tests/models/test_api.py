@@ -109,6 +109,22 @@ def test_prices_make_money_of_tokens(server: TokenServer) -> None:
         assert cost["price"] > 0
 
 
+def test_an_answer_of_the_journal_has_the_price_that_was_paid_for_it(server: TokenServer, tmp_path: Path) -> None:
+    given = arguments(server, prompt_price=2, completion_price=10, journal=str(tmp_path / "j"), seed=1)
+    first, again = (records(evaluated("uq-api", given, limit=2)) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert one["cost"]["kept_price"] == 0
+        assert other["cost"]["requests"] == 0
+        assert other["cost"]["price"] == other["cost"]["kept_price"] == one["cost"]["price"] > 0
+
+
+def test_a_response_cache_is_bound_to_the_prices_in_its_records(server: TokenServer, tmp_path: Path) -> None:
+    file = str(tmp_path / "cache.db")
+    CachingLM(UQAPILM(**arguments(server, prompt_price=2, completion_price=10)), file)
+    with pytest.raises(UQHarnessError, match=r"prompt_price was 2.0 and is now 3.0"):
+        CachingLM(UQAPILM(**arguments(server, prompt_price=3, completion_price=10)), file)
+
+
 def test_a_method_that_takes_weights_is_refused_with_the_way_out(server: TokenServer) -> None:
     with pytest.raises(UQHarnessError, match=r"semgrad cannot be computed.*uq-harness score"):
         UQAPILM(**arguments(server, methods="semgrad+g_nll"))

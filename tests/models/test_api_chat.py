@@ -4,11 +4,13 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
+from lm_eval.api.model import CachingLM
 from lm_eval.tasks import TaskManager
 
 import uq_harness
@@ -130,6 +132,54 @@ def test_the_journal_of_another_endpoint_does_not_answer_for_one_that_is_gone(tm
     UQAPILM.create_from_arg_obj(arguments | journal)
     with pytest.raises(UQHarnessError, match=r"holds the replies of another server \(base_url was"):
         UQAPILM.create_from_arg_obj(arguments | journal | {"base_url": "http://127.0.0.1:9/v1"})
+
+
+@dataclass(frozen=True)
+class Renamed(DemoChat):
+    """An endpoint that calls itself by a name, and whose values differ from the demo's."""
+
+    name: str = "demo"
+    shift: float = 0.0
+
+    def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        reply = super().complete(body)
+        for choice in reply["choices"]:
+            for token in (choice["logprobs"] or {"content": ()})["content"]:
+                for one in (token, *token["top_logprobs"]):
+                    one["logprob"] += self.shift
+        return {**reply, "system_fingerprint": self.name}
+
+
+def test_an_endpoint_that_calls_itself_something_else_goes_on_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = str(tmp_path / "cache.db")
+    routes = chat_routes(Renamed())
+    with endpoint(routes, "chat", methods="g_nll", journal=str(tmp_path / "j")) as (arguments, _):
+        CachingLM(UQAPILM.create_from_arg_obj({**CHEAP, **arguments}), file)
+        assert "calls itself" not in caplog.text
+        routes["/v1/chat/completions"] = Renamed(name="fp_2", shift=-0.03).complete
+        CachingLM(UQAPILM.create_from_arg_obj({**CHEAP, **arguments}), file)
+        assert "calls itself 'fp_2' and called itself 'demo'" in caplog.text
+        routes["/v1/chat/completions"] = Renamed(shift=-0.5).complete
+        with pytest.raises(UQHarnessError, match=r"the journal .*\(first_written was .* and is now"):
+            UQAPILM.create_from_arg_obj({**CHEAP, **arguments})
+        with pytest.raises(UQHarnessError, match=r"--use_cache .*\(first_written was .* and is now"):
+            CachingLM(UQAPILM.create_from_arg_obj({**CHEAP, **arguments, "journal": str(tmp_path / "other")}), file)
+
+
+def test_a_llama_cpp_server_that_is_off_is_known_by_its_journal(tmp_path: Path) -> None:
+    file = str(tmp_path / "cache.db")
+    given = {**CHEAP, "tokenizer": "demo", "methods": "g_nll", "journal": str(tmp_path / "j"), "seed": 1}
+    with endpoint(LlamaCppStub().routes(), "llama.cpp", **given) as (arguments, _):
+        CachingLM(UQAPILM.create_from_arg_obj(arguments), file)
+    CachingLM(UQAPILM.create_from_arg_obj(arguments), file)
+    newer = LlamaCppStub().routes() | {"/props": lambda _: {"build_info": "b2-demo"}}
+    with (
+        endpoint(newer, "llama.cpp", **given) as (arguments_then, _),
+        pytest.raises(UQHarnessError, match="build was 'b1-demo' and is now 'b2-demo'"),
+    ):
+        UQAPILM.create_from_arg_obj(arguments_then)
 
 
 def test_system_prompt_and_worked_examples_are_turns(data: str) -> None:

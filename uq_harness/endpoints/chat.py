@@ -49,7 +49,7 @@ class ChatClient(EndpointClient):
         return self._send(message, self.endpoint.retries)
 
     def _send(self, message: str, retries: int) -> Reply:
-        return self._with_retries(lambda: self._complete(_writable(message)), retries)
+        return self._with_retries(lambda: self._complete(_writable(message)), retries)[0]
 
     def _complete(self, message: str) -> Reply:
         from openai import APIStatusError

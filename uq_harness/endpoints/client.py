@@ -84,8 +84,8 @@ class EndpointClient:
     def _unless_stopped(self, work: Callable[[T], R], item: T) -> list[R]:
         return [] if self._stopped.is_set() else [work(item)]
 
-    def _with_retries(self, once: Callable[[], T], retries: int) -> T:
-        """What a request gets; it is sent again where it may succeed a little later.
+    def _with_retries(self, once: Callable[[], T], retries: int) -> tuple[T, int]:
+        """What a request gets, and how often it was sent; again where it may succeed a little later.
 
         Raises:
             EndpointError: The endpoint cannot be used, after all retries; `RequestRefused` where only this request
@@ -102,7 +102,7 @@ class EndpointClient:
             reraise=True,
         )
         try:
-            return attempts(once)
+            return attempts(once), attempts.statistics["attempt_number"]
         except (OpenAIError, NotAReply, TimeoutError) as error:
             problem = explain(error, self.endpoint, self._key, self._models(error))
         raise problem  # outside the except clause: the client's own error holds the request, and with it the key

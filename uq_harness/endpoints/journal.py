@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from uq_harness.endpoints.first_token import changed
 from uq_harness.errors import UQHarnessError
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Journal:
         self.file = Path(file).expanduser()
         self._lock = threading.Lock()
         self._usable = True
+        self._counted: set[bytes] = set()
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             # autocommit; one connection under a lock, so there is one writer
@@ -63,7 +65,16 @@ class Journal:
 
     def put(self, request: bytes, reply: str) -> None:
         """Keeps a reply."""
+        with self._lock:
+            self._counted.add(request)
         self._write("INSERT OR REPLACE INTO replies VALUES (?, ?)", request, reply)
+
+    def is_earlier(self, request: bytes) -> bool:
+        """Whether an earlier run paid for a reply; says so once, so that what it cost is counted once."""
+        with self._lock:
+            earlier = request not in self._counted
+            self._counted.add(request)
+        return earlier
 
     def fact(self, name: str) -> dict[str, Any] | None:
         """What is known by a name about the server whose replies these are; ``None`` for nothing."""
@@ -111,7 +122,8 @@ def check_server(journal: Journal, now: Mapping[str, Any]) -> None:
 
     Args:
         journal: The journal.
-        now: What the server is known by: its address, the model, the version; plain JSON values.
+        now: What the server is known by: its address, the model, the version, the first token that it writes; plain
+            JSON values.
 
     Raises:
         UQHarnessError: The replies are those of another server or model.
@@ -120,9 +132,8 @@ def check_server(journal: Journal, now: Mapping[str, Any]) -> None:
     if then is None:
         journal.note("server", now)
         return
-    different = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    if different:
-        changes = "; ".join(f"{name} was {then.get(name)!r} and is now {now.get(name)!r}" for name in different)
+    changes = changed(then, now)
+    if changes:
         raise UQHarnessError(
             f"the journal {journal.file} holds the replies of another server ({changes}): choose another journal and "
             "another --use_cache path, or run against the same server"

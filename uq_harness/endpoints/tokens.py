@@ -43,6 +43,10 @@ class TokenClient(EndpointClient):
             EndpointError: The endpoint cannot be used, after all retries; `RequestRefused` where only this request
                 was refused.
         """
+        return self.send(url, body, retries)[0]
+
+    def send(self, url: str, body: Mapping[str, Any], retries: int | None = None) -> tuple[dict[str, Any], int]:
+        """The reply to a body, and how many requests it took; arguments and errors as those of `post`."""
         import httpx
 
         return self._object(lambda: self._openai.post(url, cast_to=httpx.Response, body=dict(body)), retries)
@@ -51,9 +55,9 @@ class TokenClient(EndpointClient):
         """The JSON object at an address; arguments and errors as those of `post`."""
         import httpx
 
-        return self._object(lambda: self._openai.get(url, cast_to=httpx.Response), retries)
+        return self._object(lambda: self._openai.get(url, cast_to=httpx.Response), retries)[0]
 
-    def _object(self, work: Any, retries: int | None) -> dict[str, Any]:
+    def _object(self, work: Any, retries: int | None) -> tuple[dict[str, Any], int]:
         def once() -> dict[str, Any]:
             try:
                 found = json.loads(self._within_time(work).content)

@@ -236,6 +236,7 @@ class UQAPILM(UncertainLM, Completions):
             "methods": [method.name for method in self._methods],
             **settings(self._methods),
             **({} if self._saver is None else self._saver.describe()),
+            **({} if self._prices is None else self._prices.describe()),
             **({"seed": self._seed} if sampling else {}),
             "sp_token": str(self._sp_token),
             "max_length": self._context_length,

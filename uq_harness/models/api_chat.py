@@ -19,6 +19,7 @@ from uq_harness.answering.stopping import text_stop_criteria
 from uq_harness.backends.chat_completions.backend import ChatBackend
 from uq_harness.backends.chat_completions.probe import open_chat
 from uq_harness.backends.vocabulary import Vocabulary
+from uq_harness.endpoints.first_token import NAME as FIRST_TOKEN
 from uq_harness.endpoints.journal import Journal
 from uq_harness.endpoints.tokens import TokenClient
 from uq_harness.errors import UQHarnessError
@@ -144,9 +145,11 @@ class UQChatLM(UncertainLM, ChatCompletions):
         self._configuration = {
             "base_url": endpoint.url,
             "model": endpoint.model,
+            FIRST_TOKEN: self._found.first_token,
             "uq_harness": version("uq-harness"),
             "methods": [method.name for method in self._methods],
             **settings(self._methods),
+            **({} if self._prices is None else self._prices.describe()),
             "max_gen_toks": max_gen_toks,
             "think_end_token": think_end_token,
             **{
@@ -154,6 +157,7 @@ class UQChatLM(UncertainLM, ChatCompletions):
                 if isinstance(told, dict)
                 else told
                 for name, told in self._answerer.describe().items()
+                if name != "system_fingerprint"  # hosted endpoints have another one every few days
             },
         }
 

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from uq_harness.endpoints.first_token import changed
 from uq_harness.errors import UQHarnessError
 from uq_harness.rendering.secrets import without_secrets
 
@@ -81,9 +82,8 @@ def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Ma
     then = without_secrets(database[STAMP])
     if not isinstance(then, dict):
         raise UQHarnessError(_damaged(file, f"its stamp is {then!r}"))
-    different = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
-    if different:
-        changes = "; ".join(f"{key} was {then.get(key)!r} and is now {now.get(key)!r}" for key in different)
+    changes = changed(then, now)
+    if changes:
         raise UQHarnessError(
             f"--use_cache {file} was written under another configuration ({changes}): choose another --use_cache path, "
             "or run with the old settings"

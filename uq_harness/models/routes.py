@@ -17,7 +17,7 @@ from uq_harness.backends.served.backend import ServedBackend
 from uq_harness.backends.served.http.completions import Completions
 from uq_harness.backends.served.http.dialect import Dialect, UnexpectedReplyError
 from uq_harness.backends.served.http.llama_cpp import LlamaCpp
-from uq_harness.backends.served.http.server import open_server
+from uq_harness.backends.served.http.server import Properties, open_server
 from uq_harness.backends.served.http.sglang import SGLang
 from uq_harness.backends.served.http.tokenizer_check import SAMPLE, check_tokenizer
 from uq_harness.backends.served.requests import TokenRequest
@@ -77,17 +77,23 @@ class TokenRoute:
     Args:
         asked: The server.
         dialect: How it puts requests; that of vLLM's ``/v1/completions`` if absent.
+        properties: Asks for what servers of the kind tell about themselves.
 
     Raises:
         UQHarnessError: It cannot be used, its tokenizer is another one, or it is not that of the journal.
     """
 
-    def __init__(self, asked: Asked, dialect: Dialect | None = None) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        dialect: Dialect | None = None,
+        properties: Callable[[TokenClient], Properties] = lambda _: Properties(),
+    ) -> None:
         self._tokenizer = asked.tokenizer
         if dialect is None:
             dialect = Completions(asked.client.endpoint.model, asked.client.root)
         probe_ids = asked.tokenizer(_PROBE)["input_ids"]
-        self._engine = open_server(asked.client, dialect, asked.journal, probe_ids, asked.alternatives)
+        self._engine = open_server(asked.client, dialect, asked.journal, probe_ids, asked.alternatives, properties)
         self.max_length, self.identity = self._engine.server.max_length, self._engine.server.identity
         if self._engine.server.reached:
             check_tokenizer(
@@ -131,23 +137,19 @@ class LlamaCppRoute(TokenRoute):
     """llama.cpp's ``/completion``; arguments and errors as those of `TokenRoute`."""
 
     def __init__(self, asked: Asked) -> None:
-        super().__init__(asked, LlamaCpp(asked.client.root))
-        if self._engine.server.reached:
-            build, context = llama_cpp_properties(asked.client)
-            self.identity = {**self.identity, "build": build}
-            self.max_length = self.max_length or context
+        super().__init__(asked, LlamaCpp(asked.client.root), llama_cpp_properties)
 
 
-def llama_cpp_properties(client: TokenClient) -> tuple[str | None, int | None]:
-    """The build and the context of a llama.cpp server, from its ``/props``; ``None`` for what it does not tell."""
+def llama_cpp_properties(client: TokenClient) -> Properties:
+    """The build and the context of a llama.cpp server, from its ``/props``, where it tells them."""
     try:
         told = client.get(f"{client.root}/props")
     except EndpointDown:
         raise
     except EndpointError:
-        return None, None
+        return Properties()
     build, context = told.get("build_info"), (told.get("default_generation_settings") or {}).get("n_ctx")
-    return build if isinstance(build, str) else None, context if isinstance(context, int) else None
+    return Properties({"build": build} if isinstance(build, str) else {}, context if isinstance(context, int) else None)
 
 
 ROUTES: Mapping[str, Callable[[Asked], Route]] = {

@@ -31,8 +31,8 @@ def served_tables(columns: Sequence[RunSummary]) -> list[Table]:
         Table(
             "requests-and-tokens",
             "Requests and tokens a question",
-            "Means over the questions, of all methods together. Replies that a journal held cost nothing; the price is "
-            "in the money of prompt_price and completion_price.",
+            "Means over the questions, of all methods together. Requests and tokens are those of the run itself; the "
+            "price, in the money of prompt_price and completion_price, is also that of replies that a journal held.",
             tuple(
                 Heading(column.model, f"{column.task} ({column.judge})" if several else column.task)
                 for column in served

@@ -23,9 +23,14 @@ class SGLangStub:
         return {
             "/generate": self.generate,
             "/get_model_info": lambda _: {"model_path": "demo", "is_generation": True},
-            "/tokenize": lambda body: {"tokens": WRITER.tokenizer(body["prompt"])["input_ids"], "count": 1},
+            "/tokenize": self.tokenize,
             "/v1/models": lambda _: {"data": [{"id": "demo", "root": "demo", "max_model_len": 1024}]},
         }
+
+    def tokenize(self, body: dict[str, Any]) -> dict[str, Any]:
+        if "prompt" not in body:
+            raise Refused("prompt: field required")
+        return {"tokens": WRITER.tokenizer(body["prompt"])["input_ids"], "count": 1}
 
     def generate(self, body: dict[str, Any]) -> dict[str, Any]:
         ids, how = body["input_ids"], body["sampling_params"]

@@ -4,13 +4,13 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.backends.served.demo import demo, engine
+from tests.backends.served.demo import demo, engine, prompts
 from tests.endpoints.servers import HALF_A_BODY, HANG_UP, Response, fails
 from tests.endpoints.token_server import NAME, TokenServer, serving_tokens
 from uq_harness.backends.served.engine import Ability
@@ -18,7 +18,7 @@ from uq_harness.backends.served.http.completions import Completions
 from uq_harness.backends.served.http.kept import as_text, from_text
 from uq_harness.backends.served.http.server import ServerEngine, open_server
 from uq_harness.backends.served.http.tokenizer_check import SAMPLE, check_tokenizer
-from uq_harness.backends.served.requests import QuestionRefusedError, TokenRequest
+from uq_harness.backends.served.requests import QuestionRefusedError, TokenRequest, Usage
 from uq_harness.endpoints.failures import EndpointError
 from uq_harness.endpoints.journal import Journal
 from uq_harness.endpoints.settings import ServerEndpoint
@@ -43,6 +43,13 @@ def opened(server: TokenServer, journal: Journal | None = None, **settings: Any)
     return open_server(asked, Completions(NAME, asked.root), journal, PROMPT)
 
 
+def changed(server: TokenServer, body: dict[str, Any], change: Callable[[dict[str, Any]], Any]) -> Response:
+    """A reply with a change in it."""
+    reply = json.loads(server.completion(body).body)
+    change(reply)
+    return Response(json.dumps(reply).encode())
+
+
 def lacking(server: TokenServer) -> set[Ability]:
     found = opened(server)
     return {ability for ability in Ability if found.lacks(ability) is not None}
@@ -53,7 +60,11 @@ def test_a_server_like_vllm_s_lacks_nothing_and_is_found_so_by_five_requests(ser
     assert server.tried == 5
     found = opened(server)
     assert found.most_alternatives == 20
-    assert found.describe()["server"] == {
+    told = found.describe()["server"]
+    first = told.pop("first_written")
+    assert len(first["logprobs"]) == 5
+    assert max(first["logprobs"], key=first["logprobs"].get) == first["written"]
+    assert told == {
         "base_url": server.url,
         "model": NAME,
         "served_model": "demo",
@@ -142,8 +153,10 @@ def test_what_passes_is_tried_again(server: TokenServer, failure: Response | str
     found = opened(server)
     begin = server.tried
     server.before = lambda _, number: failure if number < begin + 2 else None
-    assert found.ask(TokenRequest(PROMPT, max_tokens=3)).choices
+    reply = found.ask(TokenRequest(PROMPT, max_tokens=3))
+    assert reply.choices
     assert server.tried == begin + 3
+    assert reply.usage.requests == 3
 
 
 def test_a_refused_request_concerns_one_question_and_a_wrong_key_all(
@@ -165,6 +178,18 @@ def test_a_refused_request_concerns_one_question_and_a_wrong_key_all(
     assert caught.value.__context__ is None
 
 
+def read_more(reply: dict[str, Any], tokens: int) -> None:
+    """Makes it the reply of a server that does not say which tokens it read, and read some more."""
+    del reply["choices"][0]["prompt_token_ids"]
+    reply["usage"]["prompt_tokens"] += tokens
+
+
+def test_a_server_that_tells_only_how_many_tokens_it_read_is_taken(server: TokenServer) -> None:
+    found = opened(server)
+    server.before = lambda body, _: changed(server, body, lambda reply: read_more(reply, 0))
+    assert found.ask(TokenRequest(PROMPT, max_tokens=3)).choices
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -172,19 +197,14 @@ def test_a_refused_request_concerns_one_question_and_a_wrong_key_all(
         (lambda reply: reply["choices"][0]["token_ids"].append(5), "allowed|log-probabilities came back"),
         (lambda reply: reply["choices"][0]["logprobs"]["token_logprobs"].pop(), "log-probabilities came back"),
         (lambda reply: reply["choices"][0]["prompt_token_ids"].pop(), "not the 5|not the"),
+        (lambda reply: read_more(reply, 1), "the server read 6 tokens, and the prompt has 5|and the prompt has"),
         (lambda reply: reply["choices"][0].pop("index"), "not those of a completion"),
         (lambda reply: reply.pop("choices"), "no answers"),
     ],
 )
 def test_a_reply_that_does_not_fit_its_request_is_an_error(server: TokenServer, change: Any, said: str) -> None:
     found = opened(server)
-
-    def spoilt(body: dict[str, Any], _: int) -> Response:
-        reply = json.loads(server.completion(body).body)
-        change(reply)
-        return Response(json.dumps(reply).encode())
-
-    server.before = spoilt
+    server.before = lambda body, _: changed(server, body, change)
     with pytest.raises(EndpointError, match=said):
         found.ask(TokenRequest(PROMPT, max_tokens=3))
 
@@ -250,6 +270,68 @@ def test_the_journal_is_bound_to_its_server(tmp_path: Path, server: TokenServer)
     server.fingerprint = "stub-2"
     with pytest.raises(UQHarnessError, match="system_fingerprint was 'stub-1' and is now 'stub-2'"):
         opened(server, Journal(tmp_path / "j"))
+
+
+def shifted(reply: dict[str, Any], nats: float) -> None:
+    """Makes it the reply of another model, whose values differ a little."""
+    for choice in reply["choices"]:
+        told = choice["logprobs"] or {"token_logprobs": [], "top_logprobs": []}
+        told["token_logprobs"] = [value + nats for value in told["token_logprobs"]]
+        rows = told["top_logprobs"] or []
+        told["top_logprobs"] = [{name: value + nats for name, value in row.items()} for row in rows] or None
+        for row in (choice.get("prompt_logprobs") or [None])[1:]:
+            for one in row.values():
+                one["logprob"] += nats
+
+
+def test_another_model_at_the_same_address_is_known_by_its_first_token(tmp_path: Path, server: TokenServer) -> None:
+    """Servers that call themselves nothing: SGLang's and llama.cpp's."""
+    server.fingerprint = ""
+    opened(server, Journal(tmp_path / "j"))
+    server.before = lambda body, _: changed(server, body, lambda reply: shifted(reply, -0.05))
+    opened(server, Journal(tmp_path / "j"))  # noise of 16-bit types
+    server.before = lambda body, _: changed(server, body, lambda reply: shifted(reply, -0.5))
+    with pytest.raises(UQHarnessError, match=r"first_written was .* and is now"):
+        opened(server, Journal(tmp_path / "j"))
+
+
+def test_what_an_earlier_run_paid_is_told_once(tmp_path: Path, server: TokenServer) -> None:
+    request = TokenRequest(PROMPT, max_tokens=9)
+    found = opened(server, Journal(tmp_path / "j"))
+    paid = found.ask(request).usage
+    assert found.ask(request).usage == Usage()
+    later = opened(server, Journal(tmp_path / "j"))
+    assert later.ask(request).usage == Usage(
+        kept_prompt_tokens=paid.prompt_tokens, kept_completion_tokens=paid.completion_tokens
+    )
+    assert later.ask(request).usage == Usage()
+
+
+def test_alternatives_of_another_place_are_none(server: TokenServer) -> None:
+    def off_by_one(reply: dict[str, Any]) -> None:
+        for choice in reply["choices"]:
+            rows = choice.get("prompt_logprobs")
+            if rows:
+                own = zip(map(str, choice["prompt_token_ids"][1:]), rows[1:], strict=True)
+                moved = [{**(before or {}), token: row[token]} for before, (token, row) in zip(rows, own, strict=False)]
+                choice["prompt_logprobs"] = [None, *moved]
+
+    server.before = lambda body, _: changed(server, body, off_by_one)
+    assert lacking(server) == {Ability.FORCED_ALTERNATIVES}
+    assert "beside the same one when it writes it" in (opened(server).lacks(Ability.FORCED_ALTERNATIVES) or "")
+
+
+def test_values_of_a_token_that_is_nearly_certain_do_not_show_whose_they_are(server: TokenServer) -> None:
+    """A server without likeliest tokens, whose values are those after temperature."""
+    chat = tuple(prompts(1)[0].token_ids)
+    (answer,) = engine().ask(TokenRequest(chat, max_tokens=12)).choices
+    certain = int(answer.logprobs.argmax())
+    assert answer.logprobs[certain] > -0.1
+    server.most, server.after_temperature = 0, True
+    asked = client(server)
+    for server.forced in (True, False):
+        found = open_server(asked, Completions(NAME, asked.root), None, (*chat, *answer.token_ids[:certain]))
+        assert found.lacks(Ability.OWN_LAW) is not None
 
 
 def test_the_journal_holds_neither_texts_nor_keys(

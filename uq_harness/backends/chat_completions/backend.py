@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -16,6 +15,7 @@ from uq_harness.backends.chat_completions.probe import Found, cut_works
 from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply
 from uq_harness.backends.chat_completions.request import ChatPrompt, ChatRequest
 from uq_harness.backends.refusals import unless_all_are_refused
+from uq_harness.backends.served.sampling import first_seed
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.endpoints.failures import RequestRefused
 from uq_harness.errors import UQHarnessError
@@ -81,14 +81,7 @@ class _Replies:
 
     @property
     def cost(self) -> dict[str, float]:
-        usage = sum((reply.usage for reply in self.drawn.values()), self.greedy.usage)
-        return {
-            "requests": usage.requests,
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "request_seconds": usage.seconds,
-        }
+        return sum((reply.usage for reply in self.drawn.values()), self.greedy.usage).as_cost()
 
 
 class ChatBackend:
@@ -215,12 +208,14 @@ class ChatBackend:
         return [one for one in self._sets.samplers if isinstance(one, Samples)]
 
     def _drawing(self, greedy: ChatRequest, samples: Samples) -> ChatRequest:
-        law = (samples.temperature, samples.top_p, samples.top_k)
-        identity = json.dumps([self._seed, list(map(dict, greedy.messages)), *law]).encode()
-        # of 2^62 numbers, since samples of neighbouring seeds are the same
-        seed = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "little") >> 2
-        temperature, top_p, top_k = law
-        return replace(greedy, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed, count=samples.count)
+        return replace(
+            greedy,
+            temperature=samples.temperature,
+            top_p=samples.top_p,
+            top_k=samples.top_k,
+            seed=first_seed(self._seed, json.dumps(list(map(dict, greedy.messages))).encode(), samples),
+            count=samples.count,
+        )
 
     # ------------------------------------------------------------------ evidence
 
@@ -254,16 +249,19 @@ class ChatBackend:
     def _sample(self, choice: ChatChoice, stop: StopCriteria, seen: Counter[str]) -> Sample:
         """An answer, with the tokens that make up its text where the endpoint tells them.
 
-        Its text is read from the message, its tokens are counted in the same way, so that stop strings and thoughts
-        are cut from both.
+        Its text is read from the message, character by character, and its tokens in the same way, so that stop strings
+        and thoughts are cut from both. What the token that ends a thought writes beyond the mark is cut too, as it is
+        where an answer is read from tokens alone.
         """
-        text, _ = stop.read([self._vocabulary.number(choice.text)] if choice.text else [])
+        text, _ = stop.read([self._vocabulary.number(character) for character in choice.text])
         numbers = self._numbers(choice, stop)
         if self._found.values is None and numbers is None:
             seen["without values"] += 1
         if numbers is None:
             return Sample(text, (), None, choice.ended)
-        _, counted = stop.read(list(numbers))
+        of_tokens, counted = stop.read(list(numbers))
+        if of_tokens.strip() != text.strip():
+            text = of_tokens
         values = np.array([token.logprob for token in choice.tokens or ()], dtype=np.float64)
         part = slice(counted.start, counted.stop)
         return Sample(text, numbers[part], np.minimum(values[part], 0.0), choice.ended)

@@ -17,6 +17,7 @@ from uq_harness.backends.chat_completions.reply import ChatChoice, ChatReply, Ch
 from uq_harness.backends.chat_completions.request import ChatRequest, Message, TakenSettings
 from uq_harness.backends.chat_completions.server import PATH, ChatServer, Client
 from uq_harness.endpoints.failures import EndpointDown, RequestRefused
+from uq_harness.endpoints.first_token import NAME, first_token
 from uq_harness.endpoints.journal import Journal, check_server
 from uq_harness.errors import UQHarnessError
 from uq_harness.hub import brief
@@ -49,6 +50,7 @@ class Found:
         seeds: Whether a seed makes samples repeatable.
         ends: Whether the end-of-sequence token is among the tokens that it tells; ``None`` where it tells none.
         fingerprint: What the endpoint calls the state of its system.
+        first_token: The first token that it writes, by which it is known again; ``None`` where it tells no tokens.
     """
 
     server: ChatServer
@@ -60,6 +62,7 @@ class Found:
     seeds: bool = False
     ends: bool | None = None
     fingerprint: str = ""
+    first_token: Mapping[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
         """What was found as JSON values, for a journal."""
@@ -100,9 +103,21 @@ def open_chat(client: Client, model: str, url: str, journal: Journal | None) -> 
         found = Found.of(known, client, model)
     else:
         if journal is not None:
-            check_server(journal, identity)
+            check_server(journal, {**identity, NAME: found.first_token})
+            _warn_of_another_state(url, journal.fact("chat"), found)
             journal.note("chat", found.plain())
     return replace(found, server=replace(found.server, journal=journal))
+
+
+def _warn_of_another_state(url: str, then: Mapping[str, Any] | None, now: Found) -> None:
+    """Says where an endpoint calls the state of its system something else, which hosted ones do every few days."""
+    before = "" if then is None else then["fingerprint"]
+    if before and now.fingerprint and before != now.fingerprint:
+        log.warning(
+            "the endpoint %s calls itself %r and called itself %r in the run of the journal: the run goes on, and "
+            "later answers may be another version's",
+            *(url, now.fingerprint, before),
+        )
 
 
 def probe(client: Client, model: str) -> Found:
@@ -125,7 +140,7 @@ def probe(client: Client, model: str) -> Found:
     others = [asking.one(0.0, seed=i, more=i) for i in (1, 2)]
     _check_greedy(model, greedy, *others)
     values = _no_values(greedy, *others)
-    found = Found(asking.server, values=values, fingerprint=first.fingerprint)
+    found = Found(asking.server, values=values, fingerprint=first.fingerprint, first_token=_first_token(greedy))
     if values is None:
         found = replace(found, ends=_tells_the_end(asking))
     return _with_samples(found, asking, greedy)
@@ -213,6 +228,14 @@ def _check_greedy(model: str, *answers: ChatChoice) -> None:
         "Uncertainty is that of the greedy answer, which cannot be had there: name another model, or a server that "
         "takes prompts as tokens"
     )
+
+
+def _first_token(greedy: ChatChoice) -> dict[str, Any] | None:
+    if not greedy.tokens:
+        return None
+    token = greedy.tokens[0]
+    ranked = sorted(token.top.items(), key=lambda one: math.inf if math.isnan(one[1]) else -one[1])
+    return first_token(token.text, token.logprob, dict(ranked))
 
 
 def _no_values(*answers: ChatChoice) -> str | None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from uq_harness.backends.served.requests import Usage
+from uq_harness.backends.told_logprobs import told_logprob
 from uq_harness.errors import UQHarnessError
-
-# OpenAI's number for a token that is not among the 20 likeliest.
-_NOT_TOLD = -9999.0
 
 
 @dataclass(frozen=True)
@@ -120,16 +117,11 @@ def _tokens(told: Sequence[Mapping[str, Any]]) -> tuple[ChatToken, ...]:
         ChatToken(
             text=_writable(token["token"]),
             written=None if token.get("bytes") is None else bytes(token["bytes"]),
-            logprob=_value(token.get("logprob")),
-            top={_writable(one["token"]): _value(one.get("logprob")) for one in token.get("top_logprobs") or ()},
+            logprob=told_logprob(token.get("logprob")),
+            top={_writable(one["token"]): told_logprob(one.get("logprob")) for one in token.get("top_logprobs") or ()},
         )
         for token in told
     )
-
-
-def _value(logprob: Any) -> float:
-    value = math.nan if logprob is None else float(logprob)
-    return math.nan if value <= _NOT_TOLD else value
 
 
 def _writable(text: str) -> str:

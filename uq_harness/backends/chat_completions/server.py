@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from uq_harness.backends.chat_completions.kept import as_text, from_text
 from uq_harness.backends.chat_completions.reply import ChatReply
 from uq_harness.backends.chat_completions.request import ChatRequest, TakenSettings
+from uq_harness.backends.served.requests import Usage
 from uq_harness.endpoints.journal import Journal, request_hash
 
 T = TypeVar("T")
@@ -22,6 +23,9 @@ class Client(Protocol):
 
     def post(self, url: str, body: Mapping[str, Any], retries: int | None = None) -> dict[str, Any]:
         """The reply to a body."""
+
+    def send(self, url: str, body: Mapping[str, Any], retries: int | None = None) -> tuple[dict[str, Any], int]:
+        """The reply to a body, and how many requests it took."""
 
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R]]:
         """Does the work for many items at a time, each in a thread."""
@@ -69,9 +73,11 @@ class ChatServer:
         key = request_hash(PATH, {**body, "sample": request.seed if request.temperature else 0})
         known = None if self.journal is None else self.journal.get(key)
         if known is not None:
-            return from_text(known)
+            reply = from_text(known)
+            return reply if self.journal is not None and self.journal.is_earlier(key) else replace(reply, usage=Usage())
         start = time.perf_counter()
-        reply = ChatReply.read(self.client.post(PATH, body))
+        content, requests = self.client.send(PATH, body)
+        reply = ChatReply.read(content)
         if self.journal is not None:
             self.journal.put(key, as_text(reply))
-        return replace(reply, usage=replace(reply.usage, seconds=time.perf_counter() - start))
+        return replace(reply, usage=replace(reply.usage, requests=requests, seconds=time.perf_counter() - start))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from uq_harness.backends.told_logprobs import UNKNOWN_LOGPROB
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation.documents import not_blank
 from uq_harness.files import check_characters, question_and_texts, read_json_lines, user_path
@@ -23,7 +24,6 @@ SHAPE = (
     'one JSON object a line, such as {"question": "Who ...?", "answers": ["right"], "answer": "given", '
     '"token_logprobs": [-0.1], "samples": ["other", "given"]}'
 )
-UNKNOWN_LOGPROB = -9999.0  # what vLLM and others write for a token whose log-probability they did not keep
 # How a set was drawn: independent samples, or a diverse beam search.
 CONDITIONS = ("temperature", "top_p", "top_k")
 BEAMS = ("groups", "penalty")
@@ -229,7 +229,8 @@ def _warn_of_sentinels(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     found = sum(_sentinels(row) for row in rows)
     if found:
         log.warning(
-            "%s: %d log-probabilities are %s, by which a server says that it does not know them: they count as unknown",
+            "%s: %d log-probabilities are %s or less, by which a server says that it does not know them: they count "
+            "as unknown",
             *(path, found, UNKNOWN_LOGPROB),
         )
 
@@ -238,9 +239,8 @@ def _sentinels(row: Mapping[str, Any]) -> int:
     """How many log-probabilities of a line's answer and samples are none."""
     sets = [row, *_objects(row.get("sample_sets"))]
     holders = [row, *(sample for one in sets for sample in _objects(one.get("samples")))]
-    return sum(
-        values.count(UNKNOWN_LOGPROB) for one in holders if isinstance(values := one.get("token_logprobs"), list)
-    )
+    told = [value for one in holders if isinstance(values := one.get("token_logprobs"), list) for value in values]
+    return sum(isinstance(value, int | float) and value <= UNKNOWN_LOGPROB for value in told)
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
@@ -469,7 +469,7 @@ def _log_probabilities(place: str, values: FloatArray | None) -> FloatArray | No
             f"{place}: token_logprobs holds {float(values[values > 1e-2][0])!r}, but a log-probability is at most 0: "
             "take the natural logarithm of probabilities first"
         )
-    return np.where(values == UNKNOWN_LOGPROB, np.nan, values)
+    return np.where(values <= UNKNOWN_LOGPROB, np.nan, values)
 
 
 def _check_lengths(place: str, **columns: Any) -> None:

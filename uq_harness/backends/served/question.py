@@ -143,11 +143,7 @@ class Question:
             prompt_ids=self._ids,
             message=self._prompt.message,
             cost={
-                "requests": self._usage.requests,
-                "prompt_tokens": self._usage.prompt_tokens,
-                "completion_tokens": self._usage.completion_tokens,
-                "cached_tokens": self._usage.cached_tokens,
-                "request_seconds": self._usage.seconds,
+                **self._usage.as_cost(),
                 "scored_texts": self._scored_texts,
                 **({"rescoring_error": self._error} if bounded else {}),
             },

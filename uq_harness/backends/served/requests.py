@@ -67,11 +67,14 @@ class Usage:
     """What a request cost.
 
     Attributes:
-        requests: Number of requests that went to the engine; 0 for a reply that was known.
-        prompt_tokens: Tokens of the prompts that the engine counted.
+        requests: Number of requests that went to the engine, those included that had to be sent again; 0 for a reply
+            that was known.
+        prompt_tokens: Tokens of the prompts that the engine counted, where it replied.
         completion_tokens: Tokens that it wrote.
         cached_tokens: Tokens of the prompts that it had in its cache, where it says so.
         seconds: Time from request to reply.
+        kept_prompt_tokens: Tokens of the prompts of replies that an earlier run has paid for.
+        kept_completion_tokens: Tokens that were written in them.
     """
 
     requests: int = 0
@@ -79,6 +82,8 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     seconds: float = 0.0
+    kept_prompt_tokens: int = 0
+    kept_completion_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -87,7 +92,21 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
             self.seconds + other.seconds,
+            self.kept_prompt_tokens + other.kept_prompt_tokens,
+            self.kept_completion_tokens + other.kept_completion_tokens,
         )
+
+    def as_cost(self) -> dict[str, float]:
+        """The same as a record's ``cost``."""
+        return {
+            "requests": self.requests,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+            "request_seconds": self.seconds,
+            "kept_prompt_tokens": self.kept_prompt_tokens,
+            "kept_completion_tokens": self.kept_completion_tokens,
+        }
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ def first_seed(seed: int, prompt: Sequence[int], samples: Samples) -> int:
     """The seed of a set's first answer; answer i has this one + i.
 
     Seeds that lie near each other would let sets share answers, so it is drawn from `SEEDS` numbers by the run's seed,
-    the prompt and what the set is drawn by. The number of answers has no part in it.
+    the prompt (its tokens, or the bytes of messages) and what the set is drawn by. The number of answers has no part
+    in it.
 
     >>> few, many, warm = Samples(5, 1.0), Samples(10, 1.0), Samples(10, 0.7)
     >>> first_seed(1, [3, 4], few) == first_seed(1, [3, 4], many) != first_seed(1, [3, 4], warm)

@@ -16,6 +16,7 @@ from uq_harness.backends.served.engine import Ability, Steps
 from uq_harness.backends.served.http.probes import probe
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.backends.served.steps import Outcome
+from uq_harness.backends.told_logprobs import likeliest, told_logprob
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Need
 
@@ -76,6 +77,8 @@ class VLLMEngine:
                 asked[place] = self._parameters(request)
             except QuestionRefusedError as error:
                 found[place] = error
+        if not asked:
+            return [found[place] for place in range(len(requests))]
         start = time.perf_counter()
         try:
             outputs = self._model.generate(
@@ -164,7 +167,9 @@ def _reply(request: TokenRequest, output: Any) -> TokenReply:
         choices=tuple(
             _choice(request.top, one) for one in sorted(output.outputs, key=lambda one: one.index) if request.max_tokens
         ),
-        forced=np.array([row[token].logprob for row, token in zip(rows, given, strict=True)]) if forced else None,
+        forced=np.array([told_logprob(row[token].logprob) for row, token in zip(rows, given, strict=True)])
+        if forced
+        else None,
         forced_top=tuple(np.array(list(_likeliest(row, request.forced_top).values())) for row in rows)
         if request.forced_top
         else (),
@@ -179,7 +184,7 @@ def _reply(request: TokenRequest, output: Any) -> TokenReply:
 
 def _choice(top: int, output: Any) -> Choice:
     token_ids = tuple(int(token) for token in output.token_ids)
-    logprobs = [row[token].logprob for row, token in zip(output.logprobs, token_ids, strict=True)]
+    logprobs = [told_logprob(row[token].logprob) for row, token in zip(output.logprobs, token_ids, strict=True)]
     return Choice(
         token_ids=token_ids,
         logprobs=np.array(logprobs, dtype=np.float64),
@@ -190,8 +195,7 @@ def _choice(top: int, output: Any) -> Choice:
 
 def _likeliest(row: Mapping[int, Any], count: int) -> dict[int, float]:
     """The likeliest tokens with their log-probabilities, best first; vLLM adds the one that was written or given."""
-    ranked = sorted(row.items(), key=lambda item: -item[1].logprob)
-    return {int(token): float(one.logprob) for token, one in ranked[:count]}
+    return likeliest(((int(token), one.logprob) for token, one in row.items()), count)
 
 
 def _share(replies: Sequence[TokenReply], seconds: float) -> list[TokenReply]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
+from uq_harness.backends.told_logprobs import likeliest, told_logprob
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
 
@@ -21,7 +21,6 @@ _NEUTRAL = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
 }
-_NOT_AMONG_THEM = -9999.0  # in the place of a log-probability that a server does not tell
 _ID = "token_id:"
 _GIVEN_UP = ("abort", "error")  # the tokens that came back are no whole answer
 
@@ -88,7 +87,7 @@ class Completions:
             ordered = sorted(choices, key=lambda choice: choice["index"])
             if [choice["index"] for choice in ordered] != list(range(request.count)):
                 raise UnexpectedReplyError("the answers are not numbered from 0 on")
-            _check_prompt(ordered[0].get("prompt_token_ids"), request)
+            _check_prompt(ordered[0].get("prompt_token_ids"), reply.get("usage") or {}, request)
             forced, forced_top = _forced(ordered[0].get("prompt_logprobs"), request)
             return TokenReply(
                 choices=tuple(_choice(choice, request) for choice in ordered) if request.max_tokens else (),
@@ -119,11 +118,18 @@ class Completions:
         return found if isinstance(found, list) and all(isinstance(one, int) for one in found) else None
 
 
-def _check_prompt(echoed: Any, request: TokenRequest) -> None:
-    if echoed is not None and tuple(echoed) != request.prompt_ids:
-        raise UnexpectedReplyError(
-            f"the server read {len(echoed)} tokens, which are not the {len(request.prompt_ids)} of the prompt"
-        )
+def _check_prompt(echoed: Any, usage: Mapping[str, Any], request: TokenRequest) -> None:
+    """Compares the tokens that the server read, or where it does not tell them their number, with the prompt's."""
+    prompt = len(request.prompt_ids)
+    if echoed is not None:
+        if tuple(echoed) != request.prompt_ids:
+            raise UnexpectedReplyError(
+                f"the server read {len(echoed)} tokens, which are not the {prompt} of the prompt"
+            )
+        return
+    read = usage.get("prompt_tokens")
+    if read and read not in (prompt, prompt * request.count):  # some count the prompt once an answer
+        raise UnexpectedReplyError(f"the server read {read} tokens, and the prompt has {prompt}")
 
 
 def _choice(choice: Mapping[str, Any], request: TokenRequest) -> Choice:
@@ -152,17 +158,13 @@ def _choice(choice: Mapping[str, Any], request: TokenRequest) -> Choice:
         raise UnexpectedReplyError(f"the likeliest tokens of {len(rows)} places came back for {len(ids)} tokens")
     return Choice(
         token_ids=tuple(map(int, ids)),
-        logprobs=np.array([_value(one) for one in values], dtype=np.float64),
-        top=tuple(_likeliest(row or {}, request.top) for row in rows or ()),
+        logprobs=np.array([told_logprob(one) for one in values], dtype=np.float64),
+        # a server adds the token that was written where it is not among the likeliest
+        top=tuple(
+            likeliest(((_token(name), value) for name, value in (row or {}).items()), request.top) for row in rows or ()
+        ),
         ended=reason != "length",
     )
-
-
-def _likeliest(row: Mapping[str, Any], most: int) -> dict[int, float]:
-    """The likeliest tokens, best first; a server adds the token that was written where it is not among them."""
-    values = {_token(name): _value(value) for name, value in row.items()}
-    ranked = sorted((one for one in values if not math.isnan(values[one])), key=lambda token: -values[token])
-    return {token: values[token] for token in ranked[:most]}
 
 
 def _forced(rows: Any, request: TokenRequest) -> tuple[FloatArray | None, tuple[FloatArray, ...]]:
@@ -176,9 +178,9 @@ def _forced(rows: Any, request: TokenRequest) -> tuple[FloatArray | None, tuple[
     for row, token in zip(rows[-request.forced :], request.prompt_ids[-request.forced :], strict=True):
         if not isinstance(row, Mapping) or str(token) not in row:
             raise UnexpectedReplyError(f"the log-probability of the prompt's token {token} is not in it")
-        own.append(_value(row[str(token)]["logprob"]))
-        values = sorted((_value(one["logprob"]) for one in row.values()), reverse=True)
-        top.append(np.array([one for one in values if not math.isnan(one)][: request.forced_top], dtype=np.float64))
+        own.append(told_logprob(row[str(token)]["logprob"]))
+        best = likeliest(((int(other), one["logprob"]) for other, one in row.items()), request.forced_top)
+        top.append(np.array(list(best.values()), dtype=np.float64))
     return np.array(own, dtype=np.float64), tuple(top) if request.forced_top else ()
 
 
@@ -186,12 +188,6 @@ def _token(name: Any) -> int:
     if not isinstance(name, str) or not name.startswith(_ID):
         raise UnexpectedReplyError("it names tokens by their texts (return_tokens_as_token_ids)")
     return int(name.removeprefix(_ID))
-
-
-def _value(told: Any) -> float:
-    """A log-probability; ``nan`` where the server does not tell it, or writes −9999 in its place."""
-    value = math.nan if told is None else float(told)
-    return value if value > _NOT_AMONG_THEM else math.nan
 
 
 def _usage(told: Mapping[str, Any]) -> Usage:

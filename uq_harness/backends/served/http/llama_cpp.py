@@ -15,6 +15,7 @@ from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.http.parts import forced_apart, samples_apart
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
+from uq_harness.backends.told_logprobs import likeliest, told_logprob
 from uq_harness.errors import UQHarnessError
 
 # llama.cpp has settings of its own for what a request leaves out, such as top_k 40 and min_p 0.05.
@@ -127,7 +128,9 @@ def _choice(tokens: list[int], told: Sequence[Mapping[str, Any]], request: Token
     rows = [None if place is None else told[place] for place in places[:count]]
     return Choice(
         token_ids=tuple(tokens[:count]),
-        logprobs=np.array([math.nan if row is None else float(row["logprob"]) for row in rows], dtype=np.float64),
+        logprobs=np.array(
+            [math.nan if row is None else told_logprob(row["logprob"]) for row in rows], dtype=np.float64
+        ),
         top=tuple(_likeliest(row, request.top) for row in rows if row is not None) if request.top else (),
         ended=end is not None or stop_type in ("eos", "word"),
     )
@@ -150,9 +153,7 @@ def _places(tokens: Sequence[int], told: Sequence[int]) -> list[int | None]:
 
 
 def _likeliest(row: Mapping[str, Any], most: int) -> dict[int, float]:
-    """The likeliest tokens, best first."""
-    ranked = sorted(row["top_logprobs"], key=lambda one: -one["logprob"])
-    return {int(one["id"]): float(one["logprob"]) for one in ranked[:most]}
+    return likeliest(((int(one["id"]), one["logprob"]) for one in row["top_logprobs"]), most)
 
 
 def _forced(
@@ -164,7 +165,7 @@ def _forced(
     row = next((one for one in told[:1] if int(one["id"]) == tokens[0]), None)
     top = [] if row is None else list(_likeliest(row, request.forced_top).values())
     return TokenReply(
-        forced=np.array([math.nan if row is None else float(row["logprob"])]),
+        forced=np.array([math.nan if row is None else told_logprob(row["logprob"])]),
         forced_top=(np.array(top, dtype=np.float64),) if request.forced_top else (),
         usage=usage,
     )

@@ -18,15 +18,17 @@ from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest
 from uq_harness.backends.served.rescoring import LIKELIEST
 from uq_harness.backends.served.sampling import SEEDS
+from uq_harness.endpoints.first_token import NOISE, first_token
 
 T = TypeVar("T")
 Ask = Callable[[TokenRequest], TokenReply]
 
 # Numbers of alternatives to try; 20 is what vLLM gives by default.
 _ALTERNATIVES = (20, 10, 5, 2, 1)
-# Nats by which values of the same token may differ: 16-bit logits move a little with the batch.
-_NOISE = 0.1
 _HOT = 2.0  # the highest temperature that servers allow
+# Nats: the value of one drawn token that is less than this moves by more than the noise when the temperature is high
+# and all but two tokens are cut off; the value of a likelier one may stay where it is.
+_TELLING = -1.0
 _SAMPLES = 4
 _SEED = SEEDS - 2 * _SAMPLES  # as large as those of samples are: a server may take smaller ones only
 _TOKENS = 8
@@ -39,20 +41,23 @@ class Findings:
     Attributes:
         most_alternatives: How many likeliest tokens it tells at most.
         lacking: For each ability that it does not have, what was found, in words.
+        first_token: The first token that it writes, by which it is known again.
     """
 
     most_alternatives: int
     lacking: Mapping[Ability, str] = field(default_factory=dict)
+    first_token: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """The findings as JSON values."""
         lacking = {ability.name: why for ability, why in self.lacking.items()}
-        return {"most_alternatives": self.most_alternatives, "lacking": lacking}
+        return {"most_alternatives": self.most_alternatives, "lacking": lacking, "first_token": dict(self.first_token)}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Findings:
         """The findings again."""
-        return cls(plain["most_alternatives"], {Ability[name]: why for name, why in plain["lacking"].items()})
+        lacking = {Ability[name]: why for name, why in plain["lacking"].items()}
+        return cls(plain["most_alternatives"], lacking, plain["first_token"])
 
 
 def probe(ask: Ask, prompt: Sequence[int], alternatives: int = 0) -> Findings:
@@ -78,18 +83,19 @@ def probe(ask: Ask, prompt: Sequence[int], alternatives: int = 0) -> Findings:
     forced, refusal = _unless_refused(lambda: _forced(ask, (*ids, greedy.token_ids[0]), beside))
     if forced is None or forced.forced is None:
         lacking[Ability.FORCED] = f"the server gives no log-probabilities of given tokens ({refusal})"
-    elif not abs(forced.forced[-1] - greedy.logprobs[0]) <= _NOISE and Ability.LOGPROBS not in lacking:
+    elif not abs(forced.forced[-1] - greedy.logprobs[0]) <= NOISE and Ability.LOGPROBS not in lacking:
         lacking[Ability.FORCED] = (
             f"the server gives {forced.forced[-1]:.3f} for a given token and {greedy.logprobs[0]:.3f} for the same one "
             "when it writes it"
         )
     if Ability.FORCED in lacking or forced is None:
         lacking[Ability.FORCED_ALTERNATIVES] = lacking[Ability.FORCED]
-    elif not most or len(forced.forced_top[-1]) < beside:
-        lacking[Ability.FORCED_ALTERNATIVES] = "the server tells no likeliest tokens beside given ones"
+    else:
+        lacking |= _beside_given(greedy, forced, beside)
     lacking |= _law(ask, ids, greedy, most, Ability.FORCED not in lacking)
     lacking |= _seeds(ask, ids)
-    return Findings(most, {ability: lacking[ability] for ability in Ability if ability in lacking})
+    known_by = first_token(greedy.token_ids[0], float(greedy.logprobs[0]), greedy.top[0] if greedy.top else {})
+    return Findings(most, {ability: lacking[ability] for ability in Ability if ability in lacking}, known_by)
 
 
 def _greedy(ask: Ask, ids: tuple[int, ...], alternatives: int) -> tuple[Choice, int]:
@@ -112,33 +118,60 @@ def _forced(ask: Ask, ids: tuple[int, ...], most: int) -> TokenReply:
     return reply
 
 
+def _beside_given(greedy: Choice, forced: TokenReply, beside: int) -> dict[Ability, str]:
+    """Whether the likeliest tokens beside the last given one are those beside the same token when it is written."""
+    if not beside or len(forced.forced_top[-1]) < beside:
+        return {Ability.FORCED_ALTERNATIVES: "the server tells no likeliest tokens beside given ones"}
+    written, given = list(greedy.top[0].values())[:2], forced.forced_top[-1][:2].tolist()
+    if np.allclose(written[: len(given)], given[: len(written)], rtol=0, atol=NOISE):
+        return {}
+    return {
+        Ability.FORCED_ALTERNATIVES: f"the server's likeliest tokens beside a given token have {_values(given)}, and "
+        f"{_values(written)} beside the same one when it writes it"
+    }
+
+
 def _law(ask: Ask, ids: tuple[int, ...], greedy: Choice, most: int, forced: bool) -> dict[Ability, str]:
     """Whether values stay those of the model when the temperature is high and all but two tokens are cut off."""
     if math.isnan(greedy.logprobs[0]):
         return {Ability.OWN_LAW: "the server gives no log-probabilities"}
-    request = TokenRequest(ids, max_tokens=1, temperature=_HOT, top_k=2, seed=1, top=min(2, most))
+    with_top = most >= 2
+    request = TokenRequest(
+        ids, max_tokens=1 if with_top else _TOKENS, temperature=_HOT, top_k=2, seed=1, top=min(2, most)
+    )
     reply, refusal = _unless_refused(lambda: ask(request))
     if reply is None:
         return {Ability.OWN_LAW: f"the server refuses to draw at temperature {_HOT:g} from two tokens ({refusal})"}
     (hot,) = reply.choices
-    if most >= 2 and len(hot.top) and len(hot.top[0]) >= 2:
+    if with_top and len(hot.top) and len(hot.top[0]) >= 2:
         then, now = list(greedy.top[0].values())[:2], list(hot.top[0].values())[:2]
     else:
-        token = hot.token_ids[0]
-        if token == greedy.token_ids[0]:
-            known = float(greedy.logprobs[0])
-        elif forced:
-            known = float(ask(TokenRequest((*ids, token), max_tokens=0, forced=1)).forced[-1])  # type: ignore[index]
-        else:
+        then, now = _of_drawn_tokens(ask, ids, greedy, hot, forced)
+        if not any(value < _TELLING for value in then):
             return {Ability.OWN_LAW: "the server tells too little to find out whose log-probabilities it gives"}
-        then, now = [known], [float(hot.logprobs[0])]
-    if np.allclose(then, now, atol=_NOISE):
+    if np.allclose(then, now, rtol=0, atol=NOISE):
         return {}
-    words = [", ".join(f"{value:.3f}" for value in values) for values in (then, now)]
     return {
         Ability.OWN_LAW: "the server's log-probabilities of drawn tokens are those after temperature and cuts, not the "
-        f"model's own ({words[0]} when nothing is cut, {words[1]} at temperature {_HOT:g} from two tokens)"
+        f"model's own ({_values(then)} when nothing is cut, {_values(now)} at temperature {_HOT:g} from two tokens)"
     }
+
+
+def _of_drawn_tokens(
+    ask: Ask, ids: tuple[int, ...], greedy: Choice, hot: Choice, forced: bool
+) -> tuple[list[float], list[float]]:
+    """The values of drawn tokens under the model itself, as far as they can be had, and those that came with them."""
+    now = hot.logprobs.tolist()
+    if forced:
+        tokens = hot.token_ids
+        read = ask(TokenRequest((*ids, *tokens), max_tokens=0, forced=len(tokens))).forced
+        return ([] if read is None else read.tolist()), now
+    same = hot.token_ids[0] == greedy.token_ids[0]
+    return ([float(greedy.logprobs[0])], now[:1]) if same else ([], [])
+
+
+def _values(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
 
 
 def _seeds(ask: Ask, ids: tuple[int, ...]) -> dict[Ability, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from uq_harness.backends.served.drivers import in_threads
@@ -16,6 +16,7 @@ from uq_harness.backends.served.http.parts import in_parts
 from uq_harness.backends.served.http.probes import Findings, probe
 from uq_harness.backends.served.requests import QuestionRefusedError, TokenReply, TokenRequest
 from uq_harness.endpoints.failures import EndpointDown, EndpointError, RequestRefused
+from uq_harness.endpoints.first_token import NAME
 from uq_harness.endpoints.journal import Journal, check_server, request_hash
 from uq_harness.endpoints.models import served_model
 from uq_harness.endpoints.tokens import TokenClient
@@ -29,7 +30,7 @@ class Server:
     """What is known of a server.
 
     Attributes:
-        identity: What its replies depend on: address, model, version, whose values it tells.
+        identity: What its replies depend on: address, model, version, whose values it tells, its first token.
         findings: What it gives.
         max_length: The context of its model in tokens; ``None`` where it does not tell.
         reached: Whether it is there; else the journal has told the rest.
@@ -39,6 +40,19 @@ class Server:
     findings: Findings
     max_length: int | None
     reached: bool
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a server of some kind tells about itself.
+
+    Attributes:
+        identity: What further its replies depend on, such as its build.
+        max_length: The context of its model in tokens; ``None`` where it does not tell.
+    """
+
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    max_length: int | None = None
 
 
 class Sender:
@@ -67,12 +81,12 @@ class Sender:
     def _send(self, request: TokenRequest) -> TokenReply:
         begun = time.perf_counter()
         try:
-            content = self.client.post(self.dialect.path, self.dialect.body(request))
+            content, requests = self.client.send(self.dialect.path, self.dialect.body(request))
         except RequestRefused as error:
             raise QuestionRefusedError(str(error)) from None
         reply = self.dialect.read(content, request)
         self._look_at(content.get("system_fingerprint"))
-        return replace(reply, usage=replace(reply.usage, seconds=time.perf_counter() - begun))
+        return replace(reply, usage=replace(reply.usage, requests=requests, seconds=time.perf_counter() - begun))
 
     def _look_at(self, fingerprint: Any) -> None:
         if not isinstance(fingerprint, str):
@@ -146,6 +160,7 @@ def open_server(
     journal: Journal | None,
     probe_ids: Sequence[int],
     alternatives: int = 0,
+    properties: Callable[[TokenClient], Properties] = lambda _: Properties(),
 ) -> ServerEngine:
     """Finds out what a server gives, by a few tiny requests.
 
@@ -155,13 +170,14 @@ def open_server(
         journal: Where replies are kept; ``None`` for nowhere. Of a server that is switched off, it tells what it gave.
         probe_ids: The tokens of a short text.
         alternatives: How many likeliest tokens will be needed.
+        properties: Asks for what servers of the kind tell about themselves.
 
     Raises:
         UQHarnessError: The server cannot be used, does not take prompts as tokens, or is not that of the journal.
     """
     sender = Sender(client, dialect)
     try:
-        model = served_model(client)
+        model, told = served_model(client), properties(client)
         findings = _probe(sender, probe_ids, alternatives)
     except EndpointDown as down:
         kept = None if journal is None else _of_journal(journal)
@@ -175,11 +191,14 @@ def open_server(
         "served_model": model.root,
         "system_fingerprint": sender.fingerprint,
         "own_log_probabilities": Ability.OWN_LAW not in findings.lacking,
+        NAME: findings.first_token,
+        **told.identity,
     }
+    max_length = model.max_length or told.max_length
     if journal is not None:
         check_server(journal, identity)
-        journal.note("findings", {"max_length": model.max_length, **findings.plain()})
-    return ServerEngine(sender, Server(identity, findings, model.max_length, reached=True), journal)
+        journal.note("findings", {"max_length": max_length, **findings.plain()})
+    return ServerEngine(sender, Server(identity, findings, max_length, reached=True), journal)
 
 
 def _probe(sender: Sender, probe_ids: Sequence[int], alternatives: int) -> Findings:

@@ -6,7 +6,6 @@ SamplingParams and the processing of a batch's results.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.dialect import UnexpectedReplyError
 from uq_harness.backends.served.http.parts import samples_apart
 from uq_harness.backends.served.requests import Choice, TokenReply, TokenRequest, Usage
+from uq_harness.backends.told_logprobs import likeliest, told_logprob
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional import FloatArray
 
@@ -128,16 +128,14 @@ def _choice(told: Mapping[str, Any], request: TokenRequest, ended: bool) -> Choi
         raise UnexpectedReplyError(f"the likeliest tokens of {len(rows)} places came back for {len(written)} tokens")
     return Choice(
         token_ids=tuple(int(one[1]) for one in written),
-        logprobs=np.array([_value(one[0]) for one in written], dtype=np.float64),
+        logprobs=np.array([told_logprob(one[0]) for one in written], dtype=np.float64),
         top=tuple(_likeliest(row, request.top) for row in rows or ()),
         ended=ended,
     )
 
 
 def _likeliest(row: Sequence[Sequence[Any]], most: int) -> dict[int, float]:
-    """The likeliest tokens, best first."""
-    ranked = sorted(row, key=lambda one: -one[0])
-    return {int(one[1]): _value(one[0]) for one in ranked[:most]}
+    return likeliest(((int(token), value) for value, token, *_ in row), most)
 
 
 def _forced(told: Mapping[str, Any], request: TokenRequest) -> tuple[FloatArray | None, tuple[FloatArray, ...]]:
@@ -147,17 +145,12 @@ def _forced(told: Mapping[str, Any], request: TokenRequest) -> tuple[FloatArray 
     given = request.prompt_ids[-request.forced :]
     if [row[1] or token for row, token in zip(rows, given, strict=False)] != list(given):  # 0 for the very last token
         raise UnexpectedReplyError("the log-probabilities are not those of the prompt's last tokens")
-    own = np.array([_value(row[0]) for row in rows], dtype=np.float64)
+    own = np.array([told_logprob(row[0]) for row in rows], dtype=np.float64)
     if not request.forced_top:
         return own, ()
     tops = (told.get("input_top_logprobs") or [])[-request.forced :]
     if len(tops) != request.forced:
         raise UnexpectedReplyError("the likeliest tokens beside the prompt's last ones are not in it")
     return own, tuple(
-        np.array(sorted((one[0] for one in row or ()), reverse=True)[: request.forced_top], dtype=np.float64)
-        for row in tops
+        np.array(list(_likeliest(row or (), request.forced_top).values()), dtype=np.float64) for row in tops
     )
-
-
-def _value(told: Any) -> float:
-    return math.nan if told is None else float(told)
