@@ -135,11 +135,11 @@ class Agreement:
         """What is not allowed, in words; ``None`` for nothing."""
         if self.unknown and (bounds.exact or not self.tokens):
             return f"in {self.unknown} tokens, for which it gives NaN, first in {self.unknown_place}"
+        mean, place = self.farthest or (0.0, "")
         if self.mean > bounds.mean:
-            told = f"by {self.mean:.3g} a token on average, {self.worst:.3g} at most"
+            told = f"by {self.mean:.3g} a token on average, {self.worst:.3g} at most, and farthest in {place}"
             return f"{told}; {bounds.mean:g} on average is allowed"
-        if self.farthest is not None and self.farthest[0] > bounds.of_one:
-            mean, place = self.farthest
+        if mean > bounds.of_one:
             return f"in {place} by {mean:.3g} a token on average; {bounds.of_one:g} is allowed in one answer"
         return None
 
