@@ -103,8 +103,8 @@ def _compared(served: TaskRun, own: TaskRun) -> dict[str, Any]:
         both = same & np.isfinite(ours) & np.isfinite(theirs)
         gap, size = np.abs(ours - theirs)[both], np.abs(theirs[both]).mean()
         rows[method] = {
-            "auroc_server": served.metrics[f"auroc_{method}"],
-            "auroc_torch": own.metrics[f"auroc_{method}"],
+            "auroc_server": served.metrics.get(f"auroc_{method}"),
+            "auroc_torch": own.metrics.get(f"auroc_{method}"),
             "worst_difference": float(gap.max()),
             "worst_relative": float(gap.max() / size),
             "compared": int(both.sum()),

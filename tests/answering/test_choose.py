@@ -30,7 +30,9 @@ class Backend:
 
 
 def names(methods: Any, backend: Backend, options: dict[str, Any] | None = None) -> set[str]:
-    return {one.name for one in choose_methods(methods, options or {}, backend)}  # type: ignore[arg-type]
+    chosen = choose_methods(methods, options or {}, backend)  # type: ignore[arg-type]
+    chosen.warn()
+    return {one.name for one in chosen.methods}
 
 
 def test_a_set_shrinks_and_one_line_says_what_was_left_out_and_why(caplog: pytest.LogCaptureFixture) -> None:

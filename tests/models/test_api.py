@@ -43,7 +43,9 @@ def arguments(server: TokenServer, **further: Any) -> dict[str, Any]:
     return {"base_url": server.url, "model": NAME, "tokenizer": "demo", "max_retries": 2, **CHEAP, **further}
 
 
-def evaluated(model: str, given: Mapping[str, Any], tasks: Any = "uq_demo", limit: int = LIMIT) -> dict[str, Any]:
+def evaluated(
+    model: str, given: Mapping[str, Any], tasks: Any = "uq_demo", limit: int = LIMIT, **further: Any
+) -> dict[str, Any]:
     uq_harness.register()
     found: dict[str, Any] = simple_evaluate(
         model,
@@ -53,6 +55,7 @@ def evaluated(model: str, given: Mapping[str, Any], tasks: Any = "uq_demo", limi
         limit=limit,
         apply_chat_template=tasks == "uq_demo",
         bootstrap_iters=0,
+        **further,
     )
     return found
 
@@ -132,7 +135,12 @@ def test_a_method_that_takes_weights_is_refused_with_the_way_out(server: TokenSe
 
 def test_a_server_that_gives_no_values_of_given_tokens_leaves_p_true_out_of_a_set(server: TokenServer) -> None:
     server.forced = False
-    assert [method.name for method in UQAPILM(**arguments(server)).methods] == ["g_nll"]
+    lm = UQAPILM(**arguments(server))
+    assert [method.name for method in lm.methods] == ["g_nll"]
+    told = lm.get_model_info()["uncertainty"]
+    assert told["methods"] == ["g_nll"]
+    assert list(told["left_out"]) == ["p_true"]
+    assert "prompt_logprobs" in told["left_out"]["p_true"]
     with pytest.raises(UQHarnessError, match=r"p_true cannot be computed.*prompt_logprobs"):
         UQAPILM(**arguments(server, methods="p_true"))
 
@@ -423,6 +431,35 @@ def test_a_repository_without_end_tokens_is_warned_of(
         UQAPILM(**arguments(server, tokenizer=str(folder), end_token_ids="2"))
         UQAPILM(**arguments(server))
     assert "end_token_ids" not in caplog.text
+
+
+def test_a_refused_question_is_not_judged_and_asked_again_by_the_next_run(server: TokenServer, tmp_path: Path) -> None:
+    given = arguments(server, methods="g_nll", num_concurrent=1)
+    refused: list[list[int]] = []
+
+    def before(body: dict[str, Any], number: int) -> Any:
+        if body["max_tokens"] > 8 and not refused:
+            refused.append(body["prompt"])
+        return fails(400, "not this one") if body["prompt"] in refused else None
+
+    server.before = before
+    first = evaluated("uq-api", given, limit=6, use_cache=str(tmp_path / "cache"))
+    (lost,) = (record for record in records(first) if "refused" in record)
+    assert "not this one" in lost["refused"]
+    assert (lost["answer"], lost["correct"], lost["correctness"]) == ("", None, None)
+    metrics = first["results"]["uq_demo"]
+    assert metrics["refused_questions,exact_match"] == 1
+    answered = [record["correct"] for record in records(first) if record is not lost]
+    assert metrics["accuracy,exact_match"] == pytest.approx(sum(answered) / 5)
+    assert metrics["truncated_answers,exact_match"] == 0
+
+    server.before = lambda *_: None
+    sent = len(server.bodies)
+    again = evaluated("uq-api", given, limit=6, use_cache=str(tmp_path / "cache"))
+    asked = [body["prompt"] for body in server.bodies[sent:] if body["max_tokens"] > 8]
+    assert asked == refused
+    assert all(isinstance(value, float) for value in scores(again, "g_nll"))
+    assert "refused_questions,exact_match" not in again["results"]["uq_demo"]
 
 
 def test_a_question_that_is_refused_has_no_scores_and_the_rest_has(server: TokenServer) -> None:

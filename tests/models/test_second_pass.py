@@ -2,18 +2,20 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support import SHARED, requires_shared
 from uq_harness.backends.saved.read import read_saved
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.errors import UQHarnessError
 from uq_harness.models import second_pass
-from uq_harness.models.agreement import Agreement
+from uq_harness.models.agreement import Agreement, Bounds
 from uq_harness.models.reading import SecondPassOptions
 from uq_harness.models.score_file import ScoredFile, score_file
 from uq_harness.models.second_pass_store import PREFIX, SecondPassStore
@@ -89,9 +91,10 @@ def assert_same_scores(found: list[dict[str, Any]], expected: list[dict[str, Any
         assert one["uncertainty"].keys() == other["uncertainty"].keys()
         for name, score_ in other["uncertainty"].items():
             # eigenscore is a logarithm of eigenvalues near its alpha: an absolute 1e-4 in float32
-            assert one["uncertainty"][name] == pytest.approx(
-                score_, rel=1e-4, abs=1e-4 if name == "eigenscore" else 1e-7
-            ), name
+            close = 1e-4 if name == "eigenscore" else 1e-7
+            found_ = one["uncertainty"][name]
+            assert (found_ is None) == (score_ is None), name
+            assert score_ is None or found_ == pytest.approx(score_, rel=1e-4, abs=close), name
         assert one["token_entropies"] == pytest.approx(other["token_entropies"], rel=1e-4, abs=1e-6)
 
 
@@ -354,8 +357,101 @@ def test_wrong_values_of_save_samples(value: Any, message: str) -> None:
 
 
 def test_differences_of_what_is_unknown_do_not_count() -> None:
-    found = Agreement.between(np.array([-1.0, np.nan, -2.0]), np.array([-1.5, -1.0, np.nan]))
+    found = Agreement.between(np.array([-1.0, np.nan, -2.0]), np.array([-1.5, -1.0, np.nan]), "line 7")
     assert (found.tokens, found.mean, found.unknown) == (1, 0.5, 1)
-    assert Agreement.between(None, np.array([-1.0])) == Agreement()
+    assert Agreement.between(None, np.array([-1.0]), "line 1") == Agreement()
     with pytest.raises(UQHarnessError, match="it gives NaN"):
-        Agreement.between(np.array([-1.0]), np.array([np.nan])).check(1.0, "the answers")
+        Agreement.between(np.array([-1.0]), np.array([np.nan]), "").check(Bounds(1.0, exact=False), "the answers")
+
+
+def test_one_token_without_a_number_is_enough_in_float32() -> None:
+    right = Agreement.between(np.full(99, -1.0), np.full(99, -1.0), "line 1")
+    found = Agreement.over([right, Agreement.between(np.array([-1.0]), np.array([np.nan]), "line 2")])
+    found.check(Bounds.of(torch.bfloat16), "the answers")
+    with pytest.raises(UQHarnessError, match="in 1 tokens, for which it gives NaN, first in line 2"):
+        found.check(Bounds.of(torch.float32), "the answers")
+
+
+def test_one_answer_of_another_question_among_many_is_named(first_phase: Path, tmp_path: Path) -> None:
+    """Even where the mean over all answers is small enough."""
+
+    def one(record: dict[str, Any], number: int, _: Any) -> None:
+        if number == 7:
+            record["token_logprobs"] = [value - 0.5 for value in record["token_logprobs"]]
+
+    right = Agreement.between(np.full(99, -1.0), np.full(99, -1.0), "line 1")
+    other = Agreement.between(np.array([-1.0]), np.array([-1.05]), "line 2")
+    with pytest.raises(UQHarnessError, match=r"in line 2 by 0\.05 a token on average; 0\.02 is allowed in one answer"):
+        Agreement.over([right, other]).check(Bounds.of(torch.float32), "the answers")
+    with pytest.raises(UQHarnessError, match=r"0\.5 at most, and farthest in .*line 8; 0\.001 on average is allowed"):
+        score(changed(first_phase, tmp_path, one), methods="exgrad")
+
+
+def test_scores_that_the_engine_could_not_give_are_computed(
+    first_phase: Path, direct: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    def imprecise(record: dict[str, Any], number: int, _: Any) -> None:
+        if number == 1:
+            record["uncertainty"] |= {"semantic_density": None, "mutual_information": None}
+
+    def worse(record: dict[str, Any], number: int, _: Any) -> None:
+        imprecise(record, number, _)
+        if number == 1:
+            record["sample_sets"] = []
+
+    for change in (imprecise, worse):
+        log = changed(first_phase, tmp_path, change)
+        scored = score(log, output=tmp_path / change.__name__, methods="semantic_density+mutual_information")
+        found, before = written(scored), records(first_phase)
+        for name in ("semantic_density", "mutual_information"):
+            if change is imprecise:
+                assert found[1]["uncertainty"][name] == pytest.approx(direct[1]["uncertainty"][name], rel=1e-4)
+            else:
+                assert found[1]["uncertainty"][name] is None
+            assert found[2]["uncertainty"][name] == before[2]["uncertainty"][name]
+
+
+def test_refused_questions_are_neither_read_nor_judged(first_phase: Path, tmp_path: Path) -> None:
+    def refuse(record: dict[str, Any], number: int, _: Any) -> None:
+        if number == 0:
+            kept = {name: record[name] for name in ("prompt_token_ids", "message", "semantic_token")}
+            scores = dict.fromkeys(record["uncertainty"])
+            record.clear()
+            record |= {**kept, "uncertainty": scores, "answer": "", "refused": "too long", "cost": {}}
+
+    scored = score(changed(first_phase, tmp_path, refuse), output=tmp_path / "out", methods="exgrad")
+    found = written(scored)
+    assert found[0]["refused"] == "too long"
+    assert (found[0]["correct"], found[0]["uncertainty"]["exgrad"]) == (None, None)
+    assert all(one["uncertainty"]["exgrad"] is not None for one in found[1:])
+    metrics = scored.results["results"]["uq_demo"]
+    assert metrics["refused_questions,exact_match"] == 1
+    assert metrics["accuracy,exact_match"] == pytest.approx(sum(one["correct"] for one in found[1:]) / (LIMIT - 1))
+
+
+def test_what_has_been_computed_is_not_said_to_be_left_out(first_phase: Path) -> None:
+    saved = read_saved(first_phase)
+    noted = {"config": {"uncertainty": {"left_out": {"semgrad": "gradients", "exgrad": "gradients"}}}}
+    reads = SecondPassOptions("demo", FLOAT32)
+    how = {"methods": "exgrad", "correctness": "exact_match", "arguments": LEXICAL, "limit": 2}
+    scored = score_file(replace(saved, configuration=noted), reads=reads, **how)
+    assert scored.results["config"]["uncertainty"]["left_out"] == {"semgrad": "gradients"}
+
+
+def test_two_second_passes_do_not_share_what_is_kept(first_phase: Path, tmp_path: Path) -> None:
+    work = {"methods": "exgrad", "output": tmp_path / "out", "limit": 2}
+    kept: list[SecondPassStore] = []
+
+    def at_work(self: SecondPassStore) -> None:
+        kept.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecondPassStore, "release", at_work)
+        patch.setattr(SecondPassStore, "remove", SecondPassStore.close)
+        score(first_phase, **work)
+    with pytest.raises(UQHarnessError, match="another second pass of the same model and methods is at work in"):
+        score(first_phase, **work)
+    assert kept[0].earlier()
+    kept[0].release()
+    score(first_phase, **work)
+    assert not list((tmp_path / "out").glob(f"{PREFIX}*"))

@@ -10,7 +10,7 @@ from lm_eval.tasks import TaskManager
 
 import uq_harness
 from tests.real_server.asking import WORDS, questions
-from tests.real_server.server import requires_vllm
+from tests.real_server.server import LONGEST, requires_vllm
 from uq_harness.errors import UQHarnessError
 from uq_harness.models import UQHFLM
 from uq_harness.models.uncertain import UncertainLM
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = requires_vllm
 LIMIT = 12
+CHEAP = {"nli_model": "lexical", "similarity_model": "lexical"}
 
 
 def evaluate(lm: UncertainLM, **how: Any) -> dict[str, Any]:
@@ -90,6 +91,15 @@ def test_other_requests_are_those_of_lm_eval(in_process: "UQVLLM", in_torch: UQH
     pair = [Instance("loglikelihood", {}, (prompts[0], " yes"), 0)]
     (found,), (own,) = in_process.loglikelihood(pair), in_torch.loglikelihood(pair)
     assert found == pytest.approx(own, abs=1e-4)
+
+
+def test_a_set_shrinks_to_what_the_loaded_engine_gives(in_process: "UQVLLM") -> None:
+    """Which is less than vLLM gives as it usually is."""
+    how = {"dtype": "float32", "max_model_len": LONGEST, "max_num_seqs": 32, "enforce_eager": True, **CHEAP}
+    lm = type(in_process)("demo", methods="sampling", logprobs_mode="processed_logprobs", **how)
+    assert "mutual_information" not in {method.name for method in lm.methods}
+    told = lm.get_model_info()["uncertainty"]
+    assert "those after temperature and cuts" in told["left_out"]["mutual_information"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
     return {
         "uncertainty": plain(uncertainty),
         "answer": answer.text,
+        **({} if evidence.refused is None else {"refused": evidence.refused}),
         **{name: value for name, value in known.items() if value is not None},
         "cost": dict(evidence.cost),
     }

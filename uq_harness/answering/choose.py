@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from uq_harness.errors import UQHarnessError
@@ -34,17 +35,38 @@ def wanted_methods(
     return build_methods(wanted or methods, options)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The methods of a run.
+
+    Attributes:
+        methods: The methods, with their options set.
+        left_out: The others of the wanted sets, with what the backend lacks for each, in words.
+        wanted: What was wanted, as the argument ``methods`` names it.
+    """
+
+    methods: list[Method]
+    left_out: Mapping[str, str]
+    wanted: str
+
+    def warn(self) -> None:
+        """Says in one line what was left out and why."""
+        reasons = dict.fromkeys(self.left_out.values())
+        told = [(", ".join(name for name, what in self.left_out.items() if what == why), why) for why in reasons]
+        if told:
+            log.warning("methods=%s leaves out %s", self.wanted, "; ".join(f"{some} ({why})" for some, why in told))
+
+
 def choose_methods(
     methods: str | Iterable[str],
     options: Mapping[str, Any],
     backend: Backend,
     default: Collection[str] = SERVED_DEFAULT,
-) -> list[Method]:
+) -> Chosen:
     """The wanted methods that a backend can serve, with their options set.
 
     A method that was asked for by its own name must be among them. A set (``default``, ``sampling_free``, ``sampling``,
-    ``all``) shrinks to what can be had, and a warning says what was left out and why; options of what was left out are
-    still allowed.
+    ``all``) shrinks to what can be had; options of what was left out are still allowed.
 
     Args:
         methods: As for `uq_harness.methods.build_methods`.
@@ -63,11 +85,7 @@ def choose_methods(
     by_name = [method for method in built if method.name in lacking and method.name in own]
     if by_name or len(lacking) == len(built):
         raise unsupported(by_name or built, backend)
-    if lacking:
-        reasons = dict.fromkeys(lacking.values())
-        left_out = [(", ".join(name for name, what in lacking.items() if what == why), why) for why in reasons]
-        log.warning("methods=%s leaves out %s", "+".join(names), "; ".join(f"{some} ({why})" for some, why in left_out))
-    return [method for method in built if method.name not in lacking]
+    return Chosen([method for method in built if method.name not in lacking], lacking, "+".join(names))
 
 
 def unsupported(

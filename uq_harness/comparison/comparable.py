@@ -83,7 +83,8 @@ def settings_that_differ(pair: Pair) -> dict[str, tuple[Any, Any]]:
 def _settings(run: TaskRun) -> dict[str, Any]:
     """What may bear on a score; which methods were computed shows anyway."""
     config = run.model_settings
-    uncertainty = {name: value for name, value in (config.get("uncertainty") or {}).items() if name != "methods"}
+    shown = ("methods", "left_out")
+    uncertainty = {name: value for name, value in (config.get("uncertainty") or {}).items() if name not in shown}
     return {
         "model": run.model,
         **{name: config[name] for name in ("model_dtype", "device", "batch_size", "gen_kwargs") if name in config},

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from lm_eval.api.filter import Filter
 from lm_eval.api.registry import register_filter
 
@@ -19,7 +20,7 @@ FILTER = "uq_correctness"
 class CorrectnessFilter(Filter):
     """Adds ``correctness`` (number) and ``correct`` (0 or 1) to the record of every answer, None where no verdict is.
 
-    Documents need the fields ``question`` and ``answers``.
+    Documents need the fields ``question`` and ``answers``. A refused question has no answer, so it is not judged.
 
     Args:
         judge: A judge's name, or a mapping with its name and options.
@@ -32,7 +33,14 @@ class CorrectnessFilter(Filter):
     def apply(self, resps: Iterable[str], docs: list[dict[str, Any]]) -> list[UQText]:
         """Judges every answer against the references of its document."""
         answers = list(resps)
-        scores = self._judge.score([doc["question"] for doc in docs], answers, [doc["answers"] for doc in docs])
+        judged = [row for row, answer in enumerate(answers) if "refused" not in record_of(answer)]
+        scores = np.full(len(answers), math.nan)
+        if judged:
+            scores[judged] = self._judge.score(
+                [docs[row]["question"] for row in judged],
+                [answers[row] for row in judged],
+                [docs[row]["answers"] for row in judged],
+            )
         return [
             UQText(
                 answer,
@@ -43,5 +51,5 @@ class CorrectnessFilter(Filter):
                     "correct": None if math.isnan(score) else int(self._judge.correct(score)),
                 },
             )
-            for answer, score in zip(answers, scores, strict=True)
+            for answer, score in zip(answers, scores.tolist(), strict=True)
         ]

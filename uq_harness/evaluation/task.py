@@ -102,7 +102,9 @@ class UQTask(ConfigurableTask):
         self._seed = 0
         self._hinted = False
         self._directions = {"accuracy": True}
-        self._directions |= dict.fromkeys(("truncated_answers", "undefined_scores", "undefined_verdicts"), False)
+        self._directions |= dict.fromkeys(
+            ("refused_questions", "truncated_answers", "undefined_scores", "undefined_verdicts"), False
+        )
         self._directions |= dict.fromkeys(self._judges, True)
         super().__init__(config=settings, **kwargs)
         self.sampler = ExampleSampler(self._examples, settings["task"])
@@ -208,6 +210,7 @@ class UQTask(ConfigurableTask):
             )
         self._complete_records()
         self._warn_of_constant_scores()
+        self._warn_of_refusals()
         super().apply_filters()
         for instance in self._instances:
             for name, text in instance.filtered_resps.items():
@@ -239,6 +242,15 @@ class UQTask(ConfigurableTask):
                 *(self.config.task, ", ".join(constant), len(self._instances)),
             )
 
+    def _warn_of_refusals(self) -> None:
+        refused = [record["refused"] for one in self._instances if "refused" in (record := record_of(one.resps[0]))]
+        if refused:
+            log.warning(
+                "%s: %d of %d questions were refused, so they have no answer: they are left out of accuracy and of all "
+                "other metrics, and counted as refused_questions. The first reason: %s",
+                *(self.config.task, len(refused), len(self._instances), refused[0]),
+            )
+
     def process_results(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """Metrics of one answer; its record becomes the logged document's field ``uq``."""
         record = record_of(results[0])
@@ -257,6 +269,8 @@ class UQTask(ConfigurableTask):
                     self._directions[metric] = quality.higher_is_better(metric)
         if uncertainty:
             logged["undefined_scores"] = sum(score is None for score in uncertainty.values())
+        if "refused" in record:
+            logged["refused_questions"] = 1
         if isinstance(record.get("complete"), bool):
             logged["truncated_answers"] = int(not record["complete"])
         return _Metrics(logged, aggregated)
@@ -266,7 +280,9 @@ class UQTask(ConfigurableTask):
         if self._only_predicts:
             aggregations: dict[str, Aggregation] = self._aggregation_list
             return aggregations
-        fixed: dict[str, Aggregation] = {"undefined_scores": sum, "undefined_verdicts": sum}
+        fixed: dict[str, Aggregation] = dict.fromkeys(
+            ("refused_questions", "undefined_scores", "undefined_verdicts"), sum
+        )
         fixed["truncated_answers"] = self._count_truncated
         for metric in ("accuracy", *self._judges):
             fixed[metric] = _for_json(quality.mean_of_known)

@@ -45,6 +45,7 @@ class Evidence:
         semantic_text: That token's text; ``None`` where there is no such token.
         prompt_ids: The prompt's tokens as they were answered; ``None`` where the backend has none.
         message: The user's message that put the question; likewise.
+        refused: Why the backend gave no answer to the question; ``None`` where it did. The answer is empty then.
         cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
 
     >>> import numpy as np
@@ -61,6 +62,7 @@ class Evidence:
     semantic_text: str | None = None
     prompt_ids: tuple[int, ...] | None = None
     message: str | None = None
+    refused: str | None = None
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, need: Need[T]) -> T:

@@ -46,7 +46,7 @@ from uq_harness.models.api_arguments import (
     refuse_keys,
 )
 from uq_harness.models.api_chat import UQChatLM, without_tokens
-from uq_harness.models.cache_stamp import check_cache
+from uq_harness.models.cache_stamp import auxiliary_models, check_cache
 from uq_harness.models.completions import Completions
 from uq_harness.models.repository import load_tokenizer, read_repository
 from uq_harness.models.routes import AUTO, CHAT, ROUTES, Asked, find_route
@@ -56,7 +56,6 @@ from uq_harness.models.uncertain import UncertainLM, eval_logger
 _FURTHER = ("add_bos_token", "batch_size", "custom_prefix_token_id", "eos_string", "use_fast_tokenizer")
 # What lm_eval's command line adds for every model.
 _OF_THE_COMMAND = ("device", "max_batch_size")
-_AUXILIARY_PLACEMENT = frozenset({"batch_size", "device"})
 
 
 @register_model("uq-api")
@@ -179,7 +178,7 @@ class UQAPILM(UncertainLM, Completions):
         )
         self._route = ROUTES[route](asked)
         self._context_length = context_of(max_length, self._route.max_length, repository)
-        self._methods = choose_methods(methods, options, self._backend())
+        self._take(choose_methods(methods, options, self._backend()))
         super().__init__(
             endpoint,
             tokenizer=repository.source,
@@ -245,11 +244,7 @@ class UQAPILM(UncertainLM, Completions):
             "think_end_token": self.think_end_token,
             "chat_template_args": self.chat_template_args,
             **{name: value for name, value in further.items() if name != "batch_size"},
-            **{
-                role: {key: value for key, value in auxiliary.items() if key not in _AUXILIARY_PLACEMENT}
-                for role, auxiliary in self._answerer.describe().items()
-                if role in ("nli", "similarity")
-            },
+            **auxiliary_models(self._answerer.describe()),
         }
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:

@@ -28,7 +28,7 @@ from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import Method, build_methods, settings
 from uq_harness.methods.arguments import read_whole
 from uq_harness.models.api_arguments import journal_beside, read_endpoint, read_prices, refuse_keys
-from uq_harness.models.cache_stamp import check_cache
+from uq_harness.models.cache_stamp import auxiliary_models, check_cache
 from uq_harness.models.completions import ChatCompletions
 from uq_harness.models.uncertain import UncertainLM
 
@@ -52,7 +52,6 @@ _OF_TOKENS = (
     "use_fast_tokenizer",
 )
 _ANY_LENGTH = 2**31 - 1  # the endpoint knows its context, and refuses what is longer
-_AUXILIARY_PLACEMENT = frozenset({"batch_size", "device"})
 
 
 class UQChatLM(UncertainLM, ChatCompletions):
@@ -132,7 +131,7 @@ class UQChatLM(UncertainLM, ChatCompletions):
         client = TokenClient(endpoint)
         self._found = open_chat(client, endpoint.model, endpoint.url, None if where is None else Journal(where))
         self._vocabulary = Vocabulary()
-        self._methods = choose_methods(methods, options, self._backend(), default=("g_nll",))
+        self._take(choose_methods(methods, options, self._backend(), default=("g_nll",)))
         super().__init__(
             endpoint,
             max_length=_ANY_LENGTH,
@@ -153,12 +152,11 @@ class UQChatLM(UncertainLM, ChatCompletions):
             "max_gen_toks": max_gen_toks,
             "think_end_token": think_end_token,
             **{
-                name: {key: value for key, value in told.items() if key not in _AUXILIARY_PLACEMENT}
-                if isinstance(told, dict)
-                else told
-                for name, told in self._answerer.describe().items()
+                name: told
+                for name, told in self._backend().describe().items()
                 if name != "system_fingerprint"  # hosted endpoints have another one every few days
             },
+            **auxiliary_models(self._answerer.describe()),
         }
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:

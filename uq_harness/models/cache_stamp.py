@@ -16,9 +16,12 @@ from typing import Any
 
 from uq_harness.endpoints.first_token import changed
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.instances import record_of
 from uq_harness.rendering.secrets import without_secrets
 
 STAMP = "uq_harness_configuration"
+# Settings of auxiliary models that change no score.
+_AUXILIARY_PLACEMENT = frozenset({"batch_size", "device"})
 
 
 def check_cache(file: str | None) -> None:
@@ -88,3 +91,29 @@ def check_stamp(database: MutableMapping[str, Any], file: str, configuration: Ma
             f"--use_cache {file} was written under another configuration ({changes}): choose another --use_cache path, "
             "or run with the old settings"
         )
+
+
+def forget_refused(database: MutableMapping[str, Any]) -> None:
+    """Takes refused questions out of a response cache, where lm_eval puts them when a run ends: they are asked again.
+
+    Args:
+        database: The response cache.
+    """
+    for key in [key for key, answer in database.items() if key != STAMP and "refused" in record_of(answer)]:
+        del database[key]
+
+
+def auxiliary_models(described: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What of the auxiliary models changes scores, for the stamp of a response cache.
+
+    Args:
+        described: What `uq_harness.answering.answerer.Answerer.describe` says.
+
+    >>> auxiliary_models({"nli": {"model": "lexical", "device": "cpu"}, "engine": {"name": "vllm"}})
+    {'nli': {'model': 'lexical'}}
+    """
+    return {
+        role: {name: value for name, value in described[role].items() if name not in _AUXILIARY_PLACEMENT}
+        for role in ("nli", "similarity")
+        if role in described
+    }

@@ -36,7 +36,7 @@ from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import Method, build_methods, settings
 from uq_harness.methods.arguments import read_flag, read_whole
 from uq_harness.models.arguments import explained, read_model_arguments, read_pretrained
-from uq_harness.models.cache_stamp import check_cache
+from uq_harness.models.cache_stamp import auxiliary_models, check_cache
 from uq_harness.models.processes import let_accelerate_see_processes, refuse_unshared_work
 from uq_harness.models.uncertain import UncertainLM, eval_logger
 
@@ -155,11 +155,7 @@ class UQHFLM(UncertainLM, HFLM):
             self._measure_token()
         self._services = nli, similarity
         self._answerer = self._build_answerer(self._methods)
-        self._configuration |= {
-            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
-            for role, auxiliary in self._answerer.describe().items()
-            if isinstance(auxiliary, dict)
-        }
+        self._configuration |= auxiliary_models(self._answerer.describe())
         if any(method.sampling for method in self._methods) or self._saver is not None:
             self._configuration["seed"] = self._seed
 

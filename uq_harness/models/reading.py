@@ -104,7 +104,9 @@ class Reading:
     def agreement(self, saved: SavedAnswer) -> Agreement:
         """How well the model agrees with what was recorded."""
         return Agreement.between(
-            saved.logprobs, None if self.logprobs is None else np.array(self.logprobs, dtype=np.float64)
+            saved.logprobs,
+            None if self.logprobs is None else np.array(self.logprobs, dtype=np.float64),
+            saved.place,
         )
 
 

@@ -5,6 +5,7 @@ What takes a model that reads the answers is left to `uq_harness.models.second_p
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Plan:
     Attributes:
         compute: Methods to compute from what the file has.
         read: Methods to compute by a model that reads the answer.
-        keep: Methods whose score is in the file.
+        keep: Methods whose score in the file stays.
         lacking: What is missing in the file for each of the others.
     """
 
@@ -73,7 +74,8 @@ class Planner:
         methods: The chosen methods.
         recomputed: Names of methods to compute although the file has their scores, since their options were given.
         keep_others: Whether the file's scores of other methods are kept.
-        reads: Whether there is a model that reads the answers.
+        reads: Whether there is a model that reads the answers. It is asked for undefined scores of the file too, which
+            the engine that answered may not have been able to give.
     """
 
     def __init__(
@@ -101,8 +103,17 @@ class Planner:
         missing: dict[str, str] = {}
         backend = SavedBackend(saved)
         for method in self._methods:
-            if method.name in saved.uncertainty and method.name not in self._recomputed:
-                keep.append(method.name)
+            if saved.refused:
+                if method.name in saved.uncertainty:
+                    keep.append(method.name)
+                else:
+                    missing[method.name] = "an answer, since the question was refused"
+            elif method.name in saved.uncertainty and method.name not in self._recomputed:
+                undefined = self._reads and math.isnan(saved.uncertainty[method.name])
+                if undefined and lacking(saved, method) is None:
+                    read.append(method)
+                else:
+                    keep.append(method.name)
             elif (what := first_missing(backend, method.needs())) is None:
                 compute.append(method)
             elif not self._reads:
@@ -131,7 +142,8 @@ def _kind(saved: SavedAnswer) -> object:
     )
     tokens = saved.tokens
     readable = tokens and (tokens.message is None, tokens.semantic_token is None, saved.has_prompt)
-    return saved.logprobs is None, saved.entropies is None, sets, frozenset(saved.uncertainty), readable
+    scored = frozenset((name, math.isnan(score)) for name, score in saved.uncertainty.items())
+    return saved.refused, saved.logprobs is None, saved.entropies is None, sets, scored, readable
 
 
 def _told(told: set[bool], samples: Sequence[SavedSample]) -> object:

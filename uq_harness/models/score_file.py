@@ -135,14 +135,19 @@ def score_files(
         reader = SecondPassReader(
             reads, (nli, similarity), batch_size=batch_size, output=output, stamp=stamp, progress=progress
         )
-        for one in prepared:
-            one.read(reader)
-        if reader.rank != 0:
-            return []
-    names_of_chosen = [method.name for method in chosen]
-    scored = [one.scored(names_of_chosen, output, batch_size, progress) for one in prepared]
-    if reader is not None:
-        reader.finish()
+    try:
+        if reader is not None:
+            for one in prepared:
+                one.read(reader)
+            if reader.rank != 0:
+                return []
+        names_of_chosen = [method.name for method in chosen]
+        scored = [one.scored(names_of_chosen, output, batch_size, progress) for one in prepared]
+        if reader is not None:
+            reader.finish()
+    finally:
+        if reader is not None:
+            reader.close()
     return scored
 
 
@@ -240,12 +245,20 @@ class SavedModel(LM):
             "model": earlier.get("model", "saved answers"),
             "saved_answers": str(self._saved.path),
             "uncertainty": {
-                **earlier.get("uncertainty", {}),
+                **_without_found(earlier.get("uncertainty", {}), self._scorer.names),
                 "methods": self._scorer.names,
                 **settings(self._scorer.methods()),
                 **self._scorer.describe(),
             },
         }
+
+
+def _without_found(earlier: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What a run noted, with what it left out less what has been computed since."""
+    left_out = {name: why for name, why in _object(earlier.get("left_out")).items() if name not in names}
+    return {name: value for name, value in earlier.items() if name != "left_out"} | (
+        {"left_out": left_out} if left_out else {}
+    )
 
 
 class SavedTask(UQTask):
@@ -321,7 +334,7 @@ def _refuse_what_cannot_be(
 ) -> None:
     """Fails where a method that was asked for by its own name can be computed for no answer at all."""
     asked = {part.strip() for part in methods.replace(",", "+").split("+")}
-    plans = [planner.plan(answer) for answer in answers]
+    plans = [planner.plan(answer) for answer in sorted(answers, key=lambda answer: answer.refused)]
     for method in chosen:
         if method.name in asked and all(method.name in plan.lacking for plan in plans):
             what = plans[0].lacking[method.name]

@@ -22,7 +22,7 @@ from uq_harness.backends.transformers.second_pass import GivenAnswer, GivenPromp
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import Method, all_options, build_methods
-from uq_harness.models.agreement import Agreement, bound_for
+from uq_harness.models.agreement import Agreement, Bounds
 from uq_harness.models.hf import UQHFLM
 from uq_harness.models.loading import load_model, parse_model_args
 from uq_harness.models.processes import from_all
@@ -52,7 +52,7 @@ class SecondPassReader:
         rank: Number of this process.
 
     Raises:
-        UQHarnessError: The model cannot be loaded, or an argument is not allowed.
+        UQHarnessError: The model cannot be loaded, an argument is not allowed, or another program is at the same work.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class SecondPassReader:
         self._options, self._services, self._batch_size, self._progress = options, services, batch_size, progress
         self._lm = load_for_reading(options, batch_size)
         self.rank = self._lm.rank
-        usual = bound_for(self._lm.mixed_precision_dtype or self._lm.model.dtype)
-        self._bound = usual if options.max_difference is None else options.max_difference
+        self._bounds = Bounds.of(self._lm.mixed_precision_dtype or self._lm.model.dtype, options.max_difference)
         self._answerers: dict[tuple[Method, ...], Answerer] = {}
         self._store: SecondPassStore | None = None
         if output is not None:
             self._store = SecondPassStore(output, {"model": self._lm.configuration, "scores": dict(stamp)})
             if self.rank == 0:
+                self._store.lock()
                 self._store.warn_of_others()
 
     def read(self, jobs: Sequence[Job], name: str) -> list[Reading] | None:
@@ -105,7 +105,7 @@ class SecondPassReader:
         if self.rank != 0:
             return None
         readings = [Reading.from_json(done[key]) for key in keys]
-        self.agreement(jobs, readings).check(self._bound, f"the answers of {name}")
+        self.agreement(jobs, readings).check(self._bounds, f"the answers of {name}")
         return readings
 
     @staticmethod
@@ -121,7 +121,7 @@ class SecondPassReader:
             **without_secrets({"model_args": self._options.model_args or ""}),
             **{name: str(known[name]) for name in _OF_MODEL if known.get(name)},
             "weights": self._lm.identity.weights,
-            "logprob_difference": agreement.describe(self._bound),
+            "logprob_difference": agreement.describe(self._bounds),
         }
 
     def auxiliary(self) -> dict[str, Any]:
@@ -132,6 +132,11 @@ class SecondPassReader:
         """Deletes what was kept, when results are written."""
         if self._store is not None and self.rank == 0:
             self._store.remove()
+
+    def close(self) -> None:
+        """Lets another program go on with what is kept."""
+        if self._store is not None:
+            self._store.release()
 
     def _earlier(self) -> dict[str, dict[str, Any]]:
         return {} if self._store is None else self._store.earlier()
@@ -168,7 +173,7 @@ class SecondPassReader:
         prompts = [self._prompt(job) for job in first]
         found = dict(answerer.answer(prompts, NO_STOP, self._batch_size))
         agreement = self.agreement(first, [Reading.of(found[row], job) for row, job in enumerate(first)])
-        agreement.check(self._bound, f"the first {len(first)} answers")
+        agreement.check(self._bounds, f"the first {len(first)} answers")
         shown = [(job.saved, backend.decode(_tokens(job.saved).token_ids)) for job in first]
         other = [(saved, text) for saved, text in shown if not _begins(text, saved.answer)]
         if 2 * len(other) > len(first):
@@ -198,7 +203,7 @@ class SecondPassReader:
                         self._store.put(key, done[key], self.rank)
                     seen.append(reading.agreement(job.saved))
                     if len(seen) % FIRST == 0:
-                        Agreement.over(seen).check(self._bound, f"{len(seen)} answers")
+                        Agreement.over(seen).check(self._bounds, f"{len(seen)} answers")
                     bar.update()
         if self._store is not None:
             self._store.close()

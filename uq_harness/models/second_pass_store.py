@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from uq_harness.errors import UQHarnessError
 from uq_harness.rendering.secrets import without_secrets
 
@@ -38,8 +40,36 @@ class SecondPassStore:
     def __init__(self, output: Path, stamp: Mapping[str, Any]) -> None:
         text = json.dumps(without_secrets(dict(stamp)), sort_keys=True, default=str)
         self.folder = output / f"{PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        self._others = [other for other in sorted(output.glob(f"{PREFIX}*")) if other != self.folder]
+        self._others = [other for other in sorted(output.glob(f"{PREFIX}*")) if other != self.folder and _kept(other)]
+        self._lock = FileLock(self.folder / "lock")
         self._database: sqlite3.Connection | None = None
+
+    def lock(self) -> None:
+        """Keeps other programs away until `release`: they would read the same answers, and delete what is kept.
+
+        Raises:
+            UQHarnessError: Another program is at it, or the folder cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UQHarnessError(
+                f"another second pass of the same model and methods is at work in {self.folder}: wait until it has "
+                "ended, or name another --output"
+            ) from None
+        except OSError as error:
+            raise UQHarnessError(
+                f"{self.folder} cannot be written ({error.strerror or error}): name another --output"
+            ) from error
+
+    def release(self) -> None:
+        """Ends `lock`, and leaves no folder behind in which nothing is kept."""
+        self.close()
+        if self._lock.is_locked:
+            if not _kept(self.folder):
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self._lock.release()
 
     def warn_of_others(self) -> None:
         """Names what other second passes have left behind in the same folder."""
@@ -96,6 +126,10 @@ class SecondPassStore:
         except sqlite3.Error as error:
             raise _damaged(file, error) from error
         return database
+
+
+def _kept(folder: Path) -> bool:
+    return any(folder.glob("rank*.sqlite"))
 
 
 def _damaged(file: Path, why: object) -> UQHarnessError:

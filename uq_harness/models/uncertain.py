@@ -6,6 +6,7 @@ import copy
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from lm_eval.api.instance import Instance
@@ -15,6 +16,7 @@ from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer, Recorder
+from uq_harness.answering.choose import Chosen
 from uq_harness.answering.prompts import Prompts, PromptText
 from uq_harness.answering.saved_samples import SampleSaver
 from uq_harness.errors import UQHarnessError
@@ -22,7 +24,7 @@ from uq_harness.evaluation.command import keep_cache
 from uq_harness.evaluation.instances import QuestionInstance, UQText
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, settings
-from uq_harness.models.cache_stamp import check_cache, check_stamp
+from uq_harness.models.cache_stamp import check_cache, check_stamp, forget_refused
 
 # Below lm_eval's own logger, whose notes lm_eval shows.
 eval_logger = logging.getLogger("lm_eval.uq_harness")
@@ -40,6 +42,7 @@ class UncertainLM(LM):
         _methods: The chosen methods.
         _encoder: Makes prompts of prompt texts.
         _configuration: What answers and scores depend on; a response cache is bound to it.
+        _left_out: The methods of a set that cannot be had, with the reasons.
         _saver: Keeps what a second pass needs; ``None`` where it is not wanted (see `read_save_samples`).
     """
 
@@ -47,12 +50,18 @@ class UncertainLM(LM):
     _methods: Sequence[Method]
     _encoder: Prompts
     _configuration: dict[str, Any]
+    _left_out: Mapping[str, str] = MappingProxyType({})
     _saver: SampleSaver | None = None
     # What lm_eval's classes have.
     max_gen_toks: int
     max_length: int
     rank: int
     cache_hook: CacheHook
+
+    def _take(self, chosen: Chosen) -> None:
+        """Takes the chosen methods, and says which of a set are left out."""
+        chosen.warn()
+        self._methods, self._left_out = chosen.methods, chosen.left_out
 
     @abstractmethod
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
@@ -88,7 +97,7 @@ class UncertainLM(LM):
     def with_methods(self: L, methods: Sequence[Method]) -> L:
         """The same model with other methods; weights and auxiliary models are shared."""
         other = copy.copy(self)
-        other._methods = list(methods)
+        other._methods, other._left_out = list(methods), {}
         other._answerer = self._build_answerer(methods)
         return other
 
@@ -121,12 +130,14 @@ class UncertainLM(LM):
         if cache_hook.dbdict is not None:
             check_cache(cache_hook.dbdict.filename)
             check_stamp(cache_hook.dbdict, cache_hook.dbdict.filename, self._configuration)
+            forget_refused(cache_hook.dbdict)
             keep_cache(cache_hook.dbdict)
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm_eval knows of the model, and the methods with all their options."""
         uncertainty = {
             "methods": [method.name for method in self._methods],
+            **({"left_out": dict(self._left_out)} if self._left_out else {}),
             **self._encoder.describe(),
             **self._answerer.describe(),
             **({} if self._saver is None else self._saver.describe()),
@@ -165,7 +176,8 @@ class UncertainLM(LM):
                 for place, found in self._answerer.answer(fitted, stops[key], size):
                     row = rows[place]
                     answers[row] = UQText(found.answer.text, self._answerer.record(found))
-                    self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
+                    if found.refused is None:
+                        self.cache_hook.add_partial("generate_until", requests[row].args, answers[row])
                     bar.update()
         return [answers[row] for row in range(len(requests))]
 

@@ -36,7 +36,7 @@ from uq_harness.hub import brief
 from uq_harness.methods import Method, all_options, settings
 from uq_harness.methods.arguments import read_whole
 from uq_harness.models.api_arguments import read_semantic_token
-from uq_harness.models.cache_stamp import check_cache
+from uq_harness.models.cache_stamp import auxiliary_models, check_cache
 from uq_harness.models.uncertain import UncertainLM
 from uq_harness.models.vllm_installed import importing_vllm
 from uq_harness.models.vllm_platform import on_this_platform
@@ -104,21 +104,12 @@ class UQVLLM(UncertainLM, VLLM):
         _refuse_copies(kwargs.get("data_parallel_size"))
         options = take_options(kwargs)
         self._saver, options = read_save_samples(save_samples, methods, options)
-        self._methods = choose_methods(methods, options, _before_loading(kwargs.get("max_logprobs")))
+        choose_methods(methods, options, _before_loading(kwargs.get("max_logprobs")))
         self._sp_token = read_semantic_token(sp_token, "vLLM")
         self._seed = torch.initial_seed() % 2**63  # lm_eval's --seed has set torch's
         if seed is not None:
             self._seed = kwargs["seed"] = read_whole("seed", seed, 0, _LARGEST_SEED)
         self._services = take_auxiliary_models(kwargs)
-        self._configuration = {
-            "pretrained": pretrained,
-            "uq_harness": version("uq-harness"),
-            "methods": [method.name for method in self._methods],
-            "sp_token": str(self._sp_token),
-            **({} if self._saver is None else self._saver.describe()),
-            **settings(self._methods),
-            **{key: value for key, value in kwargs.items() if key not in _PLACEMENT},
-        }
         with _explained(pretrained, kwargs):
             super().__init__(str(MODEL_DIR) if pretrained == "demo" else pretrained, **on_this_platform(kwargs))
         check_think_end(self.think_end_token, self.tokenizer)
@@ -133,25 +124,34 @@ class UQVLLM(UncertainLM, VLLM):
         self._encoder.limit_vocabulary(self.model.llm_engine.model_config.get_vocab_size())
         self._end_ids = end_tokens(_generation_config(self.model), self.tokenizer)
         self._engine = VLLMEngine(self.model, self.tokenizer(_PROBE)["input_ids"], self.lora_request)
+        self._take(choose_methods(methods, options, self._backend()))
         self._answerer = self._build_answerer(self._methods)
-        self._configuration |= {
-            role: {key: value for key, value in auxiliary.items() if key not in _PLACEMENT}
-            for role, auxiliary in self._answerer.describe().items()
-            if isinstance(auxiliary, dict)
+        self._configuration = {
+            "pretrained": pretrained,
+            "uq_harness": version("uq-harness"),
+            "methods": [method.name for method in self._methods],
+            "sp_token": str(self._sp_token),
+            **({} if self._saver is None else self._saver.describe()),
+            **settings(self._methods),
+            **{key: value for key, value in kwargs.items() if key not in _PLACEMENT},
+            "engine": self._engine.describe(),
+            **auxiliary_models(self._answerer.describe()),
         }
         if any(method.sampling for method in self._methods) or self._saver is not None:
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
-        backend = ServedBackend(
+        thinking = ThinkingNotice(self.tokenizer, self.think_end_token)
+        return Answerer(self._backend(), self._services, methods, self._recorders(), thinking)
+
+    def _backend(self) -> Backend:
+        return ServedBackend(
             self._engine,
             self.tokenizer,
             max_length=self.max_length,
             seed=self._seed,
             end_ids=self._end_ids,
         )
-        thinking = ThinkingNotice(self.tokenizer, self.think_end_token)
-        return Answerer(backend, self._services, methods, self._recorders(), thinking)
 
     def _stop(self, stop_strings: list[str], max_new_tokens: int) -> StopCriteria:
         return stop_at(

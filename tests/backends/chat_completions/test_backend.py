@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -192,11 +193,45 @@ def test_a_refused_question_has_no_scores_and_the_others_have(caplog: pytest.Log
 
     with chat(Choosy()) as (backend, _), caplog.at_level(logging.WARNING, "uq_harness"):
         refused, *others = gathered(backend)
-        assert refused.answer.text == ""
+        assert (refused.answer.text, refused.answer.complete) == ("", None)
+        assert "no geography" in refused.refused
+        assert all(one.refused is None for one in others)
         assert not refused.defines([AnswerLogProbs()])
         assert all(one.defines(NEEDS) for one in others)
     assert "no geography" in caplog.text
     assert "refused 1 of 3 questions" in caplog.text
+
+
+def test_refused_samples_leave_the_answer_alone(caplog: pytest.LogCaptureFixture) -> None:
+    class Choosy(DemoChat):
+        def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+            if "Norway" in body["messages"][-1]["content"] and body["temperature"]:
+                raise Refused("no games of chance")
+            return super().complete(body)
+
+    with chat(Choosy()) as (backend, _), caplog.at_level(logging.WARNING, "uq_harness"):
+        without, *others = gathered(backend)
+        assert without.answer.text
+        assert without.refused is None
+        assert without.defines([AnswerLogProbs()])
+        assert not any(without.defines([need]) for need in NEEDS if need.sample_set is not None)
+        assert all(one.defines(NEEDS) for one in others)
+    assert "refused samples for 1 of 3 questions" in caplog.text
+
+
+def test_without_repeatable_seeds_nothing_is_sampled() -> None:
+    """As on the route of tokens."""
+    numbers = count(0, 1000)
+
+    class Forgetful(DemoChat):
+        def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+            return super().complete(body | {"seed": next(numbers)})
+
+    with chat(Forgetful()) as (backend, _):
+        assert backend.describe()["seeds"] is False
+        assert "samples that a seed makes repeatable" in backend.missing(TEN)
+        assert "samples that a seed makes repeatable" in backend.missing(SampleLogProbs(TEN))
+        assert backend.missing(AnswerLogProbs()) is None
 
 
 def test_an_endpoint_that_refuses_every_question_ends_the_run() -> None:

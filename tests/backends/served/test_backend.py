@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backends.served.demo import LIMIT, demo, engine, gathered, prompts, served, stop
+from uq_harness.answering.answerer import record
 from uq_harness.backends.served.answers import Written
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest
 from uq_harness.backends.served.rescoring import tempered
@@ -115,7 +116,9 @@ def test_a_refused_answer_leaves_a_question_undefined_and_the_others_alone(caplo
     methods = build_methods("g_nll", {})
     assert math.isnan(scores(methods, lost)["g_nll"])
     assert not any(lost.defines([need]) for need in NEEDS)
-    assert lost.answer.text == ""
+    assert (lost.answer.text, lost.answer.complete) == ("", None)
+    assert "tokens is refused" in record(lost, {})["refused"]
+    assert "refused" not in record(kept, {})
     assert kept.defines(NEEDS)
     assert "refused requests about 1 questions" in caplog.text
 

@@ -69,15 +69,26 @@ _FOREIGN = (
     "the model's own log-probabilities: those of this endpoint move with temperature and cuts, or never change (start "
     "SGLang with SGLANG_RETURN_ORIGINAL_LOGPROB=1, vLLM with --logprobs-mode raw_logprobs)"
 )
+_NO_SEEDS = (
+    "samples that a seed makes repeatable, which this endpoint does not give: two equal requests with one seed get "
+    "different answers (name a model that heeds seeds, or use a server that takes prompts as tokens)"
+)
 _OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
 
 
 @dataclass(frozen=True)
 class _Replies:
-    """All that an endpoint replied about one question."""
+    """All that an endpoint replied about one question.
+
+    Attributes:
+        greedy: The greedy answer.
+        drawn: The samples, less those that it refused.
+        refusals: Why it refused the others.
+    """
 
     greedy: ChatReply
     drawn: Mapping[Samples, ChatReply]
+    refusals: Sequence[str] = ()
 
     @property
     def cost(self) -> dict[str, float]:
@@ -116,7 +127,7 @@ class ChatBackend:
         samples = need.sample_set
         if not isinstance(samples, Samples):
             return f"{type(need).__name__}, which no chat endpoint gives"
-        without = found.samples or self._missing_cut(samples)
+        without = found.samples or (None if found.seeds else _NO_SEEDS) or self._missing_cut(samples)
         if without is not None or isinstance(need, _OF_TEXTS):
             return without
         if isinstance(need, TokenRelevance):
@@ -135,7 +146,8 @@ class ChatBackend:
     ) -> Iterator[tuple[list[int], list[Evidence]]]:
         """The evidence about the answers to `ChatPrompt`s, in the order in which they come.
 
-        A question that the endpoint refuses has an empty answer, and all that is needed about it is undefined.
+        A question that the endpoint refuses has an empty answer, and all that is needed about it is undefined. Where
+        it refuses samples only, what reads them is.
 
         Raises:
             UQHarnessError: The endpoint refuses all of several questions, or cannot be used any more; what had been
@@ -150,13 +162,12 @@ class ChatBackend:
         client, failure = self._server.client, None
         seen: Counter[str] = Counter()
         for position, result in client.map(lambda row: self._ask(prompts[row], stop), range(len(prompts))):
-            refused = isinstance(result, RequestRefused)
-            if isinstance(result, UQHarnessError) and not refused:
+            if isinstance(result, UQHarnessError) and not isinstance(result, RequestRefused):
                 failure = failure or result
                 client.stop()
                 continue
             evidence = self._evidence(prompts[position], stop, result, seen)
-            yield ([position], [evidence]), str(result) if refused else None
+            yield ([position], [evidence]), evidence.refused
         self._warn(seen, len(prompts))
         if failure is not None:
             raise failure
@@ -197,9 +208,15 @@ class ChatBackend:
             stop_strings=stop.stop_strings,
             logprobs=self._found.values is None,
         )
+        drawn: dict[Samples, ChatReply] = {}
+        refusals: list[str] = []
         try:
-            drawn = {one: self._server.ask(self._drawing(greedy, one)) for one in self._samplers}
-            return _Replies(self._server.ask(greedy), drawn)
+            for one in self._samplers:
+                try:
+                    drawn[one] = self._server.ask(self._drawing(greedy, one))
+                except RequestRefused as error:
+                    refusals.append(str(error))
+            return _Replies(self._server.ask(greedy), drawn, refusals)
         except UQHarnessError as error:
             return error
 
@@ -226,7 +243,16 @@ class ChatBackend:
             log.warning("%s: %r has no scores", replies, prompt.question)
             seen["refused"] += 1
             answer = Answer("", None, None, None, complete=None)
-            return Evidence(prompt.question, answer, undefined=frozenset(self._needs), message=prompt.message)
+            return Evidence(
+                question=prompt.question,
+                answer=answer,
+                undefined=frozenset(self._needs),
+                message=prompt.message,
+                refused=str(replies),
+            )
+        for refusal in replies.refusals[:1]:
+            log.warning("%s: %r has no scores that need these samples", refusal, prompt.question)
+            seen["without samples"] += 1
         greedy = self._sample(replies.greedy.choices[0], stop, seen)
         drawn: dict[SampleSet, list[Sample]] = {
             one: [self._sample(choice, stop, seen) for choice in reply.choices] for one, reply in replies.drawn.items()
@@ -237,6 +263,8 @@ class ChatBackend:
         undefined = {need for need, arrays in told.items() if any(map(_unknown, arrays))}
         untold = {one for one, some in sets.items() if any(sample.logprobs is None for sample in some)}
         undefined |= {TokenRelevance(one) for one in untold}
+        nothing: tuple[Sample, ...] = ()
+        undefined |= set(self._sets.divide({one: nothing for one in self._samplers if one not in replies.drawn}))
         return Evidence(
             question=prompt.question,
             answer=Answer(greedy.text, None, greedy.logprobs, None, complete=greedy.complete),
@@ -284,6 +312,12 @@ class ChatBackend:
     def _warn(seen: Counter[str], questions: int) -> None:
         if seen["refused"]:
             log.warning("the endpoint refused %d of %d questions, which have no scores", seen["refused"], questions)
+        if seen["without samples"]:
+            log.warning(
+                "the endpoint refused samples for %d of %d questions: what reads them is undefined",
+                seen["without samples"],
+                questions,
+            )
         if seen["without values"]:
             log.warning(
                 "the tokens that the endpoint tells do not make up the message of %d answers: what reads their "

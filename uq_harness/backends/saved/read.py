@@ -133,6 +133,11 @@ class SavedAnswer:
     tokens: SavedTokens | None = None
     has_prompt: bool = False
 
+    @property
+    def refused(self) -> bool:
+        """Whether the question was refused, so that there is no answer to score."""
+        return "refused" in self.record
+
 
 @dataclass(frozen=True)
 class SavedFile:
@@ -353,6 +358,7 @@ def _is_whole(value: Any) -> bool:
 _KEPT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "answer_tokens": (lambda value: _is_number(value) and value >= 0, "a number"),
     "complete": (lambda value: isinstance(value, bool), "true or false"),
+    "refused": (lambda value: isinstance(value, str), "a text"),
     "tokens": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
     "cost": (lambda value: isinstance(value, dict) and all(map(_is_number, value.values())), "an object of numbers"),
 }

@@ -17,7 +17,7 @@ from uq_harness.backends.served.requests import QuestionRefusedError
 from uq_harness.backends.served.rescoring import TOLERANCE
 from uq_harness.backends.transformers.backend import special_ids
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import AnswerLogProbs, ContinuationLogProb, DiverseBeams, Evidence, Need
+from uq_harness.evidence import ContinuationLogProb, DiverseBeams, Evidence, Need
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
 
@@ -141,9 +141,8 @@ class ServedBackend:
         for position, found in self._engine.drive((begin(prompt) for prompt in prompts), size):
             if isinstance(found, QuestionRefusedError):  # from an engine that does not say which request it is about
                 notes.refused(prompts[position], found)
-                found = question(prompts[position]).undefined()
-            refused = AnswerLogProbs() in found.undefined and not found.answer.token_ids
-            yield (position, found), notes.reason(prompts[position]) if refused else None
+                found = question(prompts[position]).refused(str(found))
+            yield (position, found), found.refused
 
     def _check(self, prompts: Sequence[Prompt], stop: StopCriteria) -> None:
         """Refuses what the engine would cut, or answer with too little.
@@ -191,18 +190,14 @@ class _Notes:
     """What the user is told once about all questions."""
 
     def __init__(self) -> None:
-        self._refused: dict[int, str] = {}
+        self._refused: set[int] = set()
         self._imprecise = 0
 
     def refused(self, prompt: Prompt, error: QuestionRefusedError) -> None:
         """Takes note that the engine refuses a request about a question."""
         if not self._refused:
             log.warning("the engine refuses a request about the question %r: %s", prompt.question, error)
-        self._refused.setdefault(id(prompt), str(error))
-
-    def reason(self, prompt: Prompt) -> str | None:
-        """Why a request about a question was refused first; ``None`` where none was."""
-        return self._refused.get(id(prompt))
+        self._refused.add(id(prompt))
 
     def look(self, evidence: Evidence) -> None:
         """Looks at the evidence about one question."""

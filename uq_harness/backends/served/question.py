@@ -122,15 +122,15 @@ class Question:
             if isinstance(outcome, QuestionRefusedError):
                 self._found.undefined |= self._plan.sets_of(sampler)
         if isinstance(answered, QuestionRefusedError):
-            return self.undefined()
+            return self.refused(str(answered))
         return self._evidence(self._found)
 
-    def undefined(self) -> Evidence:
+    def refused(self, reason: str) -> Evidence:
         """The evidence about a question whose answer cannot be had: nothing is defined."""
-        nothing = Answer("", (), np.empty(0) if self._plan.tells_logprobs else None, None, complete=False)
-        return self._evidence(_Found(undefined={AnswerLogProbs(), *self._plan.needs}, answer=nothing))
+        nothing = Answer("", None, None, None, complete=None)
+        return self._evidence(_Found(undefined={AnswerLogProbs(), *self._plan.needs}, answer=nothing), reason)
 
-    def _evidence(self, found: _Found) -> Evidence:
+    def _evidence(self, found: _Found, refused: str | None = None) -> Evidence:
         assert found.answer is not None
         bounded = any(map(is_bounded, self._plan.needs))
         return Evidence(
@@ -142,6 +142,7 @@ class Question:
             semantic_text=self._prompt.semantic_text,
             prompt_ids=self._ids,
             message=self._prompt.message,
+            refused=refused,
             cost={
                 **self._usage.as_cost(),
                 "scored_texts": self._scored_texts,
