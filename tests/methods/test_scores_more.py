@@ -21,7 +21,7 @@ from uq_harness.methods import build_methods, scores
 
 TEN = Samples(10, 1.0)
 # entailment one way, neutral back; contradiction; and equal texts that the network calls neutral
-ONE_WAY = nli([[1.0, 0.6], [0.1, 1.0]], [[0.0, 0.3], [0.8, 0.0]])
+ONE_WAY = nli([[1.0, 0.6], [0.1, 1.0]], [[0.0, 0.3], [0.7, 0.0]])
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_nli_with_the_answer() -> None:
 
 
 def test_nli_between_samples() -> None:
-    assert score("luq", entailment=ONE_WAY) == pytest.approx(1 - (0.6 / 0.7 + 0.1 / 0.2) / 2)
-    assert score("num_semantic_sets", entailment=ONE_WAY) == 2  # back, neither side is likelier
+    assert score("luq", entailment=ONE_WAY) == pytest.approx(1 - (0.6 / 0.7 + 0.1 / 0.3) / 2)
+    assert score("num_semantic_sets", entailment=ONE_WAY) == 2  # back, contradiction is likelier
     assert score("label_prob", entailment=ONE_WAY) == 0  # one meaning, relaxed
     assert score("label_prob", {"entailment": "strict"}, entailment=ONE_WAY) == 0.5
 
@@ -73,7 +73,7 @@ def test_kernel_weights_are_the_likeliest_labels_or_expectations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("graph", "weight"), [("entailment", 0.35), ("contradiction", 0.9), ("jaccard", 0.5)], ids=lambda given: str(given)
+    ("graph", "weight"), [("entailment", 0.35), ("contradiction", 0.85), ("jaccard", 0.5)], ids=lambda given: str(given)
 )
 @pytest.mark.parametrize("name", ["eigenvalue_laplacian", "eccentricity", "degree"])
 def test_the_graph_is_chosen_by_an_option(name: str, graph: str, weight: float) -> None:
@@ -94,8 +94,10 @@ def test_equal_texts_are_joined_whatever_the_network_says(name: str, expected: f
 
 
 def test_the_threshold_of_eccentricity() -> None:
+    """Two samples with similarity 0.35: the eigenvalues are 0 and 2 · 0.35 / 1.35 = 0.52."""
     found = {"samples": samples(texts=["in Paris", "Paris"]), "entailment": ONE_WAY}
-    assert score("eccentricity", **found) < score("eccentricity", {"eccentricity_threshold": 1.2}, **found)
+    assert score("eccentricity", **found) == pytest.approx(1)
+    assert score("eccentricity", {"eccentricity_threshold": 0.5}, **found) == pytest.approx(0)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,5 @@ def test_all_read_the_same_ten_samples_as_the_semantic_entropies() -> None:
 
 def test_an_undefined_draw_leaves_all_undefined() -> None:
     found = Evidence("Which city?", ANSWER, {TEN: samples(texts=["a", "b"])}, undefined=frozenset({TEN}))
-    assert all(
-        math.isnan(value) for value in scores(build_methods("exact_match_rate+lexical_similarity", {}), found).values()
-    )
+    undefined = scores(build_methods("exact_match_rate+lexical_similarity", {}), found)
+    assert all(map(math.isnan, undefined.values()))

@@ -14,6 +14,16 @@ from uq_harness.files import as_text
 if TYPE_CHECKING:
     from uq_harness.methods import Method
 
+# What methods need, from little to much.
+GROUPS = (
+    "the greedy answer alone",
+    "a further pass over the answer",
+    "samples",
+    "samples, and a model that compares them",
+    "samples, and a further pass over them",
+    "a diverse beam search",
+)
+
 
 @app.command()
 def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
@@ -27,8 +37,13 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
     table = Table("method", "cost beyond the greedy answer", "source")
     table.columns[0].no_wrap = True
     options: dict[str, str] = {}
+    for group in GROUPS:
+        table.add_section()
+        table.add_row("", f"[bold]{group}[/bold]")
+        for row in described:
+            if row["group"] == group:
+                table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
     for row in described:
-        table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
         for name, option in row["options"].items():
             options[name] = f"{option['meaning']}; {option['allowed']} (default {option['default']})"
     console = Console()
@@ -36,6 +51,21 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
     console.print("* in methods=default. Options, as model arguments, like methods= and sp_token=:")
     for name, meaning in options.items():
         console.print(f"  [bold]{name}[/bold]  {meaning}", highlight=False)
+
+
+def group_of(method: type[Method]) -> str:
+    """What a method needs, as the table groups it: one of `GROUPS`."""
+    from uq_harness.evidence import DiverseBeams
+
+    needs = method().needs()
+    stages = {need.stage for need in needs}
+    if not method.sampling:
+        return GROUPS[0] if stages <= {"answer"} else GROUPS[1]
+    if any(isinstance(need.sample_set, DiverseBeams) for need in needs):
+        return GROUPS[5]
+    if stages & {"nli", "similarity"}:
+        return GROUPS[3]
+    return GROUPS[2] if stages <= {"answer", "samples"} else GROUPS[4]
 
 
 def _describe(method: type[Method]) -> dict[str, Any]:
@@ -48,6 +78,7 @@ def _describe(method: type[Method]) -> dict[str, Any]:
         "default": "default" in method.sets,
         "sets": [name for name in NAMES if name in method.sets],
         "sampling": method.sampling,
+        "group": group_of(method),
         "cost": method.cost,
         "source": method.source,
         "options": {

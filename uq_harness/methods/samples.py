@@ -36,7 +36,8 @@ class EntropySamplesMethod(SharedSamplesMethod):
     )
     entropy_top_k: int = likeliest(
         0,
-        meaning="number of the likeliest tokens that samples of ln_pe and all on the same samples are drawn from, 0 for all",
+        meaning="number of the likeliest tokens that samples of ln_pe and all on the same samples are drawn from, 0 "
+        "for all",
     )
 
     @property
