@@ -34,20 +34,20 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
     if as_json:
         print(as_text(described, indent=2))
         return
-    table = Table("method", "cost beyond the greedy answer", "source")
-    table.columns[0].no_wrap = True
-    options: dict[str, str] = {}
+    console = Console()
+    width = max(len(row["name"]) for row in described) + 1
     for group in GROUPS:
-        table.add_section()
-        table.add_row("", f"[bold]{group}[/bold]")
-        for row in described:
-            if row["group"] == group:
-                table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
+        rows = [row for row in described if row["group"] == group]
+        table = Table("method", "cost beyond the greedy answer", "source", title=f"Needs {group}", title_justify="left")
+        table.columns[0].no_wrap, table.columns[0].min_width = True, width
+        for row in rows:
+            table.add_row(row["name"] + ("*" if row["default"] else ""), row["cost"], row["source"])
+        if rows:
+            console.print(table)
+    options: dict[str, str] = {}
     for row in described:
         for name, option in row["options"].items():
             options[name] = f"{option['meaning']}; {option['allowed']} (default {option['default']})"
-    console = Console()
-    console.print(table)
     console.print("* in methods=default. Options, as model arguments, like methods= and sp_token=:")
     for name, meaning in options.items():
         console.print(f"  [bold]{name}[/bold]  {meaning}", highlight=False)
