@@ -18,7 +18,7 @@ from uq_harness.methods import all_methods
 
 register_models()
 DEMO = {"pretrained": "demo", "dtype": "float32"}
-SAMPLING_FREE = [name for name, method in all_methods().items() if not method.sampling]
+SAMPLING_FREE = [name for name, method in all_methods().items() if "sampling_free" in method.sets]
 
 
 def manager(metadata: dict) -> TaskManager:

@@ -127,4 +127,10 @@ def test_methods_as_json(tmp_path: Path) -> None:
     assert described["semgrad"]["options"]["semgrad_norm"]["default"] == "l1"
     assert described["g_nll"]["default"]
     assert not described["p_true"]["default"]
-    assert "paragrad" in command("uq_harness", "methods", folder=tmp_path)
+    table = command("uq_harness", "methods", folder=tmp_path)
+    places = [table.index(one) for one in ("greedy answer alone", "perplexity", "a further pass", "paragrad")]
+    assert places == sorted(places)
+    assert described["perplexity"]["group"] == "the greedy answer alone"
+    assert described["perplexity"]["sets"] == ["cheap", "sampling_free", "all"]
+    assert described["exact_match_rate"]["group"] == "samples"
+    assert described["luq"]["group"] == "samples, and a model that compares them"

@@ -65,8 +65,8 @@ def choose_methods(
 ) -> Chosen:
     """The wanted methods that a backend can serve, with their options set.
 
-    A method that was asked for by its own name must be among them. A set (``default``, ``sampling_free``, ``sampling``,
-    ``all``) shrinks to what can be had; options of what was left out are still allowed.
+    A method that was asked for by its own name must be among them. A set (``default``, ``cheap``, ``sampling_free``,
+    ``sampling``, ``all``) shrinks to what can be had; options of what was left out are still allowed.
 
     Args:
         methods: As for `uq_harness.methods.build_methods`.

@@ -50,3 +50,21 @@ def distance_of_meaning(probabilities: FloatArray) -> FloatArray:
     """
     distance = probabilities[..., CONTRADICTION] + probabilities[..., NEUTRAL] / 2
     return np.asarray(distance.mean(axis=-1), dtype=np.float64)
+
+
+def mutual_support(probabilities: FloatArray, *, expected: bool) -> FloatArray:
+    """Both directions' support, added: 1 for entailment, ½ for neutral, 0 for contradiction.
+
+    Args:
+        probabilities: ``[n, n, 3]`` (premise, hypothesis).
+        expected: Whether the expectation over the labels is meant; otherwise it is the likeliest label's.
+
+    Returns:
+        Shape ``[n, n]``, symmetric, 0 to 2; ``nan`` where a pair has no probabilities.
+    """
+    if expected:
+        support = probabilities[..., ENTAILMENT] + probabilities[..., NEUTRAL] / 2
+    else:
+        support = 1.0 - probabilities.argmax(axis=-1) / 2
+        support[np.isnan(probabilities).any(axis=-1)] = np.nan
+    return np.asarray(support + support.T, dtype=np.float64)

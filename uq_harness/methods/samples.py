@@ -16,7 +16,7 @@ from uq_harness.methods.options import choice, likeliest, mass, positive, whole
 @dataclass(frozen=True)
 class _SharedTemperature(Method):
     entropy_temperature: float = positive(
-        1.0, meaning="temperature of the samples of ln_pe, both semantic entropies, degree and the three of SAR"
+        1.0, meaning="temperature of the samples that ln_pe, degree, the SAR family and all on the same samples read"
     )
 
 
@@ -24,19 +24,19 @@ class _SharedTemperature(Method):
 class SharedSamplesMethod(_SharedTemperature):
     """A method on the samples at temperature 1, drawn once for all whose laws are the same."""
 
-    entropy_samples: int = whole(10, meaning="number of samples of ln_pe, both semantic entropies and degree")
+    entropy_samples: int = whole(10, meaning="number of samples of ln_pe, degree and all on the same samples")
 
 
 @dataclass(frozen=True)
 class EntropySamplesMethod(SharedSamplesMethod):
-    """LN-PE or a semantic entropy, which are always on the same samples."""
+    """A method on the samples that LN-PE and the semantic entropies read, always the same ones."""
 
     entropy_top_p: float = mass(
-        1.0, meaning="mass of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from"
+        1.0, meaning="mass of the likeliest tokens that samples of ln_pe and all on the same samples are drawn from"
     )
     entropy_top_k: int = likeliest(
         0,
-        meaning="number of the likeliest tokens that samples of ln_pe and both semantic entropies are drawn from, 0 "
+        meaning="number of the likeliest tokens that samples of ln_pe and all on the same samples are drawn from, 0 "
         "for all",
     )
 
