@@ -314,6 +314,17 @@ class PairwiseSimilarity(_OfSamples[FloatArray]):
 
 
 @dataclass(frozen=True)
+class AnswerSimilarity(_OfSamples[FloatArray]):
+    """Need: similarity of the greedy answer and each of a set's answers, each put behind the question.
+
+    Its value has the shape ``[n]`` and is in [0, 1]: the mean of both directions, and 1 for equal texts, which no model
+    is asked about.
+    """
+
+    stage = "similarity"
+
+
+@dataclass(frozen=True)
 class TokenRelevance(_OfSamples[tuple[FloatArray, ...]]):
     """Need: how much each token of a set's answers changes their meaning when it is left out.
 

@@ -9,6 +9,7 @@ Scores of one answer or of samples:
 - agreement between samples: `self_consistency`, `degree`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
+- likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
 - answers given answers: `merge_by_f1`, then `mutual_information`
 - gradients: `hybridgrad`; where to take them: `semantic_preservation_score`
@@ -37,6 +38,7 @@ from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
+from uq_harness.functional._cocoa import cocoa
 from uq_harness.functional._comparison import (
     AccuracyDifference,
     AurocDifference,
@@ -61,6 +63,7 @@ from uq_harness.functional._error_curve import (
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
+from uq_harness.functional._per_token import mean_token_entropy, perplexity
 from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
@@ -83,6 +86,7 @@ __all__ = [
     "bootstrap_stderr",
     "calibration_error",
     "cluster_by_entailment",
+    "cocoa",
     "control_risk",
     "degree",
     "detectable_difference",
@@ -93,12 +97,14 @@ __all__ = [
     "holm",
     "hybridgrad",
     "ln_pe",
+    "mean_token_entropy",
     "merge_by_f1",
     "mutual_information",
     "paired_accuracy",
     "paired_aurc",
     "paired_auroc",
     "paired_prr",
+    "perplexity",
     "prr",
     "reliability",
     "risk_coverage",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uq_harness.evidence import DrawLogProbs, Evidence, Need, SampleLogProbs, Samples
+from uq_harness import functional
+from uq_harness.evidence import AnswerSimilarity, DrawLogProbs, Evidence, Need, SampleLogProbs, Samples
 from uq_harness.functional import FloatArray
 from uq_harness.methods.base import Method
 from uq_harness.methods.options import choice, likeliest, mass, positive, whole
@@ -16,7 +17,7 @@ from uq_harness.methods.options import choice, likeliest, mass, positive, whole
 @dataclass(frozen=True)
 class _SharedTemperature(Method):
     entropy_temperature: float = positive(
-        1.0, meaning="temperature of the samples of ln_pe, both semantic entropies, degree and the three of SAR"
+        1.0, meaning="temperature of the samples that ln_pe, semantic entropies, degree, SAR, CoCoA and others share"
     )
 
 
@@ -24,7 +25,27 @@ class _SharedTemperature(Method):
 class SharedSamplesMethod(_SharedTemperature):
     """A method on the samples at temperature 1, drawn once for all whose laws are the same."""
 
-    entropy_samples: int = whole(10, meaning="number of samples of ln_pe, both semantic entropies and degree")
+    entropy_samples: int = whole(
+        10, meaning="number of the samples that ln_pe, semantic entropies, degree, CoCoA and others share"
+    )
+
+
+@dataclass(frozen=True)
+class DissimilarityMethod(SharedSamplesMethod):
+    """A method that reads how little the samples resemble the greedy answer."""
+
+    @property
+    def samples(self) -> Samples:
+        """The set."""
+        return Samples(self.entropy_samples, self.entropy_temperature)
+
+    def comparisons(self) -> tuple[Need[Any], ...]:
+        """The samples and their similarity to the greedy answer."""
+        return (self.samples, AnswerSimilarity(self.samples))
+
+    def times_dissimilarity(self, uncertainty: float, evidence: Evidence) -> float:
+        """An uncertainty of the greedy answer times the samples' dissimilarity from it; see `functional.cocoa`."""
+        return functional.cocoa(uncertainty, evidence[AnswerSimilarity(self.samples)])
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,36 @@ class AgainstAnswer:
 
 
 @dataclass(frozen=True)
+class LikeAnswer:
+    """Request: how much each of the samples resembles an answer.
+
+    A sample with the answer's own text is not asked about: its similarity is 1.
+
+    Attributes:
+        question: The bare question.
+        answer: The answer's text.
+        samples: The samples' texts, n of them.
+    """
+
+    question: str
+    answer: str
+    samples: tuple[str, ...]
+
+    def pairs(self) -> list[Pair]:
+        """For each sample with another text (answer, sample) and (sample, answer)."""
+        return AgainstAnswer(self.question, self.answer, tuple(self.samples[i] for i in self._others())).pairs()
+
+    def arrange(self, rows: FloatArray) -> FloatArray:
+        """The mean of both directions for each sample, shape ``[n]``."""
+        found = np.ones(len(self.samples))
+        found[self._others()] = rows.reshape(-1, 2).mean(axis=1)
+        return found
+
+    def _others(self) -> list[int]:
+        return [place for place, text in enumerate(self.samples) if text != self.answer]
+
+
+@dataclass(frozen=True)
 class TokenRemovals:
     """Request: each sample with and without each of its tokens.
 
@@ -170,19 +200,19 @@ def entailment(nli: NLI, batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]]) 
 
 def similarities(
     similarity: Similarity,
-    pairwise: Sequence[Mapping[K, AllPairs]],
+    answers: Sequence[Mapping[K, AllPairs | LikeAnswer]],
     removals: Sequence[Mapping[J, TokenRemovals]],
 ) -> tuple[list[dict[K, FloatArray]], list[dict[J, tuple[FloatArray, ...]]]]:
     """Similarities and token relevances for the requests of a batch of questions, all through the model at once.
 
     Args:
         similarity: The service.
-        pairwise: For each question its requests for answers compared with each other.
+        answers: For each question its requests for whole answers compared with each other.
         removals: For each question its requests for tokens' relevance.
 
     Returns:
-        Under the same keys ``[n, n]`` in [0, 1] for each `AllPairs`, and for each `TokenRemovals` one array
-        ``[tokens]`` a sample, in [0, 1].
+        Under the same keys ``[n, n]`` for each `AllPairs`, ``[n]`` for each `LikeAnswer`, and for each `TokenRemovals`
+        one array ``[tokens]`` a sample, all in [0, 1].
 
     >>> from uq_harness.similarity.build import build_similarity
     >>> words = ["in", "Paris", "</s>"]
@@ -192,16 +222,19 @@ def similarities(
     >>> similarities(build_similarity("lexical"), [{}], [{"relevance": removals}])[1][0]["relevance"]
     (array([0.2, 0.2, 0. ]),)
     """
-    rows = iter(_score([*_flat(pairwise), *_flat(removals)], similarity.scores))
-    squares = [
-        {key: request.arrange(next(rows), SAME_SIMILARITY) for key, request in requests.items()}
-        for requests in pairwise
-    ]
+    rows = iter(_score([*_flat(answers), *_flat(removals)], similarity.scores))
+
+    def found(request: AllPairs | LikeAnswer) -> FloatArray:
+        if isinstance(request, AllPairs):
+            return request.arrange(next(rows), SAME_SIMILARITY)
+        return request.arrange(next(rows))
+
+    compared = [{key: found(request) for key, request in requests.items()} for requests in answers]
     relevances = [{key: request.arrange(next(rows)) for key, request in requests.items()} for requests in removals]
-    return squares, relevances
+    return compared, relevances
 
 
-def count_pairs(requests: Iterable[AllPairs | AgainstAnswer | TokenRemovals]) -> int:
+def count_pairs(requests: Iterable[AllPairs | AgainstAnswer | LikeAnswer | TokenRemovals]) -> int:
     """Number of distinct pairs of texts that some requests ask about: what a question would cost alone.
 
     >>> count_pairs([AllPairs("Who?", ("Austen", "Austen", "Eliot")), AgainstAnswer("Who?", "Eliot", ("Austen",))])

@@ -25,6 +25,7 @@ from uq_harness.evidence import (
     AnswerEntropies,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    AnswerSimilarity,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -69,7 +70,7 @@ _FOREIGN = (
     "the model's own log-probabilities: those of this endpoint move with temperature and cuts, or never change (start "
     "SGLang with SGLANG_RETURN_ORIGINAL_LOGPROB=1, vLLM with --logprobs-mode raw_logprobs)"
 )
-_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity)
 
 
 @dataclass(frozen=True)
