@@ -305,7 +305,7 @@ class AnswerEntailment(_OfSamples[FloatArray]):
 
 @dataclass(frozen=True)
 class PairwiseSimilarity(_OfSamples[FloatArray]):
-    """Need: cross-encoder similarity of all pairs of a set's answers, each put behind the question.
+    """Need: similarity of all pairs of a set's answers, each put behind the question.
 
     Its value has the shape ``[n, n]`` and is in [0, 1].
     """

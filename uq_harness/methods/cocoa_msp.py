@@ -7,6 +7,7 @@ from uq_harness import functional
 from uq_harness.evidence import AnswerLogProbs, Evidence, Need
 from uq_harness.methods.base import register_method
 from uq_harness.methods.samples import DissimilarityMethod
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -18,6 +19,7 @@ class CoCoAMSP(DissimilarityMethod):
     title: ClassVar[str] = "CoCoA (MSP)"
     source: ClassVar[str] = "Vashurin et al. 2025, arXiv 2502.04964"
     cost: ClassVar[str] = "10 samples, similarity to the answer"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods.base import register_method
 from uq_harness.methods.samples import DissimilarityMethod
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -17,6 +18,7 @@ class Dissimilarity(DissimilarityMethod):
     title: ClassVar[str] = "Dissimilarity"
     source: ClassVar[str] = "Vashurin et al. 2025, arXiv 2502.04964, ablations"
     cost: ClassVar[str] = "10 samples, similarity to the answer"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:

@@ -1,6 +1,6 @@
-"""Auxiliary models that compare texts: natural language inference (NLI) and a cross-encoder's similarity.
+"""Auxiliary models that compare texts: natural language inference (NLI) and similarity.
 
-Two services score pairs of texts, each distinct pair of a call once, in batches of similar length:
+Two services score pairs of texts, each distinct pair once as long as it is remembered, in batches of similar length:
 
 - `build_nli` makes an `NLI`, whose ``probabilities(pairs)`` are entailment, neutral and contradiction.
 - `build_similarity` makes a `Similarity`, whose ``scores(pairs)`` are in [0, 1].

@@ -21,7 +21,6 @@ from uq_harness.similarity.requests import (
     AllPairs,
     LikeAnswer,
     TokenRemovals,
-    count_pairs,
     entailment,
     similarities,
 )
@@ -77,13 +76,18 @@ class Comparer:
             used["similarity"] = self.similarity.describe()
         return used
 
+    def forget(self) -> None:
+        """Forgets earlier comparisons, so that they are made again: for measuring what they cost."""
+        self.nli.forget()
+        self.similarity.forget()
+
     def add_entailment(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its NLI probabilities, for the whole batch in one call."""
         requests = [self.entailment_requests(one) for one in batch]
-        pairs = [count_pairs(asked.values()) for asked in requests]
+        pairs: list[int] = []
         watch = Stopwatch(len(batch))
         with watch.stage("nli") as divide:
-            found = entailment(self.nli, requests)
+            found = entailment(self.nli, requests, pairs.extend)
             divide(pairs)
         costs = watch.shares if self._entailment else [{} for _ in batch]
         return [
@@ -95,13 +99,10 @@ class Comparer:
         """The evidence with all its similarities and token relevances, for the whole batch in one call."""
         answer_requests = [self.similarity_requests(one) for one in batch]
         relevance_requests = [self.relevance_requests(one) for one in batch]
-        pairs = [
-            count_pairs([*asked.values(), *removed.values()])
-            for asked, removed in zip(answer_requests, relevance_requests, strict=True)
-        ]
+        pairs: list[int] = []
         watch = Stopwatch(len(batch))
         with watch.stage("similarity") as divide:
-            answers, relevance = similarities(self.similarity, answer_requests, relevance_requests)
+            answers, relevance = similarities(self.similarity, answer_requests, relevance_requests, pairs.extend)
             divide(pairs)
         costs = watch.shares if self._similarity or self._relevance else [{} for _ in batch]
         return [

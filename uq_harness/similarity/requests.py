@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from uq_harness.evidence.token_spans import token_spans
 from uq_harness.functional import FloatArray
-from uq_harness.similarity.services import NLI, Pair, Similarity
+from uq_harness.similarity.memory import Pair
+from uq_harness.similarity.services import NLI, Compared, Service, Similarity
 
 SAME_ENTAILMENT = np.array([1.0, 0.0, 0.0])
 SAME_SIMILARITY = np.array(1.0)
@@ -176,32 +178,45 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 
-def entailment(nli: NLI, batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]]) -> list[dict[K, FloatArray]]:
+def _uncounted(pairs: Sequence[int]) -> None:
+    """For callers who do not want to know how many pairs went through the model."""
+
+
+def entailment(
+    nli: NLI,
+    batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]],
+    count: Callable[[Sequence[int]], None] = _uncounted,
+) -> list[dict[K, FloatArray]]:
     """NLI probabilities for the requests of a batch of questions, all through the model at once.
 
     Args:
         nli: The service.
         batch: For each question its requests, under keys of the caller's choice.
+        count: Called with each question's number of pairs that went through the model.
 
     Returns:
         For each question the arrays under the same keys: ``[n, n, 3]`` (premise, hypothesis) for `AllPairs`,
         ``[n, 2, 3]`` for `AgainstAnswer` (first the answer entailing the sample). The last axis is entailment, neutral,
         contradiction.
     """
-    rows = iter(_score(_flat(batch), nli.probabilities))
+    found = iter(_compare(_flat(batch), nli))
+    compared = [{key: next(found) for key in requests} for requests in batch]
+    count([_new(some.values()) for some in compared])
 
-    def found(request: AllPairs | AgainstAnswer) -> FloatArray:
-        if isinstance(request, AllPairs):
-            return request.arrange(next(rows), SAME_ENTAILMENT)
-        return request.arrange(next(rows))
+    def array(request: AllPairs | AgainstAnswer, rows: FloatArray) -> FloatArray:
+        return request.arrange(rows, SAME_ENTAILMENT) if isinstance(request, AllPairs) else request.arrange(rows)
 
-    return [{key: found(request) for key, request in requests.items()} for requests in batch]
+    return [
+        {key: array(request, some[key].rows) for key, request in requests.items()}
+        for requests, some in zip(batch, compared, strict=True)
+    ]
 
 
 def similarities(
     similarity: Similarity,
     answers: Sequence[Mapping[K, AllPairs | LikeAnswer]],
     removals: Sequence[Mapping[J, TokenRemovals]],
+    count: Callable[[Sequence[int]], None] = _uncounted,
 ) -> tuple[list[dict[K, FloatArray]], list[dict[J, tuple[FloatArray, ...]]]]:
     """Similarities and token relevances for the requests of a batch of questions, all through the model at once.
 
@@ -209,6 +224,7 @@ def similarities(
         similarity: The service.
         answers: For each question its requests for whole answers compared with each other.
         removals: For each question its requests for tokens' relevance.
+        count: Called with each question's number of pairs that went through the model.
 
     Returns:
         Under the same keys ``[n, n]`` for each `AllPairs`, ``[n]`` for each `LikeAnswer`, and for each `TokenRemovals`
@@ -222,33 +238,38 @@ def similarities(
     >>> similarities(build_similarity("lexical"), [{}], [{"relevance": removals}])[1][0]["relevance"]
     (array([0.2, 0.2, 0. ]),)
     """
-    rows = iter(_score([*_flat(answers), *_flat(removals)], similarity.scores))
+    found = iter(_compare([*_flat(answers), *_flat(removals)], similarity))
+    compared = [{key: next(found) for key in requests} for requests in answers]
+    removed = [{key: next(found) for key in requests} for requests in removals]
+    none: dict[K | J, Compared] = {}
+    count([_new([*some.values(), *more.values()]) for some, more in zip_longest(compared, removed, fillvalue=none)])
 
-    def found(request: AllPairs | LikeAnswer) -> FloatArray:
-        if isinstance(request, AllPairs):
-            return request.arrange(next(rows), SAME_SIMILARITY)
-        return request.arrange(next(rows))
+    def array(request: AllPairs | LikeAnswer, rows: FloatArray) -> FloatArray:
+        return request.arrange(rows, SAME_SIMILARITY) if isinstance(request, AllPairs) else request.arrange(rows)
 
-    compared = [{key: found(request) for key, request in requests.items()} for requests in answers]
-    relevances = [{key: request.arrange(next(rows)) for key, request in requests.items()} for requests in removals]
-    return compared, relevances
-
-
-def count_pairs(requests: Iterable[AllPairs | AgainstAnswer | LikeAnswer | TokenRemovals]) -> int:
-    """Number of distinct pairs of texts that some requests ask about: what a question would cost alone.
-
-    >>> count_pairs([AllPairs("Who?", ("Austen", "Austen", "Eliot")), AgainstAnswer("Who?", "Eliot", ("Austen",))])
-    3
-    """
-    return len({pair for request in requests for pair in request.pairs()})
+    return (
+        [
+            {key: array(request, some[key].rows[:, 0]) for key, request in requests.items()}
+            for requests, some in zip(answers, compared, strict=True)
+        ],
+        [
+            {key: request.arrange(some[key].rows[:, 0]) for key, request in requests.items()}
+            for requests, some in zip(removals, removed, strict=True)
+        ],
+    )
 
 
 def _flat(batch: Sequence[Mapping[K, R]]) -> list[R]:
     return [request for requests in batch for request in requests.values()]
 
 
-def _score(requests: Sequence[_Request], score: Callable[[Sequence[Pair]], FloatArray]) -> list[FloatArray]:
-    """The rows of each request's pairs, from one call."""
+def _compare(requests: Sequence[_Request], service: Service) -> list[Compared]:
+    """What is found about each request's pairs, from one call."""
     asked = [request.pairs() for request in requests]
-    rows = score([pair for pairs in asked for pair in pairs])
-    return np.split(rows, np.cumsum([len(pairs) for pairs in asked[:-1]], dtype=np.int64))
+    found = service.compare([pair for pairs in asked for pair in pairs])
+    ends = np.cumsum([len(pairs) for pairs in asked[:-1]], dtype=np.int64)
+    return list(map(Compared, np.split(found.rows, ends), np.split(found.new, ends)))
+
+
+def _new(found: Iterable[Compared]) -> int:
+    return sum(int(one.new.sum()) for one in found)
