@@ -5,9 +5,14 @@ and what cannot be scored is ``nan`` and never an error; wrong shapes and imposs
 
 Scores of one answer or of samples:
 
-- token log-probabilities alone: `g_nll`, `ln_pe`
-- agreement between samples: `self_consistency`, `degree`
-- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`
+- token log-probabilities alone: `g_nll`, `perplexity`, `max_token_nll`; of samples `ln_pe`, `predictive_entropy`,
+  `monte_carlo_probability`
+- entropies of next-token distributions: `mean_token_entropy`, `max_token_entropy`
+- agreement between samples: `self_consistency`, `degree`; with contradiction `luq`, `num_semantic_sets`,
+  `noncontradiction`, `answer_entailment`
+- the graph of samples: `eigenvalue_laplacian`, `eccentricity`, `kernel_language_entropy`
+- texts alone: `lexical_similarity`, `exact_match`, and `word_overlap` as a graph's weights
+- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
@@ -37,7 +42,12 @@ Decisions from a score:
 from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
-from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
+from uq_harness.functional._clusters import (
+    cluster_by_entailment,
+    discrete_semantic_entropy,
+    label_prob,
+    semantic_entropy,
+)
 from uq_harness.functional._cocoa import cocoa
 from uq_harness.functional._comparison import (
     AccuracyDifference,
@@ -51,8 +61,10 @@ from uq_harness.functional._comparison import (
     paired_auroc,
     paired_prr,
 )
+from uq_harness.functional._contradiction import answer_entailment, luq, noncontradiction, num_semantic_sets
 from uq_harness.functional._density import semantic_density
 from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._entropies import max_token_entropy, mean_token_entropy
 from uq_harness.functional._error_curve import (
     ErrorCurve,
     ReliabilityBin,
@@ -61,12 +73,20 @@ from uq_harness.functional._error_curve import (
     reliability,
 )
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
+from uq_harness.functional._graph import eccentricity, eigenvalue_laplacian, kernel_language_entropy
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
-from uq_harness.functional._likelihood import g_nll, ln_pe
-from uq_harness.functional._per_token import mean_token_entropy, perplexity
+from uq_harness.functional._likelihood import (
+    g_nll,
+    ln_pe,
+    max_token_nll,
+    monte_carlo_probability,
+    perplexity,
+    predictive_entropy,
+)
 from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
+from uq_harness.functional._words import exact_match, lexical_similarity, word_overlap
 
 __all__ = [
     "MEASURES",
@@ -79,6 +99,7 @@ __all__ = [
     "QualityDifference",
     "ReliabilityBin",
     "RiskThreshold",
+    "answer_entailment",
     "aurc",
     "auroc",
     "auroc_covariance",
@@ -91,20 +112,33 @@ __all__ = [
     "degree",
     "detectable_difference",
     "discrete_semantic_entropy",
+    "eccentricity",
     "eigenscore",
+    "eigenvalue_laplacian",
     "error_curve",
+    "exact_match",
     "g_nll",
     "holm",
     "hybridgrad",
+    "kernel_language_entropy",
+    "label_prob",
+    "lexical_similarity",
     "ln_pe",
+    "luq",
+    "max_token_entropy",
+    "max_token_nll",
     "mean_token_entropy",
     "merge_by_f1",
+    "monte_carlo_probability",
     "mutual_information",
+    "noncontradiction",
+    "num_semantic_sets",
     "paired_accuracy",
     "paired_aurc",
     "paired_auroc",
     "paired_prr",
     "perplexity",
+    "predictive_entropy",
     "prr",
     "reliability",
     "risk_coverage",
@@ -115,4 +149,5 @@ __all__ = [
     "semantic_preservation_score",
     "sentence_sar",
     "token_sar",
+    "word_overlap",
 ]

@@ -1,4 +1,4 @@
-"""Clusters of samples that mean the same, and the entropy over them: Semantic Entropy and its discrete form."""
+"""Clusters of samples that mean the same, and scores of them: Semantic Entropy, discrete or not, label probability."""
 
 from __future__ import annotations
 
@@ -107,6 +107,30 @@ def discrete_semantic_entropy(cluster_ids: ArrayLike) -> float:
     """
     ids = as_integers("cluster_ids", cluster_ids, ndim=1)
     return _entropy_over_clusters(np.zeros(len(ids)), ids)
+
+
+def label_prob(cluster_ids: ArrayLike) -> float:
+    """Share of the samples outside the largest cluster of meaning, ``1 - max_C |C| / N``.
+
+    Args:
+        cluster_ids: Which cluster each sample belongs to, shape ``(samples,)``; any whole numbers.
+
+    Returns:
+        0 (all mean the same) to ``1 - 1/N``; ``nan`` without samples.
+
+    Raises:
+        UQHarnessError: The argument is not one-dimensional, or a cluster id is not a whole number.
+
+    Source:
+        Tian et al. 2023, arXiv 2305.14975 (label probability).
+
+    >>> label_prob([0, 0, 0, 1])
+    0.25
+    """
+    ids = as_integers("cluster_ids", cluster_ids, ndim=1)
+    if not ids.size:
+        return float("nan")
+    return 1.0 - float(np.unique(ids, return_counts=True)[1].max()) / ids.size
 
 
 def _entropy_over_clusters(log_weights: FloatArray, cluster_ids: IntArray) -> float:

@@ -1,0 +1,52 @@
+"""The scores that other toolkits offer too, on the numbers of the peers' own code."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import SHARED, requires_shared
+from uq_harness import functional
+
+CASES: dict[str, list[dict[str, Any]]] = (
+    json.loads((SHARED / "golden/functional_more.json").read_text(encoding="utf-8")) if SHARED else {}
+)
+NOT_YET = {
+    "attention_score",
+    "boosted_probability",
+    "claim_conditioned_probability",
+    "cocoa",
+    "conditional_pmi",
+    "csl",
+    "fisher_rao",
+    "pointwise_mutual_information",
+    "probability_margin",
+    "rauq",
+    "renyi_divergence",
+    "self_certainty",
+    "semantic_energy",
+    "top_k_entropy",
+}
+
+
+@requires_shared
+def test_every_function_of_the_golden_file_is_there() -> None:
+    missing = {name for name in CASES if not hasattr(functional, name)}
+    assert len(CASES) == 30
+    assert missing <= NOT_YET
+    assert set(CASES) - missing <= set(functional.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param(name, case, id=f"{name}-{index}")
+        for name, cases in CASES.items()
+        if name not in NOT_YET or hasattr(functional, name)
+        for index, case in enumerate(cases)
+    ],
+)
+def test_golden(name: str, case: dict[str, Any]) -> None:
+    found = getattr(functional, name)(**case["inputs"])
+    np.testing.assert_allclose(found, case["expected"], rtol=1e-9, atol=1e-9)
