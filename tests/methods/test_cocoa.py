@@ -1,6 +1,5 @@
 """CoCoA: its formula, its four methods, and what they do where the evidence is odd."""
 
-import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.methods.sampled import ANSWER
-from tests.support import SHARED, requires_shared
 from uq_harness import functional
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import AnswerSimilarity, Evidence, Samples
@@ -25,16 +23,6 @@ def found(similarity: list[float], **answer: Any) -> dict[str, float]:
     """The scores of all four methods."""
     values = {TEN: (), AnswerSimilarity(TEN): np.array(similarity, dtype=np.float64)}
     return scores(build_methods("+".join(NAMES), {}), Evidence("Who?", replace(ANSWER, **answer), values))
-
-
-@requires_shared
-@pytest.mark.parametrize("name", ["cocoa", "perplexity", "mean_token_entropy"])
-def test_golden_numbers(name: str) -> None:
-    assert SHARED is not None
-    cases = json.loads((SHARED / "golden/functional_more.json").read_text(encoding="utf-8"))[name]
-    assert len(cases) > 10
-    for case in cases:
-        assert getattr(functional, name)(**case["inputs"]) == pytest.approx(case["expected"], rel=1e-9, abs=1e-12)
 
 
 def test_each_is_an_uncertainty_of_the_answer_times_its_dissimilarity_from_the_samples() -> None:
