@@ -32,7 +32,7 @@ def build_nli(
         max_length: Tokens of a pair that are read, at most the model's maximum; None means that maximum. What is too
             long is cut at its beginning, since the answer is at the end.
         cache_size: The most pairs whose results are kept, so that those that come up again do not go through the model
-            again; about 250 bytes each. 0 keeps none.
+            again; about 210 bytes each. 0 keeps none.
 
     Raises:
         UQHarnessError: A setting is not allowed.

@@ -8,7 +8,7 @@ from typing import Any
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.hub import brief, check_vocabulary, to_device
 
-# Pairs whose results are kept, about 25 MB.
+# Pairs whose results are kept, about 21 MB.
 CACHE_SIZE = 100_000
 DTYPES = ["float32", "bfloat16", "float16"]
 

@@ -15,7 +15,7 @@ Pair = tuple[str, str]
 class PairMemory:
     """The rows of pairs, of which those that were not asked for longest are forgotten first.
 
-    A pair is kept as a digest of 16 bytes, so that long texts take no more memory than short ones: about 250 bytes a
+    A pair is kept as a digest of 16 bytes, so that long texts take no more memory than short ones: about 210 bytes a
     pair.
 
     Args:
