@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertTok
 
 from uq_harness.functional.text import tokens
 from uq_harness.similarity.build import build_nli
-from uq_harness.similarity.requests import AllPairs, count_pairs, entailment, question_texts
+from uq_harness.similarity.requests import AllPairs, entailment, question_texts
 
 SHAPES: dict[str, dict[str, Any]] = {
     "small-bert": {
@@ -56,10 +56,10 @@ def main() -> None:
     rows = [json.loads(line) for line in lines]
     requests = [AllPairs(row["question"], tuple(row["samples"][: args.samples])) for row in rows]
     ordered = sum(len(request.answers) * (len(request.answers) - 1) for request in requests)
-    distinct = sum(count_pairs([request]) for request in requests)
+    distinct = sum(len(set(request.pairs())) for request in requests)
     with tempfile.TemporaryDirectory() as folder:
         model = args.nli_model or _random_model(Path(folder), requests, SHAPES[args.shape])
-        nli = build_nli(model, batch_size=args.batch_size)
+        nli = build_nli(model, batch_size=args.batch_size, cache_size=0)
         nli.prepare()
         together = _seconds(lambda: _in_batches(nli, requests, args.questions))
         few = requests[: args.single_questions]

@@ -127,7 +127,8 @@ def test_a_tokenizer_that_pads_in_another_thread_changes_no_prompt(demo: tuple) 
 
 
 def test_the_nli_model_is_shared_by_all(tmp_path: Path) -> None:
-    nli = [build_nli(model=save_classifier(tmp_path, max_position_embeddings=12), device="cpu") for _ in range(4)]
+    folder = save_classifier(tmp_path, max_position_embeddings=12)
+    nli = [build_nli(folder, device="cpu", cache_size=0) for _ in range(4)]
     pairs = [[("a b c d e f g h" * (1 + i % 3), "a c" * (1 + j % 5)) for j in range(20)] for i in range(4)]
     right = [one.probabilities(some) for one, some in zip(nli, pairs, strict=True)]
     with threads(4) as pool:

@@ -23,6 +23,7 @@ from uq_harness.evidence import (
     AnswerEntropies,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    AnswerSimilarity,
     ContinuationLogProb,
     DiverseBeams,
     HeadGradient,
@@ -42,7 +43,7 @@ from uq_harness.methods import Method, all_methods, build_methods
 
 # What a method needs most decides: the groups in the order of how much that is.
 NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
-    "texts": (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity),
+    "texts": (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity),
     "answer": (AnswerLogProbs,),
     "values": (SampleLogProbs, TokenRelevance),
     "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams),
@@ -56,7 +57,10 @@ def group(method: Method) -> str | None:
     known = {kind: name for name, some in NEEDS.items() for kind in some}
     if not kinds <= set(known):
         return None
-    return max((known[kind] for kind in kinds), key=list(NEEDS).index)
+    names = {known[kind] for kind in kinds}
+    if names == {"texts", "answer"}:
+        return "values"  # log-probabilities and samples, too
+    return max(names, key=list(NEEDS).index)
 
 
 def of(name: str) -> set[str]:

@@ -10,7 +10,10 @@ from tests.methods.sampled import samples, score
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     AnswerEntailment,
+    AnswerEntropies,
+    AnswerLogProbs,
     AnswersGivenAnswers,
+    AnswerSimilarity,
     DiverseBeams,
     DrawLogProbs,
     PairwiseEntailment,
@@ -31,8 +34,12 @@ HOT, PAIR, FOUR = Samples(3, 2.0), Samples(2, 1.0), Samples(4, 1.0)
 WARM = Samples(10, 0.9)
 BEAMS = DiverseBeams(10, 1.0)
 DEFAULT_NEEDS = {
+    "cocoa_msp": {AnswerLogProbs(), TEN, AnswerSimilarity(TEN)},
+    "cocoa_mte": {AnswerEntropies(), TEN, AnswerSimilarity(TEN)},
+    "cocoa_ppl": {AnswerLogProbs(), TEN, AnswerSimilarity(TEN)},
     "degree": {TEN, PairwiseEntailment(TEN)},
     "discrete_semantic_entropy": {TEN, PairwiseEntailment(TEN)},
+    "dissimilarity": {TEN, AnswerSimilarity(TEN)},
     "eigenscore": {COOL, SampleStates(COOL)},
     "ln_pe": {TEN, SampleLogProbs(TEN)},
     "mutual_information": {WARM, SampleLogProbs(WARM), AnswersGivenAnswers(WARM, 0.25, stating_prompt)},

@@ -16,7 +16,7 @@ from uq_harness.methods import all_methods
 
 COMPARING = {
     "nli": ("degree", "self_consistency", "semantic_density", "semantic_entropy", "discrete_semantic_entropy"),
-    "similarity": ("sar", "sentence_sar", "token_sar"),
+    "similarity": ("sar", "sentence_sar", "token_sar", "cocoa_msp", "cocoa_mte", "cocoa_ppl", "dissimilarity"),
 }
 
 pytestmark = requires_shared

@@ -1,4 +1,4 @@
-"""Tiny NLI classifiers and cross-encoders with random weights, written to a folder."""
+"""Tiny NLI classifiers, cross-encoders and bi-encoders with random weights, written to a folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,4 +65,13 @@ def save_cross_encoder(folder: Path, kind: str = "roberta", **settings: Any) -> 
 
     plain = save_classifier(folder / "plain", kind, None, **{"num_labels": 1, **settings})
     CrossEncoder(plain, device="cpu").save_pretrained(str(folder / "encoder"))
+    return str(folder / "encoder")
+
+
+def save_bi_encoder(folder: Path, kind: str = "bert", **settings: Any) -> str:
+    """Saves a sentence encoder with mean pooling through sentence-transformers."""
+    from sentence_transformers import SentenceTransformer
+
+    plain = save_classifier(folder / "plain", kind, None, **settings)
+    SentenceTransformer(plain, device="cpu").save_pretrained(str(folder / "encoder"))
     return str(folder / "encoder")

@@ -7,6 +7,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
     AnswerEntailment,
+    AnswerSimilarity,
     Evidence,
     Need,
     PairwiseEntailment,
@@ -26,6 +27,7 @@ NEEDS: list[Need] = [
     PairwiseEntailment(TEN),
     AnswerEntailment(TEN),
     PairwiseSimilarity(FIVE),
+    AnswerSimilarity(TEN),
     TokenRelevance(FIVE),
     PairwiseEntailment(TEN),
 ]
@@ -52,6 +54,7 @@ def test_each_need_finds_its_evidence_in_the_documented_shape() -> None:
     assert first[PairwiseEntailment(TEN)].shape == (3, 3, 3)
     assert first[AnswerEntailment(TEN)][:, :, 0].tolist() == [[1, 1], [0, 0], [0, 0]]
     assert first[PairwiseSimilarity(FIVE)] == pytest.approx(np.array([[1, 0.8], [0.8, 1]]))
+    assert first[AnswerSimilarity(TEN)] == pytest.approx(np.array([1, 0.8, 0.4]))
     relevance = first[TokenRelevance(FIVE)]
     assert [array.tolist() for array in relevance] == [pytest.approx([0.2, 0.2, 0]), pytest.approx([1 / 3, 0])]
     assert second[PairwiseEntailment(TEN)][..., 0].tolist() == [[1] * 3] * 3
@@ -63,8 +66,9 @@ def test_only_models_that_are_needed_are_loaded() -> None:
     comparer([TEN], model="/nowhere").prepare()
     with pytest.raises(UQHarnessError, match="nli_model"):
         comparer([AnswerEntailment(TEN)], model="/nowhere").prepare()
-    with pytest.raises(UQHarnessError, match="similarity_model"):
-        comparer([TokenRelevance(TEN)], model="/nowhere").prepare()
+    for need in (TokenRelevance(TEN), AnswerSimilarity(TEN)):
+        with pytest.raises(UQHarnessError, match="similarity_model"):
+            comparer([need], model="/nowhere").prepare()
 
 
 def test_without_such_needs_nothing_is_asked() -> None:

@@ -12,7 +12,14 @@ from tests.similarity.models import save_classifier, save_cross_encoder
 from tests.tokenizers import byte_level, sentence_pieces, word_pieces
 from uq_harness.functional import token_sar
 from uq_harness.similarity.build import build_nli, build_similarity
-from uq_harness.similarity.requests import AgainstAnswer, AllPairs, TokenRemovals, count_pairs, entailment, similarities
+from uq_harness.similarity.requests import (
+    AgainstAnswer,
+    AllPairs,
+    LikeAnswer,
+    TokenRemovals,
+    entailment,
+    similarities,
+)
 from uq_harness.similarity.services import NLI, Similarity
 
 WORDS = ["<pad>", "</s>", "it", "was", "austen", "not", ""]
@@ -25,12 +32,12 @@ def decode(ids: Sequence[int]) -> str:
 
 @pytest.fixture(scope="module")
 def nli(tmp_path_factory: pytest.TempPathFactory) -> NLI:
-    return build_nli(save_classifier(tmp_path_factory.mktemp("nli")), device="cpu")
+    return build_nli(save_classifier(tmp_path_factory.mktemp("nli")), device="cpu", cache_size=0)
 
 
 @pytest.fixture(scope="module")
 def similarity(tmp_path_factory: pytest.TempPathFactory) -> Similarity:
-    return build_similarity(save_cross_encoder(tmp_path_factory.mktemp("similarity")), device="cpu")
+    return build_similarity(save_cross_encoder(tmp_path_factory.mktemp("similarity")), device="cpu", cache_size=0)
 
 
 def test_all_pairs_are_premise_by_hypothesis_behind_the_question(nli: NLI) -> None:
@@ -95,6 +102,23 @@ def test_similarity_of_all_pairs_keeps_their_order_and_has_a_diagonal_of_ones(si
     assert np.diag(found[0]).tolist() == [1, 1, 1]
     assert found[0][0, 2] == pytest.approx(similarity.scores([("who? austen", "who? eliot")])[0], abs=1e-6)
     assert abs(found[0][0, 2] - found[0][2, 0]) > 1e-4
+
+
+def test_samples_resemble_the_answer_by_the_mean_of_both_directions(similarity: Similarity) -> None:
+    (found,), _ = similarities(similarity, [{0: LikeAnswer("who?", "austen", ("eliot", "austen", "", "eliot"))}], [])
+    there, back = similarity.scores([("who? austen", "who? eliot"), ("who? eliot", "who? austen")])
+    assert abs(there - back) > 1e-4
+    assert found[0][[0, 3]] == pytest.approx((there + back) / 2, abs=1e-6)
+    assert found[0][1] == 1
+    assert found[0].shape == (4,)
+
+
+@pytest.mark.parametrize("answer", ["", "austen"])
+def test_equal_texts_are_alike_without_a_model(answer: str) -> None:
+    (found,), _ = similarities(build_similarity("/nowhere"), [{0: LikeAnswer("who?", answer, (answer,) * 3)}], [])
+    assert found[0].tolist() == [1, 1, 1]
+    (none,), _ = similarities(build_similarity("/nowhere"), [{0: LikeAnswer("who?", answer, ())}], [])
+    assert none[0].shape == (0,)
 
 
 def test_relevance_is_what_a_token_takes_away_by_its_position(similarity: Similarity) -> None:
@@ -170,13 +194,14 @@ def test_relevances_may_all_be_zero() -> None:
 
 def test_all_similarities_of_a_batch_are_one_call_with_distinct_pairs_once() -> None:
     service = build_similarity("lexical")
+    pairs: list[int] = []
     pairwise = {0: AllPairs("who?", ("it was", "was"))}
     removals = {1: TokenRemovals("who?", ((2, 3), (2, 3)), decode)}
-    squares, relevances = similarities(service, [pairwise, pairwise], [removals, removals])
+    squares, relevances = similarities(service, [pairwise, pairwise], [removals, removals], pairs.extend)
     # (it was, was) is asked by both; (was, it was) and (it was, it) by one
     assert service.pairs_scored == 3
+    assert pairs == [3, 0]  # the second question asks the same
     assert squares[0][0][0, 1] == 1 - relevances[1][1][0][0]
-    assert count_pairs([*pairwise.values(), *removals.values()]) == 3
 
 
 @given(st.lists(st.lists(st.text("ab ", max_size=4), max_size=4), max_size=4))

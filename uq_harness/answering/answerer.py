@@ -108,6 +108,10 @@ class Answerer:
                     self._thinking.look(prompts[order[position]].token_ids, found.answer.token_ids or ())
                 yield order[position], found
 
+    def forget(self) -> None:
+        """Forgets earlier comparisons of texts, so that they are made again: for measuring what they cost."""
+        self._comparer.forget()
+
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
         return scores(self._methods, evidence)

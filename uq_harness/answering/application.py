@@ -112,7 +112,7 @@ class UncertaintyModel:
         batch_invariant: Whether questions go through the model one at a time, so that no answer depends on the batch
             even in 16-bit types.
         **options: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
-            with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model``.
+            with ``_batch_size``, ``_device``, ``_dtype``, ``_max_length`` and ``_cache_size`` in place of ``_model``.
 
     Raises:
         UQHarnessError: An unknown method or option, a value that is not allowed, a model that is not decoder-only or in

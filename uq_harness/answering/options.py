@@ -15,7 +15,7 @@ from uq_harness.similarity.build import build_nli, build_similarity
 from uq_harness.similarity.services import NLI, Similarity
 
 LARGEST_SEED = 2**63 - 1  # torch's
-_AUXILIARY = ("model", "batch_size", "device", "dtype", "max_length")
+_AUXILIARY = ("model", "batch_size", "device", "dtype", "max_length", "cache_size")
 
 
 def take_options(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def take_options(arguments: dict[str, Any]) -> dict[str, Any]:
 def take_auxiliary_models(arguments: dict[str, Any]) -> tuple[NLI, Similarity]:
     """Takes the settings of the auxiliary models out of the arguments, and makes the services.
 
-    ``nli_model`` and ``similarity_model``, with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place
-    of ``_model``; see `uq_harness.similarity.build_nli`.
+    ``nli_model`` and ``similarity_model``, with ``_batch_size``, ``_device``, ``_dtype``, ``_max_length`` and
+    ``_cache_size`` in place of ``_model``; see `uq_harness.similarity.build_nli`.
 
     Raises:
         UQHarnessError: A name or a value is not allowed.

@@ -305,9 +305,20 @@ class AnswerEntailment(_OfSamples[FloatArray]):
 
 @dataclass(frozen=True)
 class PairwiseSimilarity(_OfSamples[FloatArray]):
-    """Need: cross-encoder similarity of all pairs of a set's answers, each put behind the question.
+    """Need: similarity of all pairs of a set's answers, each put behind the question.
 
     Its value has the shape ``[n, n]`` and is in [0, 1].
+    """
+
+    stage = "similarity"
+
+
+@dataclass(frozen=True)
+class AnswerSimilarity(_OfSamples[FloatArray]):
+    """Need: similarity of the greedy answer and each of a set's answers, each put behind the question.
+
+    Its value has the shape ``[n]`` and is in [0, 1]: the mean of both directions, and 1 for equal texts, which no model
+    is asked about.
     """
 
     stage = "similarity"

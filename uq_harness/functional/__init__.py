@@ -14,6 +14,7 @@ Scores of one answer or of samples:
 - texts alone: `lexical_similarity`, `exact_match`, and `word_overlap` as a graph's weights
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
+- likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
 - answers given answers: `merge_by_f1`, then `mutual_information`
 - gradients: `hybridgrad`; where to take them: `semantic_preservation_score`
@@ -47,6 +48,7 @@ from uq_harness.functional._clusters import (
     label_prob,
     semantic_entropy,
 )
+from uq_harness.functional._cocoa import cocoa
 from uq_harness.functional._comparison import (
     AccuracyDifference,
     AurocDifference,
@@ -105,6 +107,7 @@ __all__ = [
     "bootstrap_stderr",
     "calibration_error",
     "cluster_by_entailment",
+    "cocoa",
     "control_risk",
     "degree",
     "detectable_difference",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uq_harness.evidence import DrawLogProbs, Evidence, Need, SampleLogProbs, Samples
+from uq_harness import functional
+from uq_harness.evidence import AnswerSimilarity, DrawLogProbs, Evidence, Need, SampleLogProbs, Samples
 from uq_harness.functional import FloatArray
 from uq_harness.methods.base import Method
 from uq_harness.methods.options import choice, likeliest, mass, positive, whole
@@ -44,6 +45,24 @@ class EntropySamplesMethod(SharedSamplesMethod):
     def samples(self) -> Samples:
         """The set."""
         return Samples(self.entropy_samples, self.entropy_temperature, self.entropy_top_p, self.entropy_top_k)
+
+
+@dataclass(frozen=True)
+class DissimilarityMethod(SharedSamplesMethod):
+    """A method that reads how little the samples resemble the greedy answer."""
+
+    @property
+    def samples(self) -> Samples:
+        """The set."""
+        return Samples(self.entropy_samples, self.entropy_temperature)
+
+    def comparisons(self) -> tuple[Need[Any], ...]:
+        """The samples and their similarity to the greedy answer."""
+        return (self.samples, AnswerSimilarity(self.samples))
+
+    def times_dissimilarity(self, uncertainty: float, evidence: Evidence) -> float:
+        """An uncertainty of the greedy answer times the samples' dissimilarity from it; see `functional.cocoa`."""
+        return functional.cocoa(uncertainty, evidence[AnswerSimilarity(self.samples)])
 
 
 @dataclass(frozen=True)

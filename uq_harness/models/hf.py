@@ -80,8 +80,8 @@ class UQHFLM(UncertainLM, HFLM):
         save_samples: Whether the records keep what a second pass needs (see `uq_harness.answering.saved_samples`):
             ``true`` for the samples of the chosen methods, or names of further methods whose samples are drawn for it.
         **kwargs: Options of the chosen methods (see ``uq-harness methods``); ``nli_model`` and ``similarity_model``
-            with ``_batch_size``, ``_device``, ``_dtype`` and ``_max_length`` in place of ``_model`` (see
-            `uq_harness.similarity.build_nli`); and arguments of ``hf``.
+            with ``_batch_size``, ``_device``, ``_dtype``, ``_max_length`` and ``_cache_size`` in place of ``_model``
+            (see `uq_harness.similarity.build_nli`); and arguments of ``hf``.
 
     Raises:
         UQHarnessError: An unknown method or option, a value that is not allowed, a model that is not decoder-only.

@@ -101,6 +101,10 @@ class UncertainLM(LM):
         other._answerer = self._build_answerer(methods)
         return other
 
+    def forget(self) -> None:
+        """Forgets earlier comparisons of texts, so that they are made again: for measuring what they cost."""
+        self._answerer.forget()
+
     @classmethod
     def create_from_arg_obj(
         cls: type[L], arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None

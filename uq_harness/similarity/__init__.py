@@ -1,6 +1,6 @@
-"""Auxiliary models that compare texts: natural language inference (NLI) and a cross-encoder's similarity.
+"""Auxiliary models that compare texts: natural language inference (NLI) and similarity.
 
-Two services score pairs of texts, each distinct pair of a call once, in batches of similar length:
+Two services score pairs of texts, each distinct pair once as long as it is remembered, in batches of similar length:
 
 - `build_nli` makes an `NLI`, whose ``probabilities(pairs)`` are entailment, neutral and contradiction.
 - `build_similarity` makes a `Similarity`, whose ``scores(pairs)`` are in [0, 1].
@@ -8,9 +8,9 @@ Two services score pairs of texts, each distinct pair of a call once, in batches
 Both have ``prepare()`` (loads the model, or says at once why it cannot), ``describe()`` and the counters
 ``pairs_scored`` and ``pairs_cut``. The model named ``lexical`` compares words and needs no model at all.
 
-What a question needs compared is a request: `AllPairs`, `AgainstAnswer`, `TokenRemovals`. `entailment` and
-`similarities` take the requests of a whole batch of questions, one mapping from any key to a request for each question,
-score all their pairs in one call, and give back the same mappings with arrays in place of the requests:
+What a question needs compared is a request: `AllPairs`, `AgainstAnswer`, `LikeAnswer`, `TokenRemovals`. `entailment`
+and `similarities` take the requests of a whole batch of questions, one mapping from any key to a request for each
+question, score all their pairs in one call, and give back the same mappings with arrays in place of the requests:
 
 >>> from uq_harness.similarity.build import build_nli
 >>> from uq_harness.similarity.requests import AllPairs, entailment

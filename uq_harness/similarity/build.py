@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uq_harness.similarity.loading import NLI_ROLE, SIMILARITY_ROLE, Settings
+from typing import Any
+
+from uq_harness.similarity.loading import CACHE_SIZE, NLI_ROLE, SIMILARITY_ROLE, Settings
 from uq_harness.similarity.neural import Network, NeuralPairModel
 from uq_harness.similarity.services import LEXICAL, NLI, Lexical, Similarity, equal_or_contradicting, shared_words
 
@@ -16,18 +18,21 @@ def build_nli(
     device: str | None = None,
     dtype: str = "float32",
     max_length: int | None = None,
+    cache_size: int = CACHE_SIZE,
 ) -> NLI:
     """The NLI service.
 
     Args:
         model: A sequence classifier with the labels entailment, neutral and contradiction: name on the Hugging Face
             hub, or a folder. ``lexical`` stands for no model: texts entail each other if they are equal after SQuAD
-            normalisation, and contradict each other if not; the other settings are then not used.
+            normalisation, and contradict each other if not; of the other settings only ``cache_size`` is then used.
         batch_size: Pairs in one forward pass; fewer where memory runs out.
         device: ``cpu``, ``cuda`` or ``cuda:1``; None means the GPU if there is one.
         dtype: The weights' type: ``float32``, ``bfloat16`` or ``float16``.
         max_length: Tokens of a pair that are read, at most the model's maximum; None means that maximum. What is too
             long is cut at its beginning, since the answer is at the end.
+        cache_size: The most pairs whose results are kept, so that those that come up again do not go through the model
+            again; about 210 bytes each. 0 keeps none.
 
     Raises:
         UQHarnessError: A setting is not allowed.
@@ -35,8 +40,9 @@ def build_nli(
     >>> build_nli("lexical").probabilities([("Who? Jane Austen", "Who? jane austen."), ("Who? Austen", "Who? Eliot")])
     array([[1., 0., 0.], [0., 0., 1.]])
     """
-    settings = Settings(NLI_ROLE, model, batch_size, device, dtype, max_length)
-    return NLI(Lexical(equal_or_contradicting) if model == LEXICAL else NeuralPairModel(settings, _load_nli))
+    settings = Settings(NLI_ROLE, model, batch_size, device, dtype, max_length, cache_size)
+    nli = Lexical(equal_or_contradicting) if model == LEXICAL else NeuralPairModel(settings, _load_nli)
+    return NLI(nli, settings.cache_size)
 
 
 def build_similarity(
@@ -45,16 +51,20 @@ def build_similarity(
     device: str | None = None,
     dtype: str = "float32",
     max_length: int | None = None,
+    cache_size: int = CACHE_SIZE,
 ) -> Similarity:
     """The similarity service.
 
     Args:
-        model: A cross-encoder of sentence-transformers with one output and a sigmoid: name on the Hugging Face hub, or
-            a folder. ``lexical`` stands for no model: the similarity is token F1, and the other settings are not used.
+        model: A model of sentence-transformers: name on the Hugging Face hub, or a folder. Its files say whether it is
+            a cross-encoder with one output and a sigmoid, which reads both texts together, or a bi-encoder, which
+            embeds each text: then the similarity is the cosine of two embeddings, 0 where that is negative. ``lexical``
+            stands for no model: the similarity is token F1, and of the other settings only ``cache_size`` is used.
         batch_size: Pairs in one forward pass; fewer where memory runs out.
         device: ``cpu``, ``cuda`` or ``cuda:1``; None means the GPU if there is one.
         dtype: The weights' type: ``float32``, ``bfloat16`` or ``float16``.
         max_length: As for `build_nli`.
+        cache_size: As for `build_nli`.
 
     Raises:
         UQHarnessError: A setting is not allowed.
@@ -62,17 +72,18 @@ def build_similarity(
     >>> build_similarity("lexical").scores([("the red dog", "a dog"), ("", "")])
     array([0.66666667, 1. ])
     """
-    settings = Settings(SIMILARITY_ROLE, model, batch_size, device, dtype, max_length)
-    return Similarity(Lexical(shared_words) if model == LEXICAL else NeuralPairModel(settings, _load_cross_encoder))
+    settings = Settings(SIMILARITY_ROLE, model, batch_size, device, dtype, max_length, cache_size)
+    encoder = Lexical(shared_words) if model == LEXICAL else NeuralPairModel(settings, _load_similarity)
+    return Similarity(encoder, settings.cache_size)
 
 
-def _load_nli(settings: Settings) -> Network:
-    from uq_harness.similarity import classifier as _classifier
+def _load_nli(settings: Settings) -> Network[Any]:
+    from uq_harness.similarity import classifier
 
-    return _classifier.load(settings)
+    return classifier.load(settings)
 
 
-def _load_cross_encoder(settings: Settings) -> Network:
-    from uq_harness.similarity import cross_encoder as _cross_encoder
+def _load_similarity(settings: Settings) -> Network[Any]:
+    from uq_harness.similarity import bi_encoder, cross_encoder
 
-    return _cross_encoder.load(settings)
+    return bi_encoder.load(settings) if bi_encoder.is_bi_encoder(settings.of_network) else cross_encoder.load(settings)

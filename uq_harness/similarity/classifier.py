@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,8 @@ from typing import Any
 from uq_harness.functional import FloatArray
 from uq_harness.hub import fetch_classifier
 from uq_harness.similarity.loading import Settings, check_tokenizer, limit_length, place, unify_dtype
-from uq_harness.similarity.neural import Network
-from uq_harness.similarity.services import Pair
+from uq_harness.similarity.memory import Pair
+from uq_harness.similarity.neural import PairNetwork
 
 # In the order in which probabilities are given.
 MEANINGS = ("entail", "neutral", "contradict")
@@ -57,7 +56,7 @@ def _lower(names: Mapping[int, str]) -> dict[int, str]:
     return {place: name.lower() for place, name in names.items()}
 
 
-class NLIClassifier(Network):
+class NLIClassifier(PairNetwork):
     """A sequence classifier whose labels are entailment, neutral and contradiction.
 
     Args:
@@ -105,8 +104,7 @@ def load(settings: Settings) -> NLIClassifier:
     Raises:
         UQHarnessError: Model or device cannot be had, or the model is not an NLI classifier.
     """
-    # How many pairs it takes at a time does not make another model.
-    return _load(dataclasses.replace(settings, batch_size=1))
+    return _load(settings.of_network)
 
 
 @functools.cache

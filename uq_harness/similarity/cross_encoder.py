@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +13,19 @@ from uq_harness.functional import FloatArray
 from uq_harness.hub import brief, fetch
 from uq_harness.similarity.classifier import text_lengths
 from uq_harness.similarity.loading import Settings, check_tokenizer, limit_length, place, unify_dtype
-from uq_harness.similarity.neural import Network
-from uq_harness.similarity.services import Pair
+from uq_harness.similarity.memory import Pair
+from uq_harness.similarity.neural import PairNetwork
 
 
-class CrossEncoderNetwork(Network):
+class CrossEncoderNetwork(PairNetwork):
     """A cross-encoder with one output between 0 and 1.
 
     Args:
         encoder: A ``sentence_transformers.CrossEncoder`` on its device.
         max_length: The most tokens of a pair that it reads.
     """
+
+    kind = "cross-encoder"
 
     def __init__(self, encoder: Any, max_length: int) -> None:
         self.encoder, self.max_length = encoder, max_length
@@ -51,13 +52,12 @@ def load(settings: Settings) -> CrossEncoderNetwork:
         UQHarnessError: sentence-transformers, model or device cannot be had, or the model gives no similarity between
             0 and 1.
     """
-    # How many pairs it takes at a time does not make another model.
-    return _load(dataclasses.replace(settings, batch_size=1))
+    return _load(settings.of_network)
 
 
 @functools.cache
 def _load(settings: Settings) -> CrossEncoderNetwork:
-    cross_encoder = _import_cross_encoder(settings)
+    cross_encoder = sentence_transformers(settings).CrossEncoder
     read = functools.partial(_read, cross_encoder, dtype=settings.dtype)
     encoder = fetch(settings.model, read, settings.cannot_load)
     _check(settings, encoder)
@@ -68,15 +68,20 @@ def _load(settings: Settings) -> CrossEncoderNetwork:
     return CrossEncoderNetwork(encoder, max_length)
 
 
-def _import_cross_encoder(settings: Settings) -> Any:
+def sentence_transformers(settings: Settings) -> Any:
+    """The package.
+
+    Raises:
+        UQHarnessError: It is not there.
+    """
     try:
-        from sentence_transformers import CrossEncoder
+        import sentence_transformers as package
     except ImportError as error:
         raise UQHarnessError(
             f"the {settings.role.name} cannot import sentence_transformers ({brief(error)}): "
             f"pip install sentence-transformers, or compare words with {settings.role.prefix}_model=lexical"
         ) from error
-    return CrossEncoder
+    return package
 
 
 def _read(cross_encoder: Any, source: str, only_cached: bool, dtype: str) -> Any:
@@ -92,7 +97,10 @@ def _check(settings: Settings, encoder: Any) -> None:
 
     kind = type(encoder.model).__name__
     if kind.endswith("ForSequenceClassification") and kind not in (encoder.model.config.architectures or []):
-        raise settings.cannot_load("it was saved without a trained classifier")
+        raise settings.cannot_load(
+            "it was saved without a trained classifier, which makes a cross-encoder, and without modules.json, which "
+            "makes a bi-encoder"
+        )
     if encoder.num_labels != 1:
         raise settings.cannot_load(f"it has {encoder.num_labels} outputs, and a similarity is one")
     if not isinstance(encoder.activation_fn, torch.nn.Sigmoid):

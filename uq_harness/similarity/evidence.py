@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from uq_harness.evidence import (
     AnswerEntailment,
+    AnswerSimilarity,
     Evidence,
     Need,
     PairwiseEntailment,
@@ -18,8 +19,8 @@ from uq_harness.evidence.cost import Stopwatch
 from uq_harness.similarity.requests import (
     AgainstAnswer,
     AllPairs,
+    LikeAnswer,
     TokenRemovals,
-    count_pairs,
     entailment,
     similarities,
 )
@@ -52,7 +53,7 @@ class Comparer:
         self.nli, self.similarity = nli, similarity
         self._decode, self._special_ids = decode, special_ids
         self._entailment = [need for need in distinct if isinstance(need, PairwiseEntailment | AnswerEntailment)]
-        self._pairwise = [need for need in distinct if isinstance(need, PairwiseSimilarity)]
+        self._similarity = [need for need in distinct if isinstance(need, PairwiseSimilarity | AnswerSimilarity)]
         self._relevance = [need for need in distinct if isinstance(need, TokenRelevance)]
 
     def prepare(self) -> None:
@@ -63,7 +64,7 @@ class Comparer:
         """
         if self._entailment:
             self.nli.prepare()
-        if self._pairwise or self._relevance:
+        if self._similarity or self._relevance:
             self.similarity.prepare()
 
     def describe(self) -> dict[str, Any]:
@@ -71,17 +72,22 @@ class Comparer:
         used: dict[str, Any] = {}
         if self._entailment:
             used["nli"] = self.nli.describe()
-        if self._pairwise or self._relevance:
+        if self._similarity or self._relevance:
             used["similarity"] = self.similarity.describe()
         return used
+
+    def forget(self) -> None:
+        """Forgets earlier comparisons, so that they are made again: for measuring what they cost."""
+        self.nli.forget()
+        self.similarity.forget()
 
     def add_entailment(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its NLI probabilities, for the whole batch in one call."""
         requests = [self.entailment_requests(one) for one in batch]
-        pairs = [count_pairs(asked.values()) for asked in requests]
+        pairs: list[int] = []
         watch = Stopwatch(len(batch))
         with watch.stage("nli") as divide:
-            found = entailment(self.nli, requests)
+            found = entailment(self.nli, requests, pairs.extend)
             divide(pairs)
         costs = watch.shares if self._entailment else [{} for _ in batch]
         return [
@@ -91,20 +97,17 @@ class Comparer:
 
     def add_similarity(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its similarities and token relevances, for the whole batch in one call."""
-        pairwise_requests = [self.similarity_requests(one) for one in batch]
+        answer_requests = [self.similarity_requests(one) for one in batch]
         relevance_requests = [self.relevance_requests(one) for one in batch]
-        pairs = [
-            count_pairs([*asked.values(), *removed.values()])
-            for asked, removed in zip(pairwise_requests, relevance_requests, strict=True)
-        ]
+        pairs: list[int] = []
         watch = Stopwatch(len(batch))
         with watch.stage("similarity") as divide:
-            pairwise, relevance = similarities(self.similarity, pairwise_requests, relevance_requests)
+            answers, relevance = similarities(self.similarity, answer_requests, relevance_requests, pairs.extend)
             divide(pairs)
-        costs = watch.shares if self._pairwise or self._relevance else [{} for _ in batch]
+        costs = watch.shares if self._similarity or self._relevance else [{} for _ in batch]
         return [
-            one.plus([*squares.items(), *relevances.items()], {**cost, "similarity_pairs": count})
-            for one, squares, relevances, cost, count in zip(batch, pairwise, relevance, costs, pairs, strict=True)
+            one.plus([*compared.items(), *relevances.items()], {**cost, "similarity_pairs": count})
+            for one, compared, relevances, cost, count in zip(batch, answers, relevance, costs, pairs, strict=True)
         ]
 
     def entailment_requests(
@@ -113,11 +116,11 @@ class Comparer:
         """What the NLI model is asked about one question."""
         return {need: self._entailment_request(need, evidence) for need in _met(self._entailment, evidence)}
 
-    def similarity_requests(self, evidence: Evidence) -> dict[PairwiseSimilarity, AllPairs]:
+    def similarity_requests(
+        self, evidence: Evidence
+    ) -> dict[PairwiseSimilarity | AnswerSimilarity, AllPairs | LikeAnswer]:
         """Which answers to one question the similarity model is to compare."""
-        return {
-            need: AllPairs(evidence.question, _texts(evidence, need.samples)) for need in _met(self._pairwise, evidence)
-        }
+        return {need: self._similarity_request(need, evidence) for need in _met(self._similarity, evidence)}
 
     def relevance_requests(self, evidence: Evidence) -> dict[TokenRelevance, TokenRemovals]:
         """Of which answers to one question the tokens are to be left out in turn."""
@@ -138,6 +141,14 @@ class Comparer:
         if isinstance(need, PairwiseEntailment):
             return AllPairs(evidence.question, texts)
         return AgainstAnswer(evidence.question, evidence.answer.text, texts)
+
+    def _similarity_request(
+        self, need: PairwiseSimilarity | AnswerSimilarity, evidence: Evidence
+    ) -> AllPairs | LikeAnswer:
+        texts = _texts(evidence, need.samples)
+        if isinstance(need, PairwiseSimilarity):
+            return AllPairs(evidence.question, texts)
+        return LikeAnswer(evidence.question, evidence.answer.text, texts)
 
 
 def _met(needs: Iterable[N], evidence: Evidence) -> list[N]:

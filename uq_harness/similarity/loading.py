@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.hub import brief, check_vocabulary, to_device
 
+# Pairs whose results are kept, about 21 MB.
+CACHE_SIZE = 100_000
 DTYPES = ["float32", "bfloat16", "float16"]
 
 
@@ -39,6 +41,7 @@ class Settings:
         device: A torch device; None means the GPU if there is one.
         dtype: The weights' type.
         max_length: Tokens of a pair that are read; None means the model's own maximum.
+        cache_size: The most pairs whose results are kept.
 
     Raises:
         UQHarnessError: A value is not allowed.
@@ -50,6 +53,7 @@ class Settings:
     device: str | None
     dtype: str
     max_length: int | None
+    cache_size: int = CACHE_SIZE
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
@@ -60,6 +64,8 @@ class Settings:
             raise self.refuse("device", "cpu, cuda or cuda:1, or leave it out for the GPU where there is one")
         if not _is_count(self.batch_size):
             raise self.refuse("batch_size", "a whole number from 1 on")
+        if not _is_count(self.cache_size) and (self.cache_size != 0 or isinstance(self.cache_size, bool)):
+            raise self.refuse("cache_size", "a whole number of pairs, 0 to keep none")
         if self.max_length is not None and not _is_count(self.max_length):
             raise self.refuse("max_length", "a whole number from 1 on, or leave it out for the model's maximum")
 
@@ -75,8 +81,13 @@ class Settings:
             f"{option}=/path, or compare words without any model with {option}=lexical"
         )
 
+    @property
+    def of_network(self) -> Settings:
+        """The same for all settings that make the same network: not how many pairs it takes, or are kept."""
+        return replace(self, batch_size=1, cache_size=0)
+
     def describe(self) -> dict[str, Any]:
-        """The settings by their names."""
+        """The settings of the network by their names."""
         names = ("model", "batch_size", "device", "dtype", "max_length")
         return {name: getattr(self, name) for name in names}
 
@@ -113,17 +124,24 @@ def check_tokenizer(settings: Settings, tokenizer: Any, config: Any) -> None:
     check_vocabulary(tokenizer, config, settings.cannot_load)
 
 
-def limit_length(settings: Settings, tokenizer: Any, network: Any) -> int:
-    """Sets the tokenizer to cut pairs to what is read of them, at the beginning, and gives that length.
+def limit_length(settings: Settings, tokenizer: Any, network: Any, texts: int = 2) -> int:
+    """Sets the tokenizer to cut texts to what is read of them, at the beginning, and gives that length.
+
+    Args:
+        settings: With the limit asked for.
+        tokenizer: The tokenizer.
+        network: What reads its tokens.
+        texts: Number of texts that are read together: 2 for pairs.
 
     Raises:
         UQHarnessError: The limit asked for is beyond the model's, or leaves no space for the texts.
     """
     longest = min(tokenizer.model_max_length, *_positions(network))
     wanted = settings.max_length or longest
-    room = wanted - tokenizer.num_special_tokens_to_add(pair=True)
-    if wanted > longest or room < 2:
-        raise settings.refuse("max_length", f"at most {longest}, the model's maximum, and space for both texts")
+    room = wanted - tokenizer.num_special_tokens_to_add(pair=texts == 2)
+    if wanted > longest or room < texts:
+        space = "both texts" if texts == 2 else "a text"
+        raise settings.refuse("max_length", f"at most {longest}, the model's maximum, and space for {space}")
     tokenizer.model_max_length = wanted
     # The texts begin with the question and end with the answer, which is what is compared.
     tokenizer.truncation_side = "left"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from uq_harness.evidence.token_spans import token_spans
 from uq_harness.functional import FloatArray
-from uq_harness.similarity.services import NLI, Pair, Similarity
+from uq_harness.similarity.memory import Pair
+from uq_harness.similarity.services import NLI, Compared, Service, Similarity
 
 SAME_ENTAILMENT = np.array([1.0, 0.0, 0.0])
 SAME_SIMILARITY = np.array(1.0)
@@ -82,6 +84,36 @@ class AgainstAnswer:
 
 
 @dataclass(frozen=True)
+class LikeAnswer:
+    """Request: how much each of the samples resembles an answer.
+
+    A sample with the answer's own text is not asked about: its similarity is 1.
+
+    Attributes:
+        question: The bare question.
+        answer: The answer's text.
+        samples: The samples' texts, n of them.
+    """
+
+    question: str
+    answer: str
+    samples: tuple[str, ...]
+
+    def pairs(self) -> list[Pair]:
+        """For each sample with another text (answer, sample) and (sample, answer)."""
+        return AgainstAnswer(self.question, self.answer, tuple(self.samples[i] for i in self._others())).pairs()
+
+    def arrange(self, rows: FloatArray) -> FloatArray:
+        """The mean of both directions for each sample, shape ``[n]``."""
+        found = np.ones(len(self.samples))
+        found[self._others()] = rows.reshape(-1, 2).mean(axis=1)
+        return found
+
+    def _others(self) -> list[int]:
+        return [place for place, text in enumerate(self.samples) if text != self.answer]
+
+
+@dataclass(frozen=True)
 class TokenRemovals:
     """Request: each sample with and without each of its tokens.
 
@@ -146,43 +178,57 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 
-def entailment(nli: NLI, batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]]) -> list[dict[K, FloatArray]]:
+def _uncounted(pairs: Sequence[int]) -> None:
+    """For callers who do not want to know how many pairs went through the model."""
+
+
+def entailment(
+    nli: NLI,
+    batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]],
+    count: Callable[[Sequence[int]], None] = _uncounted,
+) -> list[dict[K, FloatArray]]:
     """NLI probabilities for the requests of a batch of questions, all through the model at once.
 
     Args:
         nli: The service.
         batch: For each question its requests, under keys of the caller's choice.
+        count: Called with each question's number of pairs that went through the model.
 
     Returns:
         For each question the arrays under the same keys: ``[n, n, 3]`` (premise, hypothesis) for `AllPairs`,
         ``[n, 2, 3]`` for `AgainstAnswer` (first the answer entailing the sample). The last axis is entailment, neutral,
         contradiction.
     """
-    rows = iter(_score(_flat(batch), nli.probabilities))
+    found = iter(_compare(_flat(batch), nli))
+    compared = [{key: next(found) for key in requests} for requests in batch]
+    count([_new(some.values()) for some in compared])
 
-    def found(request: AllPairs | AgainstAnswer) -> FloatArray:
-        if isinstance(request, AllPairs):
-            return request.arrange(next(rows), SAME_ENTAILMENT)
-        return request.arrange(next(rows))
+    def array(request: AllPairs | AgainstAnswer, rows: FloatArray) -> FloatArray:
+        return request.arrange(rows, SAME_ENTAILMENT) if isinstance(request, AllPairs) else request.arrange(rows)
 
-    return [{key: found(request) for key, request in requests.items()} for requests in batch]
+    return [
+        {key: array(request, some[key].rows) for key, request in requests.items()}
+        for requests, some in zip(batch, compared, strict=True)
+    ]
 
 
 def similarities(
     similarity: Similarity,
-    pairwise: Sequence[Mapping[K, AllPairs]],
+    answers: Sequence[Mapping[K, AllPairs | LikeAnswer]],
     removals: Sequence[Mapping[J, TokenRemovals]],
+    count: Callable[[Sequence[int]], None] = _uncounted,
 ) -> tuple[list[dict[K, FloatArray]], list[dict[J, tuple[FloatArray, ...]]]]:
     """Similarities and token relevances for the requests of a batch of questions, all through the model at once.
 
     Args:
         similarity: The service.
-        pairwise: For each question its requests for answers compared with each other.
+        answers: For each question its requests for whole answers compared with each other.
         removals: For each question its requests for tokens' relevance.
+        count: Called with each question's number of pairs that went through the model.
 
     Returns:
-        Under the same keys ``[n, n]`` in [0, 1] for each `AllPairs`, and for each `TokenRemovals` one array
-        ``[tokens]`` a sample, in [0, 1].
+        Under the same keys ``[n, n]`` for each `AllPairs`, ``[n]`` for each `LikeAnswer`, and for each `TokenRemovals`
+        one array ``[tokens]`` a sample, all in [0, 1].
 
     >>> from uq_harness.similarity.build import build_similarity
     >>> words = ["in", "Paris", "</s>"]
@@ -192,30 +238,38 @@ def similarities(
     >>> similarities(build_similarity("lexical"), [{}], [{"relevance": removals}])[1][0]["relevance"]
     (array([0.2, 0.2, 0. ]),)
     """
-    rows = iter(_score([*_flat(pairwise), *_flat(removals)], similarity.scores))
-    squares = [
-        {key: request.arrange(next(rows), SAME_SIMILARITY) for key, request in requests.items()}
-        for requests in pairwise
-    ]
-    relevances = [{key: request.arrange(next(rows)) for key, request in requests.items()} for requests in removals]
-    return squares, relevances
+    found = iter(_compare([*_flat(answers), *_flat(removals)], similarity))
+    compared = [{key: next(found) for key in requests} for requests in answers]
+    removed = [{key: next(found) for key in requests} for requests in removals]
+    none: dict[K | J, Compared] = {}
+    count([_new([*some.values(), *more.values()]) for some, more in zip_longest(compared, removed, fillvalue=none)])
 
+    def array(request: AllPairs | LikeAnswer, rows: FloatArray) -> FloatArray:
+        return request.arrange(rows, SAME_SIMILARITY) if isinstance(request, AllPairs) else request.arrange(rows)
 
-def count_pairs(requests: Iterable[AllPairs | AgainstAnswer | TokenRemovals]) -> int:
-    """Number of distinct pairs of texts that some requests ask about: what a question would cost alone.
-
-    >>> count_pairs([AllPairs("Who?", ("Austen", "Austen", "Eliot")), AgainstAnswer("Who?", "Eliot", ("Austen",))])
-    3
-    """
-    return len({pair for request in requests for pair in request.pairs()})
+    return (
+        [
+            {key: array(request, some[key].rows[:, 0]) for key, request in requests.items()}
+            for requests, some in zip(answers, compared, strict=True)
+        ],
+        [
+            {key: request.arrange(some[key].rows[:, 0]) for key, request in requests.items()}
+            for requests, some in zip(removals, removed, strict=True)
+        ],
+    )
 
 
 def _flat(batch: Sequence[Mapping[K, R]]) -> list[R]:
     return [request for requests in batch for request in requests.values()]
 
 
-def _score(requests: Sequence[_Request], score: Callable[[Sequence[Pair]], FloatArray]) -> list[FloatArray]:
-    """The rows of each request's pairs, from one call."""
+def _compare(requests: Sequence[_Request], service: Service) -> list[Compared]:
+    """What is found about each request's pairs, from one call."""
     asked = [request.pairs() for request in requests]
-    rows = score([pair for pairs in asked for pair in pairs])
-    return np.split(rows, np.cumsum([len(pairs) for pairs in asked[:-1]], dtype=np.int64))
+    found = service.compare([pair for pairs in asked for pair in pairs])
+    ends = np.cumsum([len(pairs) for pairs in asked[:-1]], dtype=np.int64)
+    return list(map(Compared, np.split(found.rows, ends), np.split(found.new, ends)))
+
+
+def _new(found: Iterable[Compared]) -> int:
+    return sum(int(one.new.sum()) for one in found)

@@ -1,17 +1,18 @@
-"""The two services, whatever model they use: each distinct pair of a call is scored once."""
+"""The two services, whatever model they use: each distinct pair is scored once, as long as it is remembered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from uq_harness.batching import lock_of
 from uq_harness.evidence import CONTRADICTION, ENTAILMENT
 from uq_harness.functional import FloatArray
 from uq_harness.functional.text import normalize_answer, token_f1
-
-Pair = tuple[str, str]
+from uq_harness.similarity.memory import Pair, PairMemory
 
 
 class PairModel(Protocol):
@@ -33,8 +34,25 @@ class PairModel(Protocol):
         """One row for each of distinct pairs, shape ``[pairs, columns]``."""
 
 
-class _Service:
-    """A pair model with a memory for the pairs of one call.
+class Compared(NamedTuple):
+    """What is known about some pairs.
+
+    Attributes:
+        rows: One row a pair, shape ``[pairs, columns]``.
+        new: Whether the pair went through the model for it, shape ``[pairs]``: the first of equal ones that were not
+            remembered.
+    """
+
+    rows: FloatArray
+    new: NDArray[np.bool_]
+
+
+class Service:
+    """A pair model with a memory for pairs: in one call and from call to call, whatever thread makes them.
+
+    Args:
+        model: The pair model.
+        cache_size: The most pairs that are remembered from call to call; 0 for none.
 
     Attributes:
         pairs_scored: Pairs that went through the model so far.
@@ -42,8 +60,8 @@ class _Service:
 
     columns: int
 
-    def __init__(self, model: PairModel) -> None:
-        self._model = model
+    def __init__(self, model: PairModel, cache_size: int) -> None:
+        self._model, self._memory = model, PairMemory(cache_size)
         self.pairs_scored = 0
 
     @property
@@ -63,16 +81,36 @@ class _Service:
         """The model and its settings, for the record of results."""
         return self._model.describe()
 
-    def _rows(self, pairs: Sequence[Pair]) -> FloatArray:
-        places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
-        if not places:
-            return np.empty((0, self.columns))
-        rows = self._model.score(list(places))
-        self.pairs_scored += len(places)
-        return rows[[places[pair] for pair in pairs]]
+    def forget(self) -> None:
+        """Forgets the pairs of earlier calls, so that they go through the model again."""
+        with lock_of(self):
+            self._memory.clear()
+
+    def compare(self, pairs: Sequence[Pair]) -> Compared:
+        """The row of each pair, and whether it was new.
+
+        Raises:
+            UQHarnessError: The model cannot be had, or memory does not hold a single pair.
+        """
+        with lock_of(self):  # of two threads that ask about a pair, one finds it remembered
+            found = {pair: self._memory.get(pair) for pair in dict.fromkeys(pairs)}
+            unknown = [pair for pair, row in found.items() if row is None]
+            if unknown:
+                for pair, row in zip(unknown, self._model.score(unknown), strict=True):
+                    found[pair] = row
+                    self._memory.put(pair, row)
+                self.pairs_scored += len(unknown)
+        rows = np.array([found[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), self.columns)
+        waiting = set(unknown)
+        new = np.zeros(len(pairs), dtype=np.bool_)
+        for place, pair in enumerate(pairs):
+            if pair in waiting:
+                waiting.remove(pair)
+                new[place] = True
+        return Compared(rows, new)
 
 
-class NLI(_Service):
+class NLI(Service):
     """Natural language inference: what a premise says about a hypothesis. Made by `build_nli`."""
 
     columns = 3
@@ -86,10 +124,10 @@ class NLI(_Service):
         Raises:
             UQHarnessError: The model cannot be had, or memory does not hold a single pair.
         """
-        return self._rows(pairs)
+        return self.compare(pairs).rows
 
 
-class Similarity(_Service):
+class Similarity(Service):
     """How much the same two texts say. Made by `build_similarity`."""
 
     columns = 1
@@ -103,7 +141,7 @@ class Similarity(_Service):
         Raises:
             UQHarnessError: The model cannot be had, or memory does not hold a single pair.
         """
-        return self._rows(pairs)[:, 0]
+        return self.compare(pairs).rows[:, 0]
 
 
 LEXICAL = "lexical"

@@ -36,7 +36,7 @@ GOOD = {"question": "Who wrote Emma?", "answers": ["Jane Austen"], "answer": "Au
 TWENTY = {**GOOD, "samples": ["Austen"] * 10 + ["Eliot"] * 10}
 OF_SAVED = {
     *("g_nll", "ln_pe", "semantic_entropy", "discrete_semantic_entropy", "degree", "self_consistency"),
-    *("sar", "token_sar", "sentence_sar"),
+    *("sar", "token_sar", "sentence_sar", "cocoa_msp", "cocoa_ppl", "cocoa_mte", "dissimilarity"),
 }
 
 
@@ -152,7 +152,7 @@ class TestLacking:
     def test_texts_alone(self, tmp_path: Path) -> None:
         scored = score(written(tmp_path, {**GOOD, "samples": ["Austen", "Eliot"]}))
         assert {one.name for one in scored.methods if one.scored} == {
-            *("degree", "discrete_semantic_entropy", "self_consistency")
+            *("degree", "discrete_semantic_entropy", "dissimilarity", "self_consistency")
         }
         found = lacks(scored)
         assert found["g_nll"] == {"token log-probabilities of the answer": 1}
@@ -185,7 +185,11 @@ class TestLacking:
         row = {**GOOD, "samples": ["Austen"]}
         with pytest.raises(UQHarnessError, match="cannot use the NLI model"):
             score(written(tmp_path, row), arguments={"nli_model": "/nowhere"})
-        score(written(tmp_path, row), arguments={"similarity_model": "/nowhere"})
+        with pytest.raises(UQHarnessError, match="cannot use the similarity model"):
+            score(written(tmp_path, row), arguments={"similarity_model": "/nowhere"})
+        score(
+            written(tmp_path, {**GOOD, "token_logprobs": [-1.0]}), arguments=dict.fromkeys(WITHOUT_MODELS, "/nowhere")
+        )
 
     def test_a_method_asked_for_by_name_must_be_computable(self, tmp_path: Path) -> None:
         with pytest.raises(UQHarnessError, match="semgrad cannot be computed: the file lacks gradients"):

@@ -10,8 +10,9 @@ from uq_harness.studies.engines.known import Abilities, known_engines, reader
 from uq_harness.studies.engines.table import EngineTable, Way, cell_of, engine_table
 
 OF_THE_WEIGHTS = {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"}
-OF_TEXTS = {"self_consistency", "degree", "discrete_semantic_entropy"}
-OF_VALUES = {"g_nll", "ln_pe", "semantic_entropy", "sar", "token_sar", "sentence_sar"}
+OF_ENTROPIES = {"cocoa_mte"}
+OF_TEXTS = {"dissimilarity", "self_consistency", "degree", "discrete_semantic_entropy"}
+OF_VALUES = {"cocoa_msp", "cocoa_ppl", "g_nll", "ln_pe", "semantic_entropy", "sar", "token_sar", "sentence_sar"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_a_model_in_memory_gives_everything(table: EngineTable) -> None:
 @pytest.mark.parametrize("engine", ["uq-vllm", "vllm"])
 def test_vllm_gives_twelve_and_the_rest_in_a_second_pass(table: EngineTable, engine: str) -> None:
     assert those(table, engine, Way.BOUNDED) == {"semantic_density"}
-    assert those(table, engine, Way.SECOND_PASS) == OF_THE_WEIGHTS
+    assert those(table, engine, Way.SECOND_PASS) == OF_THE_WEIGHTS | OF_ENTROPIES
     assert those(table, engine, Way.NONE) == set()
 
 
@@ -41,7 +42,7 @@ def test_messages_give_texts_and_values_and_nothing_afterwards(table: EngineTabl
 
 
 def test_a_file_gives_what_it_holds_and_the_rest_in_a_second_pass(table: EngineTable) -> None:
-    assert those(table, "saved", Way.EXACT) == OF_TEXTS | OF_VALUES
+    assert those(table, "saved", Way.EXACT) == OF_TEXTS | OF_VALUES | OF_ENTROPIES
     assert those(table, "saved", Way.NONE) == set()
 
 
@@ -64,7 +65,7 @@ def served(**lacking: str) -> tuple[set[str], set[str]]:
 def test_given_tokens_that_an_engine_does_not_read_are_read_afterwards() -> None:
     now, afterwards = served(FORCED="given tokens", FORCED_ALTERNATIVES="given tokens")
     assert now == OF_TEXTS | OF_VALUES
-    assert afterwards == OF_THE_WEIGHTS | {"p_true", "mutual_information", "semantic_density"}
+    assert afterwards == OF_THE_WEIGHTS | OF_ENTROPIES | {"p_true", "mutual_information", "semantic_density"}
 
 
 def test_samples_that_cannot_be_drawn_cannot_be_read_afterwards() -> None:

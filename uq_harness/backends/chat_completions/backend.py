@@ -25,6 +25,7 @@ from uq_harness.evidence import (
     AnswerEntropies,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    AnswerSimilarity,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -73,7 +74,7 @@ _NO_SEEDS = (
     "samples that a seed makes repeatable, which this endpoint does not give: two equal requests with one seed get "
     "different answers (name a model that heeds seeds, or use a server that takes prompts as tokens)"
 )
-_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+_OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from uq_harness.evidence import (
     AnswerEntropies,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    AnswerSimilarity,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -49,7 +50,7 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
 }
 # What the texts of a set suffice for, with the auxiliary models.
-_OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
+_OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from uq_harness.evidence import (
     AnswerEntropies,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    AnswerSimilarity,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -42,7 +43,15 @@ _AFTERWARDS = (
     "add it afterwards with `uq-harness score …/samples_*.jsonl --model MODEL` (save_samples=true keeps what it needs)"
 )
 # What the texts and tokens of a set suffice for, with the auxiliary models.
-_OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, TokenRelevance)
+_OF_TEXTS = (
+    Samples,
+    DiverseBeams,
+    PairwiseEntailment,
+    AnswerEntailment,
+    PairwiseSimilarity,
+    AnswerSimilarity,
+    TokenRelevance,
+)
 
 
 def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:

@@ -38,7 +38,7 @@ class Work:
         answer_tokens: Tokens of the answer.
         row_steps: Forward tokens of decoding: tokens that went through the model, a prompt counted as one.
         nli_pairs: Pairs of texts through the NLI model.
-        similarity_pairs: Pairs of texts through the cross-encoder.
+        similarity_pairs: Pairs of texts through the similarity model.
     """
 
     answer_tokens: float

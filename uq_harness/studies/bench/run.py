@@ -165,6 +165,7 @@ def _ways(lm: UQHFLM) -> tuple[dict[str, Callable[[Requests], None]], dict[str, 
 
     def answer(name: str, model: UQHFLM) -> Callable[[Requests], None]:
         def run(requests: Requests) -> None:
+            model.forget()  # what another way, or the last repeat, has compared
             for text in model.generate_until(list(requests), disable_tqdm=True):
                 record = record_of(text)
                 work[name].append({**record["cost"], "answer_tokens": record["answer_tokens"]})
