@@ -271,7 +271,11 @@ def may_share(architecture: Architecture, cache: DynamicCache | None) -> bool:
 
 
 def begin(
-    architecture: Architecture, prefill: Prefill, watch: Collection[int], answers: int, layout: Layout,
+    architecture: Architecture,
+    prefill: Prefill,
+    watch: Collection[int],
+    answers: int,
+    layout: Layout,
     reader: SelfAttentionReader | None = None,
 ) -> Prefixes:
     """The prefixes of prompts that have just been read.
