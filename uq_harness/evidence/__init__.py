@@ -28,9 +28,11 @@ from uq_harness.evidence.needs import (
     Samples,
     SampleSet,
     SampleStates,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    VocabularySize,
     sample_sets,
 )
 
@@ -60,10 +62,12 @@ __all__ = [
     "SampleSet",
     "SampleStates",
     "Samples",
+    "SelfAttention",
     "StateGradient",
     "StateGradientMap",
     "StateGradientNorms",
     "TokenRelevance",
+    "VocabularySize",
     "sample_sets",
 ]
 

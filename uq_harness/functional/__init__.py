@@ -17,6 +17,7 @@ Scores of one answer or of samples:
 - likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
 - answers given answers: `merge_by_f1`, then `mutual_information`
+- attention weights: `rauq`, `attention_score`, `csl`
 - gradients: `hybridgrad`; where to take them: `semantic_preservation_score`
 
 Quality of a score over many answers, given which were correct (1) and which were not (0):
@@ -41,6 +42,7 @@ Decisions from a score:
 
 from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._arrays import FloatArray
+from uq_harness.functional._attention import attention_score, csl, rauq
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import (
     cluster_by_entailment,
@@ -100,6 +102,7 @@ __all__ = [
     "ReliabilityBin",
     "RiskThreshold",
     "answer_entailment",
+    "attention_score",
     "aurc",
     "auroc",
     "auroc_covariance",
@@ -109,6 +112,7 @@ __all__ = [
     "cluster_by_entailment",
     "cocoa",
     "control_risk",
+    "csl",
     "degree",
     "detectable_difference",
     "discrete_semantic_entropy",
@@ -140,6 +144,7 @@ __all__ = [
     "perplexity",
     "predictive_entropy",
     "prr",
+    "rauq",
     "reliability",
     "risk_coverage",
     "sar",
