@@ -4,7 +4,7 @@ import warnings
 from typing import Any
 
 from uq_harness import functional
-from uq_harness.evidence.answers import Answer, ConditionalLogProbs, Sample, StateGradientNorms
+from uq_harness.evidence.answers import Alternatives, Answer, ConditionalLogProbs, Sample, StateGradientNorms
 from uq_harness.evidence.found import Evidence
 from uq_harness.evidence.needs import (
     CONTRADICTION,
@@ -19,10 +19,12 @@ from uq_harness.evidence.needs import (
     DrawLogProbs,
     HeadGradient,
     LayerSpan,
+    LikeliestTokens,
     Need,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampleLogits,
     SampleLogProbs,
     Samples,
     SampleSet,
@@ -30,6 +32,7 @@ from uq_harness.evidence.needs import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    TokenStatistic,
     sample_sets,
 )
 
@@ -37,6 +40,7 @@ __all__ = [
     "CONTRADICTION",
     "ENTAILMENT",
     "NEUTRAL",
+    "Alternatives",
     "Answer",
     "AnswerEntailment",
     "AnswerEntropies",
@@ -49,12 +53,14 @@ __all__ = [
     "Evidence",
     "HeadGradient",
     "LayerSpan",
+    "LikeliestTokens",
     "Need",
     "PairwiseEntailment",
     "PairwiseSimilarity",
     "RescoredLogProb",
     "Sample",
     "SampleLogProbs",
+    "SampleLogits",
     "SampleSet",
     "SampleStates",
     "Samples",
@@ -62,6 +68,7 @@ __all__ = [
     "StateGradientMap",
     "StateGradientNorms",
     "TokenRelevance",
+    "TokenStatistic",
     "sample_sets",
 ]
 

@@ -6,6 +6,8 @@ and what cannot be scored is ``nan`` and never an error; wrong shapes and imposs
 Scores of one answer or of samples:
 
 - token log-probabilities alone: `g_nll`, `ln_pe`
+- whole distributions of tokens: `self_certainty`, `probability_margin`, `boosted_probability`, `top_k_entropy`,
+  `renyi_divergence`, `fisher_rao`
 - agreement between samples: `self_consistency`, `degree`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
@@ -50,6 +52,14 @@ from uq_harness.functional._comparison import (
     paired_prr,
 )
 from uq_harness.functional._density import semantic_density
+from uq_harness.functional._distribution import (
+    boosted_probability,
+    fisher_rao,
+    probability_margin,
+    renyi_divergence,
+    self_certainty,
+    top_k_entropy,
+)
 from uq_harness.functional._eigenscore import eigenscore
 from uq_harness.functional._error_curve import (
     ErrorCurve,
@@ -80,6 +90,7 @@ __all__ = [
     "auroc",
     "auroc_covariance",
     "auroc_stderr",
+    "boosted_probability",
     "bootstrap_stderr",
     "calibration_error",
     "cluster_by_entailment",
@@ -89,6 +100,7 @@ __all__ = [
     "discrete_semantic_entropy",
     "eigenscore",
     "error_curve",
+    "fisher_rao",
     "g_nll",
     "holm",
     "hybridgrad",
@@ -99,14 +111,18 @@ __all__ = [
     "paired_aurc",
     "paired_auroc",
     "paired_prr",
+    "probability_margin",
     "prr",
     "reliability",
+    "renyi_divergence",
     "risk_coverage",
     "sar",
+    "self_certainty",
     "self_consistency",
     "semantic_density",
     "semantic_entropy",
     "semantic_preservation_score",
     "sentence_sar",
     "token_sar",
+    "top_k_entropy",
 ]

@@ -17,10 +17,17 @@ from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.backends.transformers.architecture import Architecture
-from uq_harness.backends.transformers.assemble import Answers, Columns, evidence_of, gradient_columns
+from uq_harness.backends.transformers.assemble import (
+    Answers,
+    Columns,
+    distribution_columns,
+    evidence_of,
+    gradient_columns,
+)
 from uq_harness.backends.transformers.attention_sink import AttentionSinkCheck
 from uq_harness.backends.transformers.decode import decode_stream
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.backends.transformers.distributions import missing_of_vocabulary
 from uq_harness.backends.transformers.gradients import Gradients, gradients
 from uq_harness.backends.transformers.head import Request
 from uq_harness.backends.transformers.last_states import last_states, mean_cosine
@@ -40,12 +47,14 @@ from uq_harness.evidence import (
     ContinuationLogProb,
     Evidence,
     HeadGradient,
+    LikeliestTokens,
     Need,
     RescoredLogProb,
     Sample,
     SampleSet,
     StateGradient,
     StateGradientMap,
+    TokenStatistic,
 )
 from uq_harness.evidence.cost import Stopwatch
 from uq_harness.evidence.prompt import Prompt, StopCriteria
@@ -117,6 +126,8 @@ class TransformersBackend:
         """
         if not isinstance(need, KINDS):
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
+        if isinstance(need, TokenStatistic | LikeliestTokens):
+            return missing_of_vocabulary(need, self._architecture.vocabulary)
         if isinstance(need, HeadGradient) and not self._architecture.has_dense_head:
             head = self._architecture.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
@@ -331,6 +342,7 @@ class TransformersBackend:
         del finished[:size]
         answers = Answers.read(decoded, stop, self._plan)
         columns = answers.columns(self._plan)
+        columns |= distribution_columns(decoded, answers, self._plan, self._architecture.vocabulary)
         watch = Stopwatch(len(prompts))
         with watch.stage("gradients") as divide:
             columns |= self._gradient_columns(decoded, answers, prompts)

@@ -18,16 +18,19 @@ from uq_harness.evidence import (
     DiverseBeams,
     DrawLogProbs,
     HeadGradient,
+    LikeliestTokens,
     Need,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampleLogits,
     SampleLogProbs,
     Samples,
     SampleStates,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    TokenStatistic,
 )
 from uq_harness.evidence.sets import SampleSets
 
@@ -42,15 +45,18 @@ KINDS: tuple[type[Need[Any]], ...] = (
     DiverseBeams,
     DrawLogProbs,
     HeadGradient,
+    LikeliestTokens,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
     SampleLogProbs,
+    SampleLogits,
     SampleStates,
     Samples,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    TokenStatistic,
 )
 
 
