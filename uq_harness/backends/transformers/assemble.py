@@ -102,12 +102,13 @@ def distribution_columns(decoded: Decoded, answers: Answers, plan: Plan, vocabul
         return {}
     columns: dict[Need[Any], list[Any]] = {need: [] for need in (*statistics, *lists)}
     for answer, rows, counted in zip(answers.greedy, decoded.distributions, answers.counted, strict=True):
-        assert answer.logprobs is not None and answer.token_ids is not None  # they have been decoded
+        assert answer.logprobs is not None  # it has been decoded
+        assert answer.token_ids is not None
         rows = rows[counted.start : counted.stop]
         sums = plan.kept.sums.sums(rows, answer.logprobs, vocabulary)
         for need in statistics:
             columns[need].append(need.statistic.of(sums))
-        if lists:
+        if sums.likeliest is not None and lists:
             ids = plan.kept.sums.likeliest_ids(rows, vocabulary)
             for one in lists:
                 columns[one].append(Alternatives.of(answer.token_ids, answer.logprobs, ids, sums.likeliest, one.count))

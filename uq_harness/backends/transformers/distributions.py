@@ -116,7 +116,7 @@ class Sums:
         """
         first = self._first_likeliest(vocabulary)
         fixed = np.array([row[:first] for row in rows]).reshape(len(rows), first)
-        longest = max((len(row) for row in rows), default=first)
+        longest = max((len(row) for row in rows), default=first + self._width(vocabulary))
         # padding has probability 0, and stands behind tokens that are too unlikely for a gap
         best = np.full((len(rows), longest - first), -np.inf)
         for row, one in zip(best, rows, strict=True):
