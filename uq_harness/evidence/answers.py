@@ -125,7 +125,7 @@ class Alternatives:
         >>> found.token_ids.tolist(), found.logprobs.tolist()
         ([[7, 5]], [[-2.0, -0.5]])
         """
-        ids = np.asarray(token_ids, dtype=np.int64).reshape(len(chosen), -1)
+        ids = np.asarray(token_ids, dtype=np.int64)
         first = np.asarray(chosen, dtype=np.int64)[:, np.newaxis]
         others = np.argsort(ids == first, axis=1, kind="stable")[:, : min(count, ids.shape[1]) - 1]
         return cls(

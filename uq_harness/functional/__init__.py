@@ -9,7 +9,8 @@ Scores of one answer or of samples:
 - whole distributions of tokens: `self_certainty`, `probability_margin`, `boosted_probability`, `top_k_entropy`,
   `renyi_divergence`, `fisher_rao`
 - agreement between samples: `self_consistency`, `degree`
-- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`
+- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`, or
+  `semantic_energy` of the tokens' logits
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - hidden states: `eigenscore`
 - answers given answers: `merge_by_f1`, then `mutual_information`
@@ -61,6 +62,7 @@ from uq_harness.functional._distribution import (
     top_k_entropy,
 )
 from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._energy import semantic_energy
 from uq_harness.functional._error_curve import (
     ErrorCurve,
     ReliabilityBin,
@@ -120,6 +122,7 @@ __all__ = [
     "self_certainty",
     "self_consistency",
     "semantic_density",
+    "semantic_energy",
     "semantic_entropy",
     "semantic_preservation_score",
     "sentence_sar",
