@@ -4,7 +4,7 @@ import warnings
 from typing import Any
 
 from uq_harness import functional
-from uq_harness.evidence.answers import Answer, ConditionalLogProbs, Sample, StateGradientNorms
+from uq_harness.evidence.answers import Alternatives, Answer, ConditionalLogProbs, Sample, StateGradientNorms
 from uq_harness.evidence.found import Evidence
 from uq_harness.evidence.needs import (
     CONTRADICTION,
@@ -20,10 +20,12 @@ from uq_harness.evidence.needs import (
     DrawLogProbs,
     HeadGradient,
     LayerSpan,
+    LikeliestTokens,
     Need,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampleLogits,
     SampleLogProbs,
     Samples,
     SampleSet,
@@ -32,6 +34,7 @@ from uq_harness.evidence.needs import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    TokenStatistic,
     VocabularySize,
     sample_sets,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "CONTRADICTION",
     "ENTAILMENT",
     "NEUTRAL",
+    "Alternatives",
     "Answer",
     "AnswerEntailment",
     "AnswerEntropies",
@@ -53,12 +57,14 @@ __all__ = [
     "Evidence",
     "HeadGradient",
     "LayerSpan",
+    "LikeliestTokens",
     "Need",
     "PairwiseEntailment",
     "PairwiseSimilarity",
     "RescoredLogProb",
     "Sample",
     "SampleLogProbs",
+    "SampleLogits",
     "SampleSet",
     "SampleStates",
     "Samples",
@@ -67,6 +73,7 @@ __all__ = [
     "StateGradientMap",
     "StateGradientNorms",
     "TokenRelevance",
+    "TokenStatistic",
     "VocabularySize",
     "sample_sets",
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from uq_harness.functional import FloatArray
 
@@ -70,6 +74,8 @@ class Sample:
         sampled_logprobs: Log-probability of each token under the law that it was drawn from (see `DrawLogProbs`), in
             nats, shape ``[tokens]``; ``None`` where it was not asked for.
         emitted_ids: As in `Answer`.
+        logits: Logit of each token before any temperature or cut, shape ``[tokens]``; ``None`` where it was not asked
+            for.
     """
 
     text: str
@@ -78,6 +84,7 @@ class Sample:
     complete: bool
     sampled_logprobs: FloatArray | None = None
     emitted_ids: tuple[int, ...] | None = None
+    logits: FloatArray | None = None
 
     def log_likelihood(self, sampled: bool = False) -> float:
         """Sum of the tokens' log-probabilities, in nats; ``nan`` where they are unknown.
@@ -87,6 +94,44 @@ class Sample:
         """
         logprobs = self.sampled_logprobs if sampled else self.logprobs
         return float("nan") if logprobs is None else float(logprobs.sum())
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """The likeliest tokens at each of an answer's tokens, the answer's own one first.
+
+    Attributes:
+        token_ids: Their ids, whole numbers, shape ``[tokens, count]``.
+        logprobs: Their log-probabilities in nats, of the same shape.
+    """
+
+    token_ids: NDArray[np.int64]
+    logprobs: FloatArray
+
+    @classmethod
+    def of(
+        cls, chosen: Sequence[int], own: FloatArray, token_ids: ArrayLike, logprobs: FloatArray, count: int
+    ) -> Alternatives:
+        """The answer's own tokens, and the likeliest others.
+
+        Args:
+            chosen: The answer's tokens.
+            own: Their log-probabilities.
+            token_ids: Ids of the likeliest tokens at each of them, best first, ``[tokens, k]``.
+            logprobs: Their log-probabilities, ``[tokens, k]`` or more behind them.
+            count: How many are kept.
+
+        >>> found = Alternatives.of([7], np.array([-2.0]), [[5, 7, 6]], np.array([[-0.5, -2.0, -3.0]]), 2)
+        >>> found.token_ids.tolist(), found.logprobs.tolist()
+        ([[7, 5]], [[-2.0, -0.5]])
+        """
+        ids = np.asarray(token_ids, dtype=np.int64)
+        first = np.asarray(chosen, dtype=np.int64)[:, np.newaxis]
+        others = np.argsort(ids == first, axis=1, kind="stable")[:, : min(count, ids.shape[1]) - 1]
+        return cls(
+            np.concatenate([first, np.take_along_axis(ids, others, 1)], axis=1),
+            np.concatenate([own[:, np.newaxis], np.take_along_axis(logprobs[:, : ids.shape[1]], others, 1)], axis=1),
+        )
 
 
 @dataclass(frozen=True)

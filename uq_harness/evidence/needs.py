@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence.answers import ConditionalLogProbs, Sample, StateGradientNorms
+from uq_harness.evidence.answers import Alternatives, ConditionalLogProbs, Sample, StateGradientNorms
 from uq_harness.functional import FloatArray
+from uq_harness.functional.statistics import Statistic
 
 if TYPE_CHECKING:
     from uq_harness.evidence.found import Evidence
@@ -393,6 +394,46 @@ class VocabularySize(Need[int]):
     """Need: the number of tokens that the model's distribution is over."""
 
     stage = "answer"
+
+
+@dataclass(frozen=True)
+class TokenStatistic(Need[FloatArray]):
+    """Need: a number of the distribution that each token of the greedy answer was taken from, shape ``[tokens]``.
+
+    Attributes:
+        statistic: The number; `uq_harness.functional.statistics` has them.
+    """
+
+    stage = "answer"
+
+    statistic: Statistic
+
+
+@dataclass(frozen=True)
+class LikeliestTokens(Need[Alternatives]):
+    """Need: the likeliest tokens at each token of the greedy answer, with their log-probabilities.
+
+    Attributes:
+        count: How many, the answer's own one among them.
+    """
+
+    stage = "answer"
+
+    count: int
+
+
+@dataclass(frozen=True)
+class SampleLogits(_OfSamples[tuple[FloatArray, ...]]):
+    """Need: logit of each token of a set's answers, before any temperature or cut, ``[tokens]`` each.
+
+    A cap on logits that is part of the model has been applied.
+    """
+
+    stage = "samples"
+
+    def read(self, evidence: Evidence) -> tuple[FloatArray, ...]:
+        """The samples' ``logits``."""
+        return tuple(_known(sample.logits, self) for sample in evidence[self.samples])
 
 
 def sample_sets(needs: Iterable[Need[Any]]) -> tuple[SampleSet, ...]:

@@ -11,6 +11,7 @@ from uq_harness.evidence.needs import (
     DiverseBeams,
     DrawLogProbs,
     Need,
+    SampleLogits,
     Samples,
     SampleSet,
     SampleStates,
@@ -32,12 +33,14 @@ class SampleSets:
         samplers: What has to be drawn.
         stateful: The samplers among them whose answers' hidden states are needed.
         lawful: Those whose answers' log-probabilities under the law of the draw are needed.
+        with_logits: Those whose answers' logits are needed.
     """
 
     wanted: tuple[SampleSet, ...]
     samplers: tuple[SampleSet, ...]
     stateful: frozenset[SampleSet]
     lawful: frozenset[SampleSet] = frozenset()
+    with_logits: frozenset[SampleSet] = frozenset()
 
     @classmethod
     def of(cls, needs: Iterable[Need[Any]]) -> SampleSets:
@@ -50,7 +53,8 @@ class SampleSets:
             largest[kind] = max(largest.get(kind, one), one, key=_size)
         stateful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleStates))
         lawful = frozenset(largest[_kind(one)] for one in sample_sets(need for need in needs if _reads_law(need)))
-        return cls(wanted, tuple(largest.values()), stateful, lawful)
+        with_logits = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleLogits))
+        return cls(wanted, tuple(largest.values()), stateful, lawful, with_logits)
 
     def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
         """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""

@@ -12,7 +12,10 @@ Scores of one answer or of samples:
   `noncontradiction`, `answer_entailment`
 - the graph of samples: `eigenvalue_laplacian`, `eccentricity`, `kernel_language_entropy`
 - texts alone: `lexical_similarity`, `exact_match`, and `word_overlap` as a graph's weights
-- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`
+- whole distributions of tokens: `self_certainty`, `probability_margin`, `boosted_probability`, `top_k_entropy`,
+  `renyi_divergence`, `fisher_rao`
+- clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`,
+  or `semantic_energy` of the tokens' logits
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
@@ -65,7 +68,16 @@ from uq_harness.functional._comparison import (
 )
 from uq_harness.functional._contradiction import answer_entailment, luq, noncontradiction, num_semantic_sets
 from uq_harness.functional._density import semantic_density
+from uq_harness.functional._distribution import (
+    boosted_probability,
+    fisher_rao,
+    probability_margin,
+    renyi_divergence,
+    self_certainty,
+    top_k_entropy,
+)
 from uq_harness.functional._eigenscore import eigenscore
+from uq_harness.functional._energy import semantic_energy
 from uq_harness.functional._entropies import max_token_entropy, mean_token_entropy
 from uq_harness.functional._error_curve import (
     ErrorCurve,
@@ -107,6 +119,7 @@ __all__ = [
     "auroc",
     "auroc_covariance",
     "auroc_stderr",
+    "boosted_probability",
     "bootstrap_stderr",
     "calibration_error",
     "cluster_by_entailment",
@@ -121,6 +134,7 @@ __all__ = [
     "eigenvalue_laplacian",
     "error_curve",
     "exact_match",
+    "fisher_rao",
     "g_nll",
     "holm",
     "hybridgrad",
@@ -143,16 +157,21 @@ __all__ = [
     "paired_prr",
     "perplexity",
     "predictive_entropy",
+    "probability_margin",
     "prr",
     "rauq",
     "reliability",
+    "renyi_divergence",
     "risk_coverage",
     "sar",
+    "self_certainty",
     "self_consistency",
     "semantic_density",
+    "semantic_energy",
     "semantic_entropy",
     "semantic_preservation_score",
     "sentence_sar",
     "token_sar",
+    "top_k_entropy",
     "word_overlap",
 ]

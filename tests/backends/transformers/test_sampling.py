@@ -262,6 +262,6 @@ def test_a_sure_token_keeps_the_digits_of_its_improbability(dtype: torch.dtype, 
     expected = scores.double().exp()[0, 1:].sum().log1p()
     at = torch.zeros(1, dtype=torch.long)
     for precisely in (True, False):
-        logprob, entropy = logprobs_and_entropies(scores, at, at, at, np.array([precisely]))
+        logprob, entropy, _ = logprobs_and_entropies(scores, at, at, at, np.array([precisely]))
         assert float(-logprob[0] / expected) == pytest.approx(1, rel=tolerance)
         assert 0 < float(entropy[0]) < 1e-9

@@ -18,10 +18,12 @@ from uq_harness.evidence import (
     DiverseBeams,
     DrawLogProbs,
     HeadGradient,
+    LikeliestTokens,
     Need,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampleLogits,
     SampleLogProbs,
     Samples,
     SampleSet,
@@ -30,8 +32,10 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    TokenStatistic,
     VocabularySize,
 )
+from uq_harness.functional.statistics import Statistic
 
 # What takes the model's weights, in words.
 _OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
@@ -42,6 +46,8 @@ _OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
     AnswerEntropies: "entropies of whole distributions",
     SelfAttention: "attention weights",
     VocabularySize: "the size of the model's vocabulary",
+    LikeliestTokens: "the likeliest tokens at each of the answer's, by their ids",
+    SampleLogits: "logits",
 }
 _AFTERWARDS = (
     "add it afterwards with `uq-harness score …/samples_*.jsonl --model MODEL` (save_samples=true keeps what it needs)"
@@ -70,6 +76,8 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
         return f"{_OF_THE_WEIGHTS[type(need)]}, which an engine does not give: {_AFTERWARDS}"
     if isinstance(need, AnswerLogProbs):
         return engine.lacks(Ability.LOGPROBS)
+    if isinstance(need, TokenStatistic):
+        return _missing_likeliest(need.statistic, engine)
     if isinstance(need, ContinuationLogProb):
         return engine.lacks(Ability.FORCED)
     drawn = need.sample_set
@@ -85,8 +93,11 @@ def alternatives(needs: Iterable[Need[Any]], n_ends: int) -> int:
         needs: The needs.
         n_ends: Number of tokens that end an answer.
     """
+    needs = tuple(needs)
+    statistics = [need.statistic for need in needs if isinstance(need, TokenStatistic)]
+    listed = [one.n_likeliest for one in statistics if not one.reads_everything]
     searches = [drawn for need in needs if isinstance(drawn := need.sample_set, DiverseBeams)]
-    return max((candidates(search, n_ends) for search in searches), default=0)
+    return max([*(candidates(search, n_ends) for search in searches), *listed], default=0)
 
 
 _KINDS = (*_OF_TEXTS, SampleLogProbs, DrawLogProbs, RescoredLogProb, AnswersGivenAnswers)
@@ -107,6 +118,23 @@ def _missing_set(drawn: SampleSet, engine: Abilities, n_ends: int) -> str | None
             f"the {wanted} likeliest tokens at each step of {drawn.groups} diverse beams, and the engine tells "
             f"{engine.most_alternatives} at most: let it tell more (vLLM: --max-logprobs {wanted}), or ask for fewer "
             "beams (density_beams)"
+        )
+    return lacking
+
+
+def _missing_likeliest(statistic: Statistic, engine: Abilities) -> str | None:
+    """What an engine lacks for a number of the likeliest tokens at each step.
+
+    Where a number may have to read further than the engine tells, its value is undefined for that answer alone.
+    """
+    if statistic.reads_everything:
+        return f"sums over whole distributions, which an engine does not give: {_AFTERWARDS}"
+    lacking = engine.lacks(Ability.ALTERNATIVES)
+    wanted = 2 if statistic.reads_gaps else statistic.n_likeliest
+    if lacking is None and engine.most_alternatives < wanted:
+        return (
+            f"the {wanted} likeliest tokens at each step, and the engine tells {engine.most_alternatives} at most: let "
+            f"it tell more (vLLM: --max-logprobs {wanted}), or {_AFTERWARDS}"
         )
     return lacking
 

@@ -13,6 +13,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Answer, Sample
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.functional import FloatArray
+from uq_harness.functional.statistics import DistributionSums
 
 _ROUNDING = 1e-3  # by which a log-probability may be above 0
 
@@ -27,6 +28,8 @@ class Written:
         logprobs: Their log-probabilities in nats, ``nan`` where the engine does not tell one, shape ``[tokens]``.
         complete: Whether it ended by itself.
         emitted_ids: All its tokens, where they are more than those that make it up.
+        likeliest: For each of the tokens that make it up the log-probabilities of the likeliest tokens, best first;
+            none where they were not asked for.
     """
 
     text: str
@@ -34,6 +37,7 @@ class Written:
     logprobs: FloatArray
     complete: bool
     emitted_ids: tuple[int, ...] | None
+    likeliest: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def read(cls, choice: Choice, stop: StopCriteria) -> Written:
@@ -55,12 +59,27 @@ class Written:
             logprobs=values[counted.start : counted.stop],
             complete=choice.ended or stopped or not stop.end_ids.isdisjoint(emitted[-1:]),
             emitted_ids=emitted if len(counted) < len(emitted) else None,
+            likeliest=tuple(
+                tuple(sorted(one.values(), reverse=True)) for one in choice.top[counted.start : counted.stop]
+            ),
         )
 
     @property
     def undefined(self) -> bool:
         """Whether the engine did not tell a log-probability of the answer."""
         return bool(np.isnan(self.logprobs).any())
+
+    def sums(self) -> DistributionSums:
+        """What the likeliest tokens tell of the distributions; as many as are known at every token.
+
+        Raises:
+            UQHarnessError: At a token they are not told at all.
+        """
+        if len(self.likeliest) != len(self.token_ids):
+            raise UQHarnessError("the engine tells no likeliest tokens at a token that it wrote: it cannot be used")
+        count = min(map(len, self.likeliest), default=0)
+        best = np.array([one[:count] for one in self.likeliest], dtype=np.float64).reshape(len(self.likeliest), count)
+        return DistributionSums(chosen=self.logprobs, likeliest=np.minimum(best, 0.0))
 
     def answer(self, known: bool) -> Answer:
         """As greedy answer; ``known`` says whether the engine tells log-probabilities."""

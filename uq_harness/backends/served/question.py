@@ -31,6 +31,7 @@ from uq_harness.evidence import (
     SampleLogProbs,
     Samples,
     SampleSet,
+    TokenStatistic,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
@@ -108,7 +109,9 @@ class Question:
         self._usage, self._scored_texts, self._error = Usage(), 0, 0.0
         beams = [sampler for sampler in plan.sets.samplers if isinstance(sampler, DiverseBeams)]
         # in the greedy answer's request too, so that it serves the first group of a search
-        self._top = max((candidates(search, len(stop.end_ids)) for search in beams), default=0)
+        self._statistics = plan.of_kind(TokenStatistic)
+        wanted = [min(need.statistic.n_likeliest, plan.most_alternatives) for need in self._statistics]
+        self._top = max([*(candidates(search, len(stop.end_ids)) for search in beams), *wanted], default=0)
 
     def steps(self) -> Steps[Evidence]:
         """Asks for everything, and returns the evidence.
@@ -196,8 +199,24 @@ class Question:
         self._found.answer = written.answer(self._plan.tells_logprobs)
         if written.undefined and self._plan.tells_logprobs:
             self._found.undefined.add(AnswerLogProbs())
+        self._note_statistics(written)
         needs = self._plan.of_kind(ContinuationLogProb)
         yield from self._add(needs, [self._continuation(need, written.text) for need in needs])
+
+    def _note_statistics(self, written: Written) -> None:
+        """Numbers of the likeliest tokens; undefined where too few of them are known."""
+        if not self._statistics:
+            return
+        sums = written.sums()
+        assert sums.likeliest is not None
+        for need in self._statistics:
+            fewest = 2 if need.statistic.reads_gaps else need.statistic.n_likeliest
+            if not len(sums.chosen):
+                self._found.values[need] = np.empty(0)
+            elif sums.likeliest.shape[1] < fewest or np.isnan(each := need.statistic.of(sums)).any():
+                self._found.undefined.add(need)
+            else:
+                self._found.values[need] = each
 
     def _sampled(self, sampler: SampleSet) -> Steps[None]:
         """The answers of a sampler, and the needs that read them."""

@@ -14,10 +14,12 @@ from uq_harness.backends.transformers.gradients import Gradients
 from uq_harness.backends.transformers.plan import Plan
 from uq_harness.backends.transformers.self_attention import ReadableBlocks
 from uq_harness.evidence import (
+    Alternatives,
     Answer,
     AnswerLogProbs,
     Evidence,
     HeadGradient,
+    LikeliestTokens,
     Need,
     Sample,
     SampleSet,
@@ -26,6 +28,7 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     StateGradientNorms,
+    TokenStatistic,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 
@@ -85,6 +88,33 @@ class Answers:
         """The samples and their states, for each need that they serve."""
         sets: Columns = {one: [drawn.get(one) for drawn in self.samples] for one in plan.sets.wanted}
         return sets | self.states
+
+
+def distribution_columns(decoded: Decoded, answers: Answers, plan: Plan, vocabulary: int) -> Columns:
+    """What is asked for of the distributions of the greedy answers' tokens.
+
+    Args:
+        decoded: The batch.
+        answers: Its answers.
+        plan: What was asked for.
+        vocabulary: Number of tokens in the vocabulary.
+    """
+    statistics, lists = plan.of_kind(TokenStatistic), plan.of_kind(LikeliestTokens)
+    if not plan.kept.sums.any:
+        return {}
+    columns: dict[Need[Any], list[Any]] = {need: [] for need in (*statistics, *lists)}
+    for answer, rows, counted in zip(answers.greedy, decoded.distributions, answers.counted, strict=True):
+        assert answer.logprobs is not None  # it has been decoded
+        assert answer.token_ids is not None
+        rows = rows[counted.start : counted.stop]
+        sums = plan.kept.sums.sums(rows, answer.logprobs, vocabulary)
+        for need in statistics:
+            columns[need].append(need.statistic.of(sums))
+        if sums.likeliest is not None and lists:
+            ids = plan.kept.sums.likeliest_ids(rows, vocabulary)
+            for one in lists:
+                columns[one].append(Alternatives.of(answer.token_ids, answer.logprobs, ids, sums.likeliest, one.count))
+    return dict(columns.items())
 
 
 def gradient_columns(found: Sequence[Gradients | None], plan: Plan) -> Columns:
@@ -183,6 +213,7 @@ def _read_sample(one: DecodedAnswer, stop: StopCriteria) -> Sample:
         complete=one.ended,
         sampled_logprobs=None if one.laws is None else one.laws[counted.start : counted.stop],
         emitted_ids=_if_more(one.token_ids, counted),
+        logits=None if one.logits is None else one.logits[counted.start : counted.stop],
     )
 
 

@@ -20,6 +20,7 @@ from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.assemble import (
     Answers,
     Columns,
+    distribution_columns,
     evidence_of,
     gradient_columns,
     self_attention_columns,
@@ -27,6 +28,7 @@ from uq_harness.backends.transformers.assemble import (
 from uq_harness.backends.transformers.attention_sink import AttentionSinkCheck
 from uq_harness.backends.transformers.decode import decode_stream
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.backends.transformers.distributions import missing_of_vocabulary
 from uq_harness.backends.transformers.gradients import Gradients, gradients
 from uq_harness.backends.transformers.head import Request
 from uq_harness.backends.transformers.last_states import last_states, mean_cosine
@@ -47,6 +49,7 @@ from uq_harness.evidence import (
     ContinuationLogProb,
     Evidence,
     HeadGradient,
+    LikeliestTokens,
     Need,
     RescoredLogProb,
     Sample,
@@ -54,6 +57,7 @@ from uq_harness.evidence import (
     SelfAttention,
     StateGradient,
     StateGradientMap,
+    TokenStatistic,
     VocabularySize,
 )
 from uq_harness.evidence.cost import Stopwatch
@@ -129,6 +133,8 @@ class TransformersBackend:
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
         if isinstance(need, SelfAttention):
             return self._readable if isinstance(self._readable, str) else None
+        if isinstance(need, TokenStatistic | LikeliestTokens):
+            return missing_of_vocabulary(need, self._architecture.vocabulary)
         if isinstance(need, HeadGradient) and not self._architecture.has_dense_head:
             head = self._architecture.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
@@ -360,6 +366,7 @@ class TransformersBackend:
         answers = Answers.read(decoded, stop, self._plan)
         columns = answers.columns(self._plan) | self._attention_columns(decoded, answers)
         columns |= {need: [self._architecture.vocabulary] * len(prompts) for need in self._plan.of_kind(VocabularySize)}
+        columns |= distribution_columns(decoded, answers, self._plan, self._architecture.vocabulary)
         watch = Stopwatch(len(prompts))
         with watch.stage("gradients") as divide:
             columns |= self._gradient_columns(decoded, answers, prompts)

@@ -20,6 +20,7 @@ from torch import Tensor
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import CacheRow
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer, DecodedPrompt
+from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
 from uq_harness.backends.transformers.forward import Prefill
 from uq_harness.backends.transformers.next_token import GREEDY, NextToken
 from uq_harness.backends.transformers.prefixes import Layout, Prefixes, begin
@@ -39,20 +40,24 @@ class Kept:
         prompt_cache: Whether the prompts' keys and values are kept.
         states: The samplers whose answers keep their hidden state; ``None`` for all.
         laws: The samplers whose answers keep their log-probabilities under the law of the draw.
+        logits: The samplers whose answers keep their tokens' logits.
+        sums: What is kept of the distributions of the greedy answers' tokens.
     """
 
     head_states: bool = True
     prompt_cache: bool = True
     states: frozenset[SampleSet] | None = None
     laws: frozenset[SampleSet] = frozenset()
+    logits: frozenset[SampleSet] = frozenset()
+    sums: Sums = NO_SUMS
 
     @classmethod
     def of(cls, needs: Iterable[Need[Any]], sets: SampleSets) -> Kept:
         """What some needs make later passes read, and nothing else.
 
         >>> from uq_harness.evidence import Samples
-        >>> Kept.of([Samples(10, 1.0)], SampleSets.of([Samples(10, 1.0)]))
-        Kept(head_states=False, prompt_cache=False, states=frozenset(), laws=frozenset())
+        >>> Kept.of([Samples(10, 1.0)], SampleSets.of([Samples(10, 1.0)])) == Kept(False, False, frozenset())
+        True
         """
         needs = tuple(needs)
         return cls(
@@ -60,6 +65,8 @@ class Kept:
             prompt_cache=any(isinstance(need, StateGradient | StateGradientMap | RescoredLogProb) for need in needs),
             states=sets.stateful,
             laws=sets.lawful,
+            logits=sets.with_logits,
+            sums=Sums.of(needs),
         )
 
 
@@ -115,7 +122,9 @@ def decode_stream(
     """
     samplers = tuple(dict.fromkeys(samplers))
     kept = kept or Kept()
-    next_token = NextToken(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id, laws=kept.laws)
+    next_token = NextToken(
+        samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id, laws=kept.laws, sums=kept.sums
+    )
     sequences = Sequences(2 * size, next_token.width, max_new_tokens)
     scheduler = _Scheduler(architecture, sequences, next_token, kept, captured_block, captured_from, layout, reader)
     waiting = deque(range(len(prompts)))
@@ -268,13 +277,17 @@ class _Scheduler:
         return DecodedPrompt(
             number=one.number,
             prompt_ids=one.prompt_ids,
-            greedy=DecodedAnswer(*self._sequences.answer(first + GREEDY)),
+            greedy=DecodedAnswer(
+                *self._sequences.answer(first + GREEDY),
+                distributions=tuple(self._sequences.distributions[first + GREEDY]),
+            ),
             samples={
                 sampler: [
                     DecodedAnswer(
                         *self._sequences.answer(first + place),
                         one.last_states.get(place),
                         self._sequences.law(first + place) if sampler in self._kept.laws else None,
+                        self._sequences.logits_of(first + place) if sampler in self._kept.logits else None,
                     )
                     for place in numbers.tolist()
                 ]

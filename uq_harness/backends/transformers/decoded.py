@@ -29,6 +29,8 @@ class DecodedAnswer:
         state: Of a sample, where wanted, the input of the middle block at the last token that was fed back to the
             model, or at the prompt's last token where none was, ``[width]``, on the CPU.
         laws: Of a sample, where wanted, the log-probability of each token under the law that it was drawn from.
+        logits: Of a sample, where wanted, the logit of each token.
+        distributions: Of a greedy answer what `Sums` has taken of each token's distribution, where it has.
         read: Its text and the range of its tokens that count, where they are known; ``None`` for one still to be read.
     """
 
@@ -38,6 +40,8 @@ class DecodedAnswer:
     ended: bool
     state: Tensor | None = None
     laws: FloatArray | None = None
+    logits: FloatArray | None = None
+    distributions: tuple[FloatArray, ...] = ()
     read: tuple[str, range] | None = None
 
 
@@ -95,6 +99,7 @@ class Decoded:
         row_steps: The forward tokens of all prompts.
         read: The text of each greedy answer and the range of its tokens that count; ``None`` for one still to be read.
         self_attention: That of each greedy answer, as in `DecodedPrompt`.
+        distributions: For each greedy answer what `Sums` has taken of each token's distribution, where it has.
     """
 
     prompt_ids: Tensor
@@ -112,6 +117,7 @@ class Decoded:
     row_steps: int
     read: list[tuple[str, range] | None]
     self_attention: list[Tensor | None]
+    distributions: list[tuple[FloatArray, ...]]
 
     @classmethod
     def of(cls, prompts: Sequence[DecodedPrompt], pad_id: int, device: torch.device) -> Decoded:
@@ -143,6 +149,7 @@ class Decoded:
             row_steps=sum(prompt.row_steps for prompt in prompts),
             read=[answer.read for answer in answers],
             self_attention=[prompt.self_attention for prompt in prompts],
+            distributions=[answer.distributions for answer in answers],
         )
 
     @property

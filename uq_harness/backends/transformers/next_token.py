@@ -11,11 +11,11 @@ from torch import Tensor
 
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.beams import Beams
+from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
 from uq_harness.backends.transformers.forward import in_float64, logits
 from uq_harness.backends.transformers.sampler import Sampler
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
 from uq_harness.evidence import DiverseBeams, Samples, SampleSet
-from uq_harness.functional import FloatArray
 
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
@@ -38,6 +38,7 @@ class NextToken:
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
         laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
+        sums: What is taken of the distributions of the greedy answers' tokens.
 
     Attributes:
         width: Number of a prompt's sequences.
@@ -53,7 +54,9 @@ class NextToken:
         end_ids: Iterable[int],
         pad_id: int,
         laws: Collection[SampleSet] = frozenset(),
+        sums: Sums = NO_SUMS,
     ) -> None:
+        self._sums = sums
         starts = np.cumsum([GREEDY + 1, *map(answers, samplers)])
         self.width = int(starts[-1])
         self.places = {
@@ -94,14 +97,10 @@ class NextToken:
         for part in _whole_prompts(owners, max(1, entries // architecture.vocabulary)):
             members = live[(part.start <= sequences.prefix[live]) & (sequences.prefix[live] < part.stop)]
             scores = logits(architecture, head_states[part.start : part.stop])
-            sequences.write(members, *self._choose(scores, members, sequences.prefix[members] - part.start, sequences))
+            self._choose(scores, members, sequences.prefix[members] - part.start, sequences)
 
-    def _choose(
-        self, scores: Tensor, members: IntArray, prefix: IntArray, sequences: Sequences
-    ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-        """Each sequence's next token, its log-probability, the entropy, and the sampled log-probability.
-
-        The last is that under the law that the token was drawn from, ``nan`` where nothing needs it.
+    def _choose(self, scores: Tensor, members: IntArray, prefix: IntArray, sequences: Sequences) -> None:
+        """Writes each sequence's next token, and what is known about it.
 
         Args:
             scores: Logits, ``[prefixes, vocabulary]``.
@@ -124,10 +123,18 @@ class NextToken:
         greedy = np.zeros(len(scores), dtype=np.bool_)
         greedy[prefix[place == GREEDY]] = True
         at = torch.as_tensor(prefix, device=device)
-        # one way to the host for all four; float64 holds token ids exactly
-        found = logprobs_and_entropies(scores, likeliest, at, tokens, greedy)
-        packed = torch.stack([in_float64(tokens), *found, laws]).cpu().numpy()
-        return packed[0].astype(np.int64), packed[1], packed[2], packed[3]
+        *found, sums = logprobs_and_entropies(scores, likeliest, at, tokens, greedy, self._sums)
+        columns = torch.stack([in_float64(tokens), *found, laws, in_float64(scores[at, tokens])])
+        # one way to the host for everything; float64 holds token ids exactly
+        flat = torch.cat([columns.flatten(), sums.flatten()]).cpu().numpy()
+        packed = flat[: columns.numel()].reshape(columns.shape)
+        sequences.write(members, packed[0].astype(np.int64), *packed[1:])
+        if self._sums.any:
+            rows = np.flatnonzero(greedy)
+            taken = self._sums.complete(scores, rows.tolist(), flat[columns.numel() :].reshape(sums.shape))
+            owners = dict(zip(prefix[place == GREEDY].tolist(), members[place == GREEDY].tolist(), strict=True))
+            for row, one in zip(rows.tolist(), taken, strict=True):
+                sequences.distributions[owners[row]].append(one)
 
 
 def _whole_prompts(owners: IntArray, most: int) -> Iterator[range]:
@@ -146,8 +153,11 @@ def logprobs_and_entropies(
     rows: Tensor,
     tokens: Tensor,
     precisely: BoolArray,
-) -> tuple[Tensor, Tensor]:
+    sums: Sums = NO_SUMS,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probability of a token of each of the given rows, and the rows' entropies in nats, in float64.
+
+    With them the sums that are taken of the rows in float64, ``[such rows, sums]``.
 
     The numbers of `log_softmax_and_entropy` with one exponential a logit. A sure token's ``1 - p`` is what the ranking
     of answers is about, and a sum that holds the token's own 1 loses its digits; so the others are summed alone. That
@@ -159,10 +169,12 @@ def logprobs_and_entropies(
         rows: Rows, which may repeat.
         tokens: A token for each.
         precisely: Of all rows, those to take in float64.
+        sums: What else is taken of them.
     """
     highest = scores.gather(-1, likeliest[:, None])
     device = in_float64(highest[:0]).device
     partition, entropy = torch.empty(2, len(scores), dtype=torch.float64, device=device)
+    taken = torch.empty(0, dtype=torch.float64, device=device)
     at_least_float32 = partial(Tensor.to, dtype=torch.promote_types(scores.dtype, torch.float32))
     for chosen, convert in ((precisely, in_float64), (~precisely, at_least_float32)):
         if not chosen.any():
@@ -173,6 +185,8 @@ def logprobs_and_entropies(
         shifted = convert(some) - convert(top)
         others = shifted.exp().scatter_(-1, best[:, None].to(shifted.device), 0)
         rest = in_float64(others.sum(-1))
+        if convert is in_float64 and sums.any:
+            taken = sums.take(some, shifted, others, rest)
         # the clamp: a logit of minus infinity has no share in the entropy
         spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(shifted.dtype).min)))
         at = at.to(device)
@@ -180,4 +194,4 @@ def logprobs_and_entropies(
         entropy[at] = rest.log1p() - spread / (1 + rest)
     below = in_float64(scores[rows, tokens]) - in_float64(highest[rows, 0])
     rows = rows.to(device)
-    return below - partition[rows], entropy[rows]
+    return below - partition[rows], entropy[rows], taken

@@ -19,10 +19,12 @@ from uq_harness.evidence import (
     DiverseBeams,
     DrawLogProbs,
     HeadGradient,
+    LikeliestTokens,
     Need,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
+    SampleLogits,
     SampleLogProbs,
     Samples,
     SampleStates,
@@ -30,6 +32,7 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    TokenStatistic,
     VocabularySize,
 )
 from uq_harness.evidence.sets import SampleSets
@@ -46,10 +49,12 @@ KINDS: tuple[type[Need[Any]], ...] = (
     DiverseBeams,
     DrawLogProbs,
     HeadGradient,
+    LikeliestTokens,
     PairwiseEntailment,
     PairwiseSimilarity,
     RescoredLogProb,
     SampleLogProbs,
+    SampleLogits,
     SampleStates,
     Samples,
     SelfAttention,
@@ -57,6 +62,7 @@ KINDS: tuple[type[Need[Any]], ...] = (
     StateGradientMap,
     TokenRelevance,
     VocabularySize,
+    TokenStatistic,
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.backends.transformers.cache import CacheRow
 from uq_harness.backends.transformers.decoded import DecodedAnswer, DecodedPrompt
-from uq_harness.backends.transformers.forward import Prefill, log_softmax_and_entropy, logits
+from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
+from uq_harness.backends.transformers.forward import Prefill, in_float64, logits
+from uq_harness.backends.transformers.next_token import logprobs_and_entropies
 from uq_harness.backends.transformers.sampler import law_logprobs
 from uq_harness.backends.transformers.self_attention import Reading
 from uq_harness.backends.transformers.teacher_forcing import ENTRIES, ENTRIES_ON_GPU, follow
@@ -70,7 +73,8 @@ class SecondPass(TransformersBackend):
     """A `TransformersBackend` that reads the answers of `GivenPrompt`s instead of writing them.
 
     Log-probabilities and entropies of the greedy answer are computed. Those of samples are the engine's own, unless it
-    did not tell them or the samples have to be read anyway, for their hidden states or the law of the draw.
+    did not tell them or the samples have to be read anyway, for their hidden states, their logits or the law of the
+    draw.
     """
 
     def _decode(
@@ -120,7 +124,7 @@ class SecondPass(TransformersBackend):
                 DecodedPrompt(
                     number=number,
                     prompt_ids=prompt.token_ids,
-                    greedy=_greedy(self._architecture, prompt.answer, tokens, head_states),
+                    greedy=_greedy(self._architecture, prompt.answer, tokens, head_states, kept.sums),
                     samples={one: drawn[row] for one, drawn in samples.items()},
                     head_states=(head_states if kept.head_states else head_states[:1]).clone(),
                     middle_states=before,
@@ -148,7 +152,7 @@ class SecondPass(TransformersBackend):
         return [one for sampler in sets for one in _distinct(prompt.drawn[sampler]) if self._is_read(sampler, one)]
 
     def _is_read(self, sampler: SampleSet, one: GivenAnswer) -> bool:
-        wanted = self._plan.sets.stateful | self._plan.sets.lawful
+        wanted = self._plan.sets.stateful | self._plan.sets.lawful | self._plan.sets.with_logits
         return bool(one.emitted_ids) and (sampler in wanted or not one.known)
 
     def _samples(
@@ -183,15 +187,16 @@ class SecondPass(TransformersBackend):
         found = []
         for place, (_, one) in enumerate(pairs):
             count = len(one.emitted_ids)
-            logprobs, entropies, laws = _chosen(self._architecture, read[place, :count], one.emitted_ids, law)
+            chosen = _chosen(self._architecture, read[place, :count], one.emitted_ids, law)
             found.append(
                 DecodedAnswer(
                     one.emitted_ids,
-                    logprobs,
-                    entropies,
+                    chosen.logprobs,
+                    chosen.entropies,
                     one.complete,
                     None if middle is None else entered[middle][place, count - 1].cpu(),
-                    laws if law is not None else None,
+                    chosen.laws if law is not None else None,
+                    chosen.logits if sampler in self._plan.sets.with_logits else None,
                 )
             )
         return found
@@ -210,42 +215,69 @@ def _distinct(drawn: Sequence[GivenAnswer]) -> list[GivenAnswer]:
     return list(found.values())
 
 
-def _chosen(
-    architecture: Architecture, read: Tensor, tokens: Sequence[int], law: Samples | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Of each token its log-probability, its distribution's entropy, and its log-probability under a law, in float64.
+class _Chosen(NamedTuple):
+    """What is read about each of an answer's tokens, float64.
 
-    The last is ``nan`` without a law. A bounded part of the logits is in memory at a time.
+    Attributes:
+        logprobs: Log-probabilities.
+        entropies: Entropies of the distributions.
+        laws: Log-probabilities under a law; ``nan`` without one.
+        logits: Logits.
+        distributions: What was taken of each distribution, where anything was.
+    """
+
+    logprobs: FloatArray
+    entropies: FloatArray
+    laws: FloatArray
+    logits: FloatArray
+    distributions: tuple[FloatArray, ...]
+
+
+def _chosen(
+    architecture: Architecture, read: Tensor, tokens: Sequence[int], law: Samples | None = None, sums: Sums = NO_SUMS
+) -> _Chosen:
+    """What is known about each token; a bounded part of the logits is in memory at a time.
 
     Args:
         architecture: The model.
         read: The states that the head reads to predict each token, ``[tokens, width]``.
         tokens: The tokens.
         law: The set whose law is meant.
+        sums: What is taken of the distributions.
     """
     entries = ENTRIES if read.device.type == "cpu" else ENTRIES_ON_GPU
     size = max(1, entries // architecture.vocabulary)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    parts: list[tuple[Tensor, ...]] = []
+    distributions: list[FloatArray] = []
     for states, chosen in zip(read.split(size), torch.tensor(tokens).split(size), strict=True):
         scores = logits(architecture, states)
-        logprobs, entropies = log_softmax_and_entropy(scores)
-        taken = logprobs.gather(-1, chosen[:, None].to(logprobs.device))[:, 0]
-        laws = torch.full_like(taken, torch.nan)
+        chosen = chosen.to(scores.device)
+        at = torch.arange(len(chosen), device=scores.device)
+        all_of_them = np.ones(len(chosen), dtype=np.bool_)
+        *found, taken = logprobs_and_entropies(scores, scores.argmax(-1), at, chosen, all_of_them, sums)
+        laws = torch.full_like(found[0], torch.nan)
         if law is not None:
-            warped, at = scores.float(), torch.arange(len(chosen), device=scores.device)
             heat = torch.full((len(chosen),), law.temperature, dtype=torch.float32, device=scores.device)
-            laws = law_logprobs(warped, heat, law.top_k, law.top_p, at, chosen.to(scores.device))
-        parts.append((taken.cpu(), entropies.cpu(), laws.cpu()))
-    found = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
-    return found[0], found[1], found[2]
+            laws = law_logprobs(scores.float(), heat, law.top_k, law.top_p, at, chosen)
+        parts.append(tuple(one.cpu() for one in (*found, laws, in_float64(scores[at, chosen]))))
+        if sums.any:
+            distributions += sums.complete(scores, range(len(chosen)), taken.cpu().numpy())
+    columns = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
+    return _Chosen(columns[0], columns[1], columns[2], columns[3], tuple(distributions))
 
 
 def _greedy(
-    architecture: Architecture, answer: GivenAnswer, tokens: Sequence[int], head_states: Tensor
+    architecture: Architecture, answer: GivenAnswer, tokens: Sequence[int], head_states: Tensor, sums: Sums
 ) -> DecodedAnswer:
-    logprobs, entropies, _ = _chosen(architecture, head_states, tokens)
-    counted = counted_tokens(answer, logprobs)
-    return DecodedAnswer(tuple(tokens), logprobs, entropies, answer.complete, read=(answer.text, counted))
+    chosen = _chosen(architecture, head_states, tokens, sums=sums)
+    return DecodedAnswer(
+        tuple(tokens),
+        chosen.logprobs,
+        chosen.entropies,
+        answer.complete,
+        distributions=chosen.distributions,
+        read=(answer.text, counted_tokens(answer, chosen.logprobs)),
+    )
 
 
 def _as_drawn(one: GivenAnswer, read: DecodedAnswer | None) -> DecodedAnswer:

@@ -38,6 +38,8 @@ class Sequences:
         entropies: Entropy of each token's distribution, ``[sequences, limit]``.
         laws: Log-probability of each token under the law that it was drawn from, ``[sequences, limit]``; ``nan`` where
             nothing needs it.
+        logits: Logit of each token, ``[sequences, limit]``.
+        distributions: For each sequence what was taken of the distributions of its tokens, where it was.
     """
 
     def __init__(self, slots: int, width: int, limit: int) -> None:
@@ -46,7 +48,8 @@ class Sequences:
         self.prefix, self.lengths = (np.zeros(sequences, dtype=np.int64) for _ in range(2))
         self.live, self.ended = (np.zeros(sequences, dtype=np.bool_) for _ in range(2))
         self.tokens: IntArray = np.zeros((sequences, limit), dtype=np.int64)
-        self.logprobs, self.entropies, self.laws = (np.zeros((sequences, limit)) for _ in range(3))
+        self.logprobs, self.entropies, self.laws, self.logits = (np.zeros((sequences, limit)) for _ in range(4))
+        self.distributions: list[list[FloatArray]] = [[] for _ in range(sequences)]
 
     def of(self, slot: int) -> slice:
         """The sequences of a slot."""
@@ -61,6 +64,8 @@ class Sequences:
             True,
             False,
         )
+        for sequence in range(sequences.start, sequences.stop):
+            self.distributions[sequence] = []
 
     def owners(self) -> IntArray:
         """The slot that each prefix belongs to."""
@@ -70,7 +75,13 @@ class Sequences:
         return owners
 
     def write(
-        self, sequences: IntArray, tokens: IntArray, logprobs: FloatArray, entropies: FloatArray, laws: FloatArray
+        self,
+        sequences: IntArray,
+        tokens: IntArray,
+        logprobs: FloatArray,
+        entropies: FloatArray,
+        laws: FloatArray,
+        logits: FloatArray,
     ) -> None:
         """Adds a token to the given live sequences."""
         at = self.lengths[sequences]
@@ -79,7 +90,7 @@ class Sequences:
             logprobs,
             entropies,
         )
-        self.laws[sequences, at] = laws
+        self.laws[sequences, at], self.logits[sequences, at] = laws, logits
         self.lengths[sequences] += 1
 
     def end(self, end_ids: frozenset[int], stops: Callable[[list[int]], bool] | None) -> IntArray:
@@ -123,6 +134,10 @@ class Sequences:
     def law(self, sequence: int) -> FloatArray:
         """Log-probabilities of an answer's tokens under the law that they were drawn from."""
         return self.laws[sequence, : self.lengths[sequence]].copy()
+
+    def logits_of(self, sequence: int) -> FloatArray:
+        """Logits of an answer's tokens."""
+        return self.logits[sequence, : self.lengths[sequence]].copy()
 
     def _prefixes(self, sequences: IntArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The first of some sequences on each distinct prefix, ordered by their parents; each sequence's prefix."""
