@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,17 @@ class TestAnswer:
             assert "".join(answer.tokens).startswith(answer.text)
             assert len(answer.tokens) == len(answer.token_ids) == len(answer.logprobs) == len(answer.entropies)
             assert answer.uncertainty["g_nll"] == pytest.approx(-sum(answer.logprobs))
+
+    def test_a_notebook_shows_its_tokens_coloured(self, answered: list[ScoredAnswer]) -> None:
+        answer = answered[0]
+        page = answer._repr_html_()
+        assert page is not None
+        shown = re.findall(r'<span class="uq-token[^"]*" title="([^"]*)"', page)
+        assert len(shown) == len([text for text in answer.to_dict()["tokens"] if text]) + 1  # and the end
+        assert f"log-probability {answer.logprobs[0]:.3f}" in shown[0]
+        assert "Coloured by entropy" in answer.to_html("entropy")
+        with pytest.raises(UQHarnessError, match="use log-probability, entropy"):
+            answer.to_html("doubt")
 
     def test_cannot_be_changed_and_can_be_stored(self, answered: list[ScoredAnswer]) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):

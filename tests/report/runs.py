@@ -53,8 +53,9 @@ def write_run(
     config: Mapping[str, Any] | None = None,
     samples: bool = True,
     cost: Mapping[str, float] | None = None,
+    further: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Writes results and samples as lm_eval does; returns the folder of both files."""
+    """Writes results and samples as lm_eval does, with further fields of the first records; returns their folder."""
     place = folder / model.replace("/", "__")
     place.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -69,6 +70,7 @@ def write_run(
             "judge": judge,
             "cost": dict(cost or {"decode_seconds": 0.2, "gradients_seconds": 0.05, "row_steps": 50.0, "nli_pairs": 0}),
         }
+        record |= further[row] if row < len(further) else {}
         lines.append(
             {
                 "doc_id": row,

@@ -46,6 +46,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         method="g_nll",
         examples=20,
         alpha=0.05,
+        combined=True,
+        token_value="log-probability",
         all_runs=False,
         plots=False,
         as_json=True,

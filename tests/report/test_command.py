@@ -67,6 +67,8 @@ DEFAULTS = {
     "method": None,
     "examples": 5,
     "alpha": 0.05,
+    "combined": True,
+    "token_value": "log-probability",
     "all_runs": False,
     "plots": False,
     "as_json": True,

@@ -10,18 +10,23 @@ from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.evidence import Evidence, Need
 from uq_harness.evidence.backend import Backend, first_missing
 from uq_harness.evidence.prompt import Prompt, StopCriteria
+from uq_harness.evidence.token_spans import token_texts
 from uq_harness.files import plain
-from uq_harness.methods import Method, scores
+from uq_harness.functional import FloatArray
+from uq_harness.methods import Method, scores, token_values
 from uq_harness.similarity.evidence import Comparer
 from uq_harness.similarity.services import NLI, Similarity
 
 
-def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, Any]:
+def record(
+    evidence: Evidence, uncertainty: Mapping[str, float], token_values: Mapping[str, FloatArray] | None = None
+) -> dict[str, Any]:
     """The record of one answer; undefined numbers become ``None``, and what a backend does not have is left out.
 
     Args:
         evidence: What was gathered about it.
         uncertainty: Each method's score, ``nan`` where it is undefined.
+        token_values: Further values of the answer's tokens by name, one a token.
     """
     answer = evidence.answer
     known = {
@@ -33,6 +38,7 @@ def record(evidence: Evidence, uncertainty: Mapping[str, float]) -> dict[str, An
         "token_ids": None if answer.token_ids is None else list(answer.token_ids),
         "token_logprobs": None if answer.logprobs is None else plain(answer.logprobs.tolist()),
         "token_entropies": None if answer.entropies is None else plain(answer.entropies.tolist()),
+        "token_values": {name: plain(values.tolist()) for name, values in (token_values or {}).items()} or None,
     }
     return {
         "uncertainty": plain(uncertainty),
@@ -116,10 +122,23 @@ class Answerer:
         """The uncertainty that each method finds; ``nan`` where it is undefined."""
         return scores(self._methods, evidence)
 
-    def record(self, evidence: Evidence) -> dict[str, Any]:
-        """What the sample log says about one answer; numbers that are undefined become ``None``."""
-        added = {name: value for one in self._recorders for name, value in one.record(evidence).items()}
-        return record(evidence, self.scores(evidence)) | added
+    def record(self, evidence: Evidence, uncertainty: Mapping[str, float] | None = None) -> dict[str, Any]:
+        """What the sample log says about one answer; numbers that are undefined become ``None``.
+
+        Args:
+            evidence: What was gathered about it.
+            uncertainty: Its scores, where they are computed already.
+        """
+        found = record(
+            evidence,
+            self.scores(evidence) if uncertainty is None else uncertainty,
+            token_values(self._methods, evidence),
+        )
+        if evidence.answer.token_ids is not None:
+            found["tokens"] = list(token_texts(self._backend.decode, evidence.answer.token_ids))
+        for one in self._recorders:
+            found |= one.record(evidence)
+        return found
 
     def describe(self) -> dict[str, Any]:
         """The backend's settings and the auxiliary models in use, for the results' configuration."""

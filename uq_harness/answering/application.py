@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from lm_eval.models.utils import resolve_max_length
+from markupsafe import Markup
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from uq_harness.answering.answerer import Answerer, record
+from uq_harness.answering.answerer import Answerer
 from uq_harness.answering.conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering.measured_token import measure_token
 from uq_harness.answering.options import (
@@ -32,26 +33,13 @@ from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.transformers.backend import TransformersBackend, check_evaluation_mode
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Evidence
-from uq_harness.evidence.token_spans import token_spans
+from uq_harness.evidence.token_spans import token_texts
 from uq_harness.functional import FloatArray
 from uq_harness.methods import build_methods, settings
 from uq_harness.methods.arguments import read_flag, read_whole
-
-
-def pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> tuple[str, ...]:
-    """The text of each token, so that together they are the whole text; a character belongs to its last token."""
-
-    def decode(ids: Sequence[int]) -> str:
-        text: str = tokenizer.decode(list(ids))
-        return text
-
-    text, shown, pieces = decode(token_ids), 0, []
-    spans = token_spans(decode, token_ids)
-    for position, (first, behind) in enumerate(spans):
-        last_of_group = position + 1 == len(spans) or spans[position + 1] != (first, behind)
-        pieces.append(text[shown:behind] if last_of_group else "")
-        shown = behind if last_of_group else shown
-    return tuple(pieces)
+from uq_harness.rendering.coloured import LOG_PROBABILITY, TokenValues, legend
+from uq_harness.rendering.escape import visible
+from uq_harness.rendering.pages import token_style
 
 
 @dataclass(frozen=True)
@@ -69,6 +57,7 @@ class ScoredAnswer:
         entropies: Entropy of the distribution each token was taken from, in nats.
         complete: Whether the model ended the answer itself; false when ``max_new_tokens`` cut it.
         evidence: All that was gathered: samples, entailment, seconds of each stage, ….
+        record: What a run writes to its sample log: plain JSON values.
     """
 
     question: str
@@ -80,10 +69,44 @@ class ScoredAnswer:
     entropies: tuple[float, ...]
     complete: bool
     evidence: Evidence = field(repr=False, compare=False)
+    record: Mapping[str, Any] = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: the question and the record that a run writes to its sample log."""
-        return {"question": self.question, **record(self.evidence, self.uncertainty)}
+        return {"question": self.question, **copy.deepcopy(dict(self.record))}
+
+    def to_html(self, token_value: str = LOG_PROBABILITY) -> str:
+        """The answer as HTML, its tokens coloured by how uncertain the model was of each, with a legend and scores.
+
+        Notebooks show an answer so. It has its own style, and every text in it is escaped.
+
+        Args:
+            token_value: What colours the tokens: ``log-probability``, ``entropy``, or what a method tells of tokens.
+
+        Raises:
+            UQHarnessError: There is no value of this name.
+        """
+        tokens = TokenValues.from_record(self.record)
+        known = {} if tokens is None else tokens.values
+        if token_value not in known:
+            raise UQHarnessError(
+                f"token_value={token_value!r} is not known: use {', '.join(known) or 'none, there is no'}"
+            )
+        assert tokens is not None
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in self.uncertainty.items())
+        return str(
+            Markup("<style>{}</style><p><bdi>{}</bdi></p><p>{}</p><p>{}</p>{}").format(
+                Markup(token_style()),  # our own file
+                visible(self.question),
+                tokens.as_html(token_value),
+                scores,
+                legend(token_value),
+            )
+        )
+
+    def _repr_html_(self) -> str | None:
+        tokens = TokenValues.from_record(self.record)
+        return self.to_html() if tokens is not None and LOG_PROBABILITY in tokens.values else None
 
 
 class UncertaintyModel:
@@ -238,18 +261,23 @@ class UncertaintyModel:
         return {**self._settings, **self._encoder.describe()}
 
     def _scored(self, evidence: Evidence) -> ScoredAnswer:
-        answer = evidence.answer
+        answer, uncertainty = evidence.answer, self._answerer.scores(evidence)
         return ScoredAnswer(
             question=evidence.question,
             text=answer.text,
-            uncertainty=self._answerer.scores(evidence),
-            tokens=pieces(self._tokenizer, answer.token_ids or ()),
+            uncertainty=uncertainty,
+            tokens=token_texts(self._decode, answer.token_ids or ()),
             token_ids=answer.token_ids or (),
             logprobs=_floats(answer.logprobs),
             entropies=_floats(answer.entropies),
             complete=bool(answer.complete),
             evidence=evidence,
+            record=self._answerer.record(evidence, uncertainty),
         )
+
+    def _decode(self, token_ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(list(token_ids))
+        return text
 
 
 def _floats(values: FloatArray | None) -> tuple[float, ...]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from uq_harness.report.tables import Cell
 
 
+_DEFAULT_TOKEN_VALUE = "log-probability"
+
+
 @app.command()
 def report(
     results: Annotated[list[Path], typer.Argument(help="Files or folders that lm_eval wrote.", metavar="RESULTS...")],
@@ -33,6 +36,10 @@ def report(
     ] = None,
     examples: Annotated[int, typer.Option(min=0, help="Confident wrong answers listed of each run.")] = 10,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Level of the tests against the best method.")] = 0.05,
+    combined: Annotated[bool, typer.Option(help="Also tell how good all scores are together.")] = True,
+    token_value: Annotated[
+        str, typer.Option(help="What colours the tokens of wrong answers: log-probability, entropy, or a method's.")
+    ] = _DEFAULT_TOKEN_VALUE,
     all_runs: Annotated[bool, typer.Option("--all-runs", help="Keep repeated runs, not the last one only.")] = False,
     plots: Annotated[bool, typer.Option(help="Also write the pictures as PNG and SVG.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -56,13 +63,35 @@ def report(
         examples=examples,
         examples_by=method,
         alpha=alpha,
+        combined=combined,
+        token_value=token_value,
         warnings=warnings,
     )
+    _check_token_value(content)
     files = write_report(content, output, pictures=plots)
     if as_json:
-        print(as_text({"files": [str(file) for file in files], "notes": list(content.notes)}))
+        print(
+            as_text(
+                {
+                    "files": [str(file) for file in files],
+                    "notes": list(content.notes),
+                    "combined": list(content.combined),
+                }
+            )
+        )
         return
     _print(content, files)
+
+
+def _check_token_value(content: Report) -> None:
+    """Refuses a value that colours nothing; answers without log-probabilities are shown plain unasked."""
+    tokens = [one.tokens for run in content.runs for one in run.examples if one.tokens is not None]
+    known = sorted({name for one in tokens for name in one.values})
+    if content.token_value not in (*known, _DEFAULT_TOKEN_VALUE):
+        raise UQHarnessError(
+            f"--token-value {content.token_value!r} is in no record of the wrong answers to show: they have "
+            f"{', '.join(known) or 'no value of tokens'}"
+        )
 
 
 def _print(content: Report, files: list[Path]) -> None:
@@ -72,7 +101,7 @@ def _print(content: Report, files: list[Path]) -> None:
             continue
         rows = [(row.title, [_number(cell) for cell in row.cells]) for row in table.rows]
         print_wide(console, f"{heading}, percent", [(h.group, h.title) for h in table.headings], rows)
-    for note in content.notes:
+    for note in (*content.combined, *content.notes):
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
     console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files next to it"), soft_wrap=True)
 

@@ -16,6 +16,7 @@ from uq_harness.methods.base import (
     scores,
     select_methods,
     settings,
+    token_values,
 )
 from uq_harness.methods.options import choice, flag, mass, not_negative, option, positive, probability, whole
 
@@ -35,5 +36,6 @@ __all__ = [
     "scores",
     "select_methods",
     "settings",
+    "token_values",
     "whole",
 ]

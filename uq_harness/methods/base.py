@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from uq_harness.errors import UQHarnessError, did_you_mean, one_of
 from uq_harness.evidence import AnswerLogProbs, Evidence, Need
+from uq_harness.functional import FloatArray
 from uq_harness.methods import sets
 from uq_harness.methods.options import read_option
 from uq_harness.registry import Registry
@@ -47,6 +48,13 @@ class Method(ABC):
     @abstractmethod
     def score(self, evidence: Evidence) -> float:
         """The uncertainty; ``nan`` where it is undefined."""
+
+    def token_values(self, evidence: Evidence) -> Mapping[str, FloatArray]:
+        """Values of the answer's tokens by name that belong in the record beside log-probabilities and entropies.
+
+        Each has one entry a token, higher meaning less certain; none unless a method has some to tell.
+        """
+        return {}
 
     @classmethod
     def options(cls) -> tuple[dataclasses.Field[Any], ...]:
@@ -196,3 +204,23 @@ def _score(method: Method, evidence: Evidence) -> float:
                 f"{method.name} reads something that its needs() does not declare, and that is not there: {error}"
             ) from error
         raise
+
+
+def token_values(methods: Iterable[Method], evidence: Evidence) -> dict[str, FloatArray]:
+    """The values that methods tell of the answer's tokens; where a declared need of a method is undefined, none of it.
+
+    Raises:
+        UQHarnessError: A method's values are not one a token.
+    """
+    found: dict[str, FloatArray] = {}
+    for method in methods:
+        if type(method).token_values is Method.token_values or not evidence.defines(method.needs()):
+            continue
+        for name, values in method.token_values(evidence).items():
+            if values.shape != (evidence.answer.n_tokens,):
+                raise UQHarnessError(
+                    f"method {method.name} tells {name} of tokens in shape {values.shape}, but the answer has "
+                    f"{evidence.answer.n_tokens} tokens"
+                )
+            found[name] = values
+    return found

@@ -7,13 +7,24 @@ from dataclasses import dataclass, replace
 
 from uq_harness.evaluation.metrics import WHY_NO_ERROR, too_few
 from uq_harness.functional import MEASURES
+from uq_harness.rendering.coloured import LOG_PROBABILITY, TokenValues
 from uq_harness.report.beside import ablation_table, beside_the_paper, reference_notes
-from uq_harness.report.examples import confident_errors
+from uq_harness.report.combined import Combination
+from uq_harness.report.examples import ConfidentError, confident_errors
 from uq_harness.report.quality import Ranking, rank
 from uq_harness.report.run import RunSummary, label_runs, latest, summarize
 from uq_harness.report.served import served_tables
 from uq_harness.report.tables import Table, method_title, quality_table
 from uq_harness.results.run import TaskRun
+from uq_harness.results.samples import read_record
+
+_CARRYING = 5  # scores of a combination that are named
+_HOW_COMBINED = (
+    "All together: logistic regression over the ranks of all scores, each answer scored by weights that were fitted to "
+    "other questions. The best single score was chosen on the same answers that it is compared on, which flatters it, "
+    "so the comparison errs on its side. A weight is the mean of the standardised coefficients over the folds; scores "
+    "that rank alike share theirs"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,8 @@ class Report:
         served: Tables of what runs of engines and endpoints cost.
         beside: Tables of the runs next to published ones.
         reference_notes: The source of these, and what is not known of them.
+        token_value: What colours the tokens of the answers that are shown.
+        combined: Of each run how good its scores are together and which of them carry that, or why this is not told.
     """
 
     title: str
@@ -45,6 +58,8 @@ class Report:
     served: tuple[Table, ...] = ()
     beside: tuple[Table, ...] = ()
     reference_notes: tuple[str, ...] = ()
+    combined: tuple[str, ...] = ()
+    token_value: str = LOG_PROBABILITY
 
     def all_tables(self) -> list[tuple[str, Table]]:
         """Every table with its heading, the judge named where there are several."""
@@ -68,6 +83,8 @@ def collect(
     examples: int = 10,
     examples_by: str | None = None,
     alpha: float = 0.05,
+    combined: bool = True,
+    token_value: str = LOG_PROBABILITY,
     warnings: Iterable[str] = (),
 ) -> Report:
     """Measures all runs and lays out the tables.
@@ -80,11 +97,14 @@ def collect(
         examples: Number of confident wrong answers for each run.
         examples_by: The method they are chosen by; ``None`` for each run's best.
         alpha: Level of the tests.
+        combined: Whether the tables have a row for all scores together.
+        token_value: What colours the tokens of the answers that are shown: ``log-probability``, ``entropy``, or what a
+            method tells of tokens. Answers without it are not coloured.
         warnings: What reading the files has met with.
     """
     kept, earlier = (list(runs), []) if all_runs else latest(runs)
     labelled = sorted(label_runs(kept), key=lambda pair: (pair[0], pair[1].task, pair[1].judge))
-    columns = [summarize(run, label, alpha) for label, run in labelled]
+    columns = [summarize(run, label, alpha, combined=combined) for label, run in labelled]
     judges = list(dict.fromkeys(column.run.judge for column in columns))
     notes = [*warnings]
     if earlier:
@@ -110,6 +130,33 @@ def collect(
         tuple(served_tables(columns)),
         tuple(beside),
         tuple(reference_notes() if reference else ()),
+        tuple(_together(columns, alpha)),
+        token_value,
+    )
+
+
+def _together(columns: Sequence[RunSummary], alpha: float) -> list[str]:
+    """What is to be said of the row of all scores together."""
+    found = [_together_of(column, alpha) for column in columns if column.combination is not None]
+    if any(isinstance(column.combination, Combination) for column in columns):
+        found.append(_HOW_COMBINED)
+    return found
+
+
+def _together_of(column: RunSummary, alpha: float) -> str:
+    combination = column.combination
+    if not isinstance(combination, Combination):
+        return f"{column.name}: no row for all scores together: {combination}"
+    difference, best = combination.against_best, method_title(combination.best)
+    verdict = "significant" if difference.p_value <= alpha else "not told apart"
+    weights = list(combination.weights.items())
+    more = f" and {len(weights) - _CARRYING} more" if len(weights) > _CARRYING else ""
+    return (
+        f"{column.name}: all scores together have an AUROC of {100 * difference.first:.2f} %, {best}, the best of them "
+        f"alone, {100 * difference.second:.2f} %: a difference of {100 * difference.difference:+.2f} ± "
+        f"{100 * difference.stderr:.2f}, {verdict} (paired DeLong test over {difference.n:,} answers, "
+        f"p = {difference.p_value:.2g}). Weights: "
+        f"{', '.join(f'{method_title(name)} {weight:+.2f}' for name, weight in weights[:_CARRYING])}{more}"
     )
 
 
@@ -151,6 +198,14 @@ def _notes(column: RunSummary) -> list[str]:
     return notes
 
 
+def _tokens(run: TaskRun, example: ConfidentError) -> TokenValues | None:
+    """The tokens of an answer, read again: to hold those of all answers would take much memory."""
+    if run.samples is None or run.offsets is None:
+        return None
+    record = read_record(run.samples, int(run.offsets[example.row]))
+    return TokenValues.from_record({**record, "answer": example.answer})
+
+
 def _with_examples(number: int, summary: RunSummary, examples: int, examples_by: str | None) -> RunSummary:
     run = summary.run
     method = examples_by if examples_by in run.uncertainty else summary.ranking.best
@@ -164,6 +219,6 @@ def _with_examples(number: int, summary: RunSummary, examples: int, examples_by:
     return replace(
         summary,
         id=f"run-{number}",
-        examples=tuple(chosen),
+        examples=tuple(replace(one, tokens=_tokens(run, one)) for one in chosen),
         examples_by=method_title(method) if method and chosen else "",
     )

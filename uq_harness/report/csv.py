@@ -7,8 +7,12 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from uq_harness.functional import MEASURES
 from uq_harness.rendering.escape import csv_text
+from uq_harness.report.combined import NAME as COMBINED
+from uq_harness.report.combined import Combination
 from uq_harness.report.content import Report
 
 NUMBERS = (
@@ -31,7 +35,10 @@ NUMBERS = (
 
 
 def write_numbers(content: Report) -> str:
-    """AUROC, AURC and PRR of every method in every run, as fractions; with no method accuracy, requests and tokens."""
+    """AUROC, AURC and PRR of every method in every run, as fractions; with no method accuracy, requests and tokens.
+
+    The combination of all scores is called ``combined``; its p-value is that of the test against the best single score.
+    """
     rows: list[Sequence[object]] = []
     for run in content.runs:
         where = (csv_text(run.model), csv_text(run.task), csv_text(run.judge))
@@ -67,6 +74,16 @@ def write_numbers(content: Report) -> str:
                         int(one.few),
                     )
                 )
+        if isinstance(run.combination, Combination):
+            against_best = _number(run.combination.against_best.p_value)
+            scored = int(np.isfinite(run.combination.scores).sum())
+            rows += [
+                (
+                    *(*where, COMBINED, measure, _number(one.value), _number(one.stderr), "", ""),
+                    *(against_best if measure == "auroc" else "", run.questions, scored, "", run.date, int(one.few)),
+                )
+                for measure, one in run.combined.items()
+            ]
     return as_csv(NUMBERS, rows)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness.functional import FloatArray
+from uq_harness.rendering.coloured import TokenValues
 
 _REFERENCES = 5  # shown of each question
 _CERTAIN = 0.25
@@ -27,6 +28,8 @@ class ConfidentError:
         surer_than: Share of the run's other scored answers with a higher uncertainty.
         agree: Number of methods that have the answer among their most certain quarter.
         methods: Number of methods that score it.
+        row: The answer's row in the run.
+        tokens: Its tokens with their values; ``None`` where its record has none.
     """
 
     question: str
@@ -37,6 +40,8 @@ class ConfidentError:
     surer_than: float
     agree: int
     methods: int
+    row: int = 0
+    tokens: TokenValues | None = None
 
 
 def confident_errors(
@@ -77,6 +82,7 @@ def confident_errors(
             surer_than=float((finite > scores[row]).sum() / max(1, len(finite) - 1)),
             agree=sum(bool(values[row] <= limits[name]) for name, values in uncertainty.items()),
             methods=sum(bool(np.isfinite(values[row])) for values in uncertainty.values()),
+            row=int(row),
         )
         for row in first
     ]

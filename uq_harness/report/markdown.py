@@ -19,6 +19,8 @@ def write_markdown(content: Report) -> str:
         parts.append("\n".join(f"> - {markdown(note)}" for note in content.notes))
     parts.append("## Runs\n\n" + _runs(content.runs))
     parts += [f"## {markdown(heading)}\n\n{table_as_markdown(table)}" for heading, table in content.all_tables()]
+    if content.combined:
+        parts.append("## All scores together\n\n" + "\n".join(f"- {markdown(one)}" for one in content.combined))
     parts += [markdown(note) for note in content.reference_notes]
     parts += [_examples(run) for run in content.runs if run.examples]
     return "\n\n".join(parts) + "\n"

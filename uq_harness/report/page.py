@@ -9,10 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from uq_harness.rendering.coloured import legend
 from uq_harness.rendering.figures import PAGE_TEXT, Marks, inline_svg, page_axes
 from uq_harness.rendering.pages import render
 from uq_harness.report.content import Report
 from uq_harness.report.curves import Histogram, risk_at
+from uq_harness.report.examples import ConfidentError
 from uq_harness.report.figures import CostPoint, RunFigures, draw_cost, draw_histogram, draw_risk, draw_roc
 from uq_harness.report.run import RunSummary
 from uq_harness.report.tables import Cell, Heading, Row, Table, method_title
@@ -96,10 +98,21 @@ def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
         sections=sections,
         further=(*content.served, *content.beside),
         reference_notes=content.reference_notes,
+        combined=content.combined,
+        legends={
+            run.id: legend(content.token_value)
+            for run in content.runs
+            if any(_coloured(one, content.token_value) is not None for one in run.examples)
+        },
+        coloured=lambda example: _coloured(example, content.token_value),
         runs=content.runs,
         pictures={run.id: _pictures(run, figures[run.id]) for run in content.runs},
         judges=len(content.sections),
     )
+
+
+def _coloured(example: ConfidentError, token_value: str) -> Markup | None:
+    return None if example.tokens is None else example.tokens.as_html(token_value)
 
 
 def _pictures(summary: RunSummary, figures: RunFigures) -> _Pictures:

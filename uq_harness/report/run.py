@@ -7,12 +7,13 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from uq_harness.evaluation.metrics import too_few
 from uq_harness.functional import MEASURES
+from uq_harness.report.combined import Combination, combine
 from uq_harness.report.cost import Costs, costs
 from uq_harness.report.examples import ConfidentError
 from uq_harness.report.quality import UNDEFINED, Estimate, Ranking, estimates, rank
@@ -36,6 +37,8 @@ class RunSummary:
         id: Its anchor in the report, letters and digits; empty outside one.
         examples: Its most confident wrong answers.
         examples_by: The method that they are the most confident by; empty where there are none.
+        combination: All scores together; in words why not where they cannot be combined, ``None`` where nobody asked.
+        combined: AUROC, AURC and PRR of that; empty where there is none.
     """
 
     run: TaskRun
@@ -49,6 +52,8 @@ class RunSummary:
     id: str = ""
     examples: tuple[ConfidentError, ...] = ()
     examples_by: str = ""
+    combination: Combination | str | None = None
+    combined: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def judge(self) -> str:
@@ -86,9 +91,18 @@ class RunSummary:
         return float(np.mean(self.run.correct == 0)) if len(self.run) else math.nan
 
 
-def summarize(run: TaskRun, model: str, alpha: float) -> RunSummary:
-    """Measures a run; one that logged no samples has what its results file says, and no tests."""
+def summarize(run: TaskRun, model: str, alpha: float, *, combined: bool = False) -> RunSummary:
+    """Measures a run; one that logged no samples has what its results file says, and no tests.
+
+    Args:
+        run: The run.
+        model: Its model's label.
+        alpha: Level of the tests.
+        combined: Whether all scores are also combined into one.
+    """
     reported = _reported(run)
+    combination: Combination | str | None = None
+    together: dict[str, Estimate] = {}
     if len(run):
         seed = _seed(run)
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the bootstrap's array functions let threads work at once
@@ -97,9 +111,14 @@ def summarize(run: TaskRun, model: str, alpha: float) -> RunSummary:
             )
             quality = dict(zip(run.uncertainty, found, strict=True))
         ranking = rank([run.uncertainty], [run.correct], alpha)
+        if combined:
+            combination = combine(run.uncertainty, run.correct, run.keys)
+        if isinstance(combination, Combination):
+            together = estimates(combination.scores, run.correct, seed=seed)
         share = run.accuracy
         accuracy = Estimate(share, math.sqrt(share * (1 - share) / (len(run) - 1)) if len(run) > 1 else math.nan)
     else:
+        combination = "it logged no samples" if combined else None
         quality = {name: {m: found.get(m, UNDEFINED) for m in MEASURES} for name, found in reported.items()}
         best = max(
             (name for name in quality if math.isfinite(quality[name]["auroc"].value)),
@@ -110,7 +129,18 @@ def summarize(run: TaskRun, model: str, alpha: float) -> RunSummary:
         accuracy = Estimate(run.metrics.get("accuracy", math.nan), run.metrics.get("accuracy_stderr", math.nan))
     scored = {name: int(np.isfinite(scores).sum()) for name, scores in run.uncertainty.items()}
     spent = costs(run.costs, run.answer_tokens, list(run.uncertainty))
-    return RunSummary(run, model, run.task, accuracy, quality, scored, ranking, spent)
+    return RunSummary(
+        run,
+        model,
+        run.task,
+        accuracy,
+        quality,
+        scored,
+        ranking,
+        spent,
+        combination=combination,
+        combined=together,
+    )
 
 
 def _seed(run: TaskRun) -> int:

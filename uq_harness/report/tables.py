@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from uq_harness.evaluation.metrics import FEW_MEANS
 from uq_harness.functional import MEASURES
 from uq_harness.methods import all_methods
+from uq_harness.report.combined import NAME as COMBINED
 from uq_harness.report.published.tables import paper_table
 from uq_harness.report.quality import UNDEFINED, Estimate, Ranking, average
 from uq_harness.report.run import RunSummary
 
 TITLES = {"auroc": "AUROC ↑", "aurc": "AURC ↓", "prr": "PRR ↑"}
+COMBINED_TITLE = "All together"
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,14 @@ def quality_table(measure: str, columns: Sequence[RunSummary], overall: Ranking,
         headings.append(Heading("", "Avg."))
     rows = [Row(name, method_title(name), tuple(cells[name] for cells in marked)) for name in methods]
     caption = "Percent ± standard error. Best of each column in bold"
+    if any(column.combined for column in columns):
+        together = [column.combined.get(measure, UNDEFINED) for column in columns]
+        cells = [Cell.percent(one) for one in together]
+        if len(columns) > 1:
+            mean = average([column.combined.get(measure, UNDEFINED) for column in counted])
+            cells.append(Cell.percent(mean))
+        rows.append(Row(COMBINED, COMBINED_TITLE, tuple(cells)))
+        caption += f"; “{COMBINED_TITLE}” combines the scores above it and is not ranked with them"
     if measure == "auroc":
         caption += f"; † not significantly worse than the best (paired DeLong test, Holm's correction, α = {alpha:g})"
     if any(cell.few for row in rows for cell in row.cells):

@@ -97,6 +97,8 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
         metrics=_metrics(files, judge),
         configuration={key: value for key, value in files.content.items() if key != "results"},
         unjudged=tuple(column.unjudged),
+        samples=files.samples,
+        offsets=np.array(column.offsets, dtype=np.int64),
     )
 
 

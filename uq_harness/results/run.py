@@ -40,6 +40,8 @@ class TaskRun:
         configuration: All else that the results file says: ``config``, ``configs``, ``versions``, …; empty if there is
             none. Arguments that may hold a secret are left out.
         unjudged: Keys of questions whose answers have no verdict, and which are left out above.
+        samples: The samples file; ``None`` where there is none.
+        offsets: Where in it each answer's line begins, in bytes.
     """
 
     model: str
@@ -60,6 +62,8 @@ class TaskRun:
     metrics: Mapping[str, float]
     configuration: Mapping[str, Any]
     unjudged: tuple[str, ...] = ()
+    samples: Path | None = None
+    offsets: IntArray | None = None
 
     def __len__(self) -> int:
         """Number of answers; 0 for a run that logged no samples."""
@@ -141,4 +145,5 @@ class TaskRun:
             uncertainty={method: scores[chosen] for method, scores in self.uncertainty.items()},
             costs={stage: spent[chosen] for stage, spent in self.costs.items()},
             metrics={},
+            offsets=None if self.offsets is None else self.offsets[chosen],
         )

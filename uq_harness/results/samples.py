@@ -37,6 +37,7 @@ class Column:
     uncertainty: list[Any] = field(default_factory=list)
     costs: list[Any] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
 
 
 def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, Column]:
@@ -51,13 +52,13 @@ def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> d
     """
     columns: dict[str, Column] = {}
     foreign = 0
-    for sample in _lines(file):
+    for offset, sample in _lines(file):
         record = sample["doc"].get("uq") if isinstance(sample.get("doc"), dict) else None
         if not isinstance(record, dict):
             foreign += 1
             continue
         judge = encodable(str(sample.get("filter") or record.get("judge")))
-        _append(columns.setdefault(judge, Column()), sample, record, texts)
+        _append(columns.setdefault(judge, Column()), offset, sample, record, texts)
     if foreign:
         log.warning("%s: %d lines are left out, since they are not of a task of uq-harness (no doc.uq)", file, foreign)
     for judge, column in list(columns.items()):
@@ -68,11 +69,13 @@ def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> d
     return columns
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Each line's object; what is cut off, as a killed run leaves it, is left out with a warning."""
+def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Where each line begins, and its object; what a killed run cut off is left out with a warning."""
     broken: list[int] = []
+    behind = 0
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            offset, behind = behind, behind + len(line)
             if line.isspace():
                 continue
             try:
@@ -80,7 +83,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
             except (ValueError, RecursionError):  # also of bytes that are not UTF-8, and of brackets without end
                 broken.append(number)
             else:
-                yield sample
+                yield offset, sample
     if broken:
         places = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
         log.warning("%s: %d lines are left out, cut off or not valid JSON (line %s)", file, len(broken), places)
@@ -104,7 +107,11 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _append(
-    column: Column, sample: dict[str, Any], record: dict[str, Any], texts: dict[str, tuple[str, tuple[str, ...]]]
+    column: Column,
+    offset: int,
+    sample: dict[str, Any],
+    record: dict[str, Any],
+    texts: dict[str, tuple[str, tuple[str, ...]]],
 ) -> None:
     doc = sample["doc"]
     question, references = str(doc.get("question", "")), _texts(doc.get("answers"))
@@ -114,6 +121,7 @@ def _append(
         column.unjudged.append(key)
         return
     question, references = texts.setdefault(key, (question, references))
+    column.offsets.append(offset)
     column.keys.append(key)
     column.questions.append(question)
     column.references.append(references)
@@ -124,6 +132,14 @@ def _append(
     column.correctness.append(record.get("correctness"))
     column.uncertainty.append(record.get("uncertainty"))
     column.costs.append(record.get("cost"))
+
+
+def read_record(file: Path, offset: int) -> dict[str, Any]:
+    """The record of the answer whose line begins at an offset."""
+    with file.open("rb") as lines:
+        lines.seek(offset)
+        record: dict[str, Any] = _parse(lines.readline())["doc"]["uq"]
+    return record
 
 
 def _key(question: str, references: Sequence[str]) -> str:

@@ -360,6 +360,10 @@ _KEPT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "complete": (lambda value: isinstance(value, bool), "true or false"),
     "refused": (lambda value: isinstance(value, str), "a text"),
     "tokens": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
+    "token_values": (
+        lambda value: isinstance(value, dict) and all(map(_are_numbers, value.values())),
+        "an object of lists",
+    ),
     "cost": (lambda value: isinstance(value, dict) and all(map(_is_number, value.values())), "an object of numbers"),
 }
 # Those that are read for their own sake too, and handed on so that what was written can be scored again.
@@ -374,6 +378,10 @@ def _record(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
             raise UQHarnessError(f"{place}: {name} is {value!r}: it needs to be {what}")
     names = [name for name in _HANDED_ON if "prompt_token_ids" in row or name == "token_ids"]
     return kept | {name: row[name] for name in names if row.get(name) is not None}
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(value is None or _is_number(value) for value in values)
 
 
 def _is_number(value: Any) -> bool:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from uq_harness.rendering.escape import visible
 
-__all__ = ["render"]
+__all__ = ["render", "token_style"]
 
 
 def render(template: str, **values: Any) -> str:
@@ -27,7 +27,7 @@ def render(template: str, **values: Any) -> str:
         template: A file's name in ``templates/``.
         values: What the template shows. Texts are escaped, and their control characters made visible.
     """
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = f"{_asset('page.css')}\n{token_style()}", _asset("page.js")
     # default-src covers fetches, frames, fonts, images and workers alike; only these two inline texts run.
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
@@ -52,6 +52,11 @@ def _environment() -> Environment:
 def _shown(value: Any) -> Any:
     """Control characters of every text that a template writes are made visible."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def token_style() -> str:
+    """The style of coloured tokens, for pages that are not ours, such as notebooks."""
+    return _asset("tokens.css")
 
 
 @cache
