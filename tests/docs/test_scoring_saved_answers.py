@@ -9,4 +9,5 @@ def test_its_commands_run_on_its_file(read) -> None:
     assert "g_nll" in page.output
     (run,) = load_runs(page.folder / "rejudged")
     assert run.judge == "f1"
-    assert set(run.uncertainty) == {"g_nll", "degree", "discrete_semantic_entropy", "self_consistency"}
+    of_texts = {"degree", "discrete_semantic_entropy", "dissimilarity", "self_consistency"}
+    assert set(run.uncertainty) == {"g_nll", "cocoa_msp", "cocoa_ppl", *of_texts}
