@@ -106,9 +106,9 @@ class SecondPass(TransformersBackend):
         prefill = Prefill.read(self._architecture, [prompt.token_ids for prompt in prompts], self._pad_id, watch)
         # what was written is at least one token, for there is no batch without columns
         emitted = [prompt.answer.emitted_ids or (self._pad_id,) for prompt in prompts]
-        watch = () if captured is None else (captured,)
+        rows, entering = range(len(prompts)), () if captured is None else (captured,)
         with self._reading(prefill, max(map(len, emitted)) - 1) as reading:
-            read, entered = follow(self._architecture, prefill, range(len(prompts)), emitted, self._pad_id, watch)
+            read, entered = follow(self._architecture, prefill, rows, emitted, self._pad_id, entering)
         attention = None if reading is None else reading.weights()
         samples = {one: self._samples(prefill, prompts, one, middle if one in stateful else None) for one in samplers}
         first = min(-self._plan.n_positions, *(prompt.semantic_token for prompt in prompts))
