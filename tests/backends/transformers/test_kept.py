@@ -1,8 +1,11 @@
 """Decoding keeps only what a chosen method reads later."""
 
+from dataclasses import replace
+
 import pytest
 
 from uq_harness.backends.transformers.decode import Kept
+from uq_harness.backends.transformers.distributions import Sums
 from uq_harness.evidence import Samples, SampleStates
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import build_methods
@@ -26,7 +29,18 @@ def kept(methods: str) -> Kept:
         ("semgrad", Kept(head_states=True, prompt_cache=True, states=frozenset())),
         ("semantic_density", Kept(head_states=False, prompt_cache=True, states=frozenset())),
         ("eigenscore+ln_pe", Kept(head_states=False, prompt_cache=False, states=frozenset({COOL}))),
-        ("all", Kept(head_states=True, prompt_cache=True, states=frozenset({COOL}))),
+        ("fisher_rao+probability_margin", replace(NOTHING, sums=Sums(powers=(0.25, 0.5), n_likeliest=2))),
+        ("semantic_energy", replace(NOTHING, logits=frozenset({Samples(10, 1.0)}))),
+        (
+            "all",
+            Kept(
+                head_states=True,
+                prompt_cache=True,
+                states=frozenset({COOL}),
+                logits=frozenset({Samples(10, 1.0)}),
+                sums=Sums(mean=True, powers=(0.25, 0.5), n_likeliest=16, gaps=True),
+            ),
+        ),
     ],
 )
 def test_each_methods_own(methods: str, expected: Kept) -> None:

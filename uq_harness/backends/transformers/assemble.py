@@ -102,19 +102,22 @@ def distribution_columns(decoded: Decoded, answers: Answers, plan: Plan, vocabul
     statistics, lists = plan.of_kind(TokenStatistic), plan.of_kind(LikeliestTokens)
     if not plan.kept.sums.any:
         return {}
-    columns: dict[Need[Any], list[Any]] = {need: [] for need in (*statistics, *lists)}
-    for answer, rows, counted in zip(answers.greedy, decoded.distributions, answers.counted, strict=True):
-        assert answer.logprobs is not None  # it has been decoded
-        assert answer.token_ids is not None
-        rows = rows[counted.start : counted.stop]
-        sums = plan.kept.sums.sums(rows, answer.logprobs, vocabulary)
-        for need in statistics:
-            columns[need].append(need.statistic.of(sums))
-        if sums.likeliest is not None and lists:
-            ids = plan.kept.sums.likeliest_ids(rows, vocabulary)
-            for one in lists:
-                columns[one].append(Alternatives.of(answer.token_ids, answer.logprobs, ids, sums.likeliest, one.count))
-    return dict(columns.items())
+    # of all answers at once, for each call of NumPy costs more than a few numbers
+    parts = [rows[one.start : one.stop] for rows, one in zip(decoded.distributions, answers.counted, strict=True)]
+    rows = [row for part in parts for row in part]
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    own = [one.logprobs for one in answers.greedy if one.logprobs is not None]
+    sums = plan.kept.sums.sums(rows, np.concatenate(own), vocabulary)
+    columns: Columns = {need: np.split(need.statistic.of(sums), ends) for need in statistics}
+    if sums.likeliest is None or not lists:
+        return columns
+    ids = plan.kept.sums.likeliest_ids(rows, vocabulary)
+    tokens = [token for answer in answers.greedy for token in answer.token_ids or ()]
+    for need in lists:
+        found = Alternatives.of(tokens, sums.chosen, ids, sums.likeliest, need.count)
+        halves = zip(np.split(found.token_ids, ends), np.split(found.logprobs, ends), strict=True)
+        columns[need] = [Alternatives(token_ids, logprobs) for token_ids, logprobs in halves]
+    return columns
 
 
 def gradient_columns(found: Sequence[Gradients | None], plan: Plan) -> Columns:
