@@ -27,9 +27,11 @@ from uq_harness.evidence.needs import (
     Samples,
     SampleSet,
     SampleStates,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    VocabularySize,
     sample_sets,
 )
 
@@ -58,10 +60,12 @@ __all__ = [
     "SampleSet",
     "SampleStates",
     "Samples",
+    "SelfAttention",
     "StateGradient",
     "StateGradientMap",
     "StateGradientNorms",
     "TokenRelevance",
+    "VocabularySize",
     "sample_sets",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence.answers import ConditionalLogProbs, Sample, StateGradientNorms
@@ -358,6 +358,30 @@ class AnswersGivenAnswers(_OfSamples[ConditionalLogProbs]):
     threshold: float
     prompt: Callable[[str, str, str], str]
     sampled: bool = False
+
+
+@dataclass(frozen=True)
+class SelfAttention(Need[FloatArray]):
+    """Need: the attention weight that each token of the greedy answer gives to itself when it is fed to the model.
+
+    Its value has the shape ``[layers, heads, tokens - 1]``: the answer's last token is not fed. Layers are decoder
+    blocks whose softmax attention sees all earlier tokens.
+
+    Attributes:
+        layers: ``middle_third``: those among the blocks ``⌊L/3⌋`` to ``⌈2L/3⌉`` of ``L``; ``middle``: the one of
+            these nearest to block ``⌊L/2⌋``.
+    """
+
+    stage = "answer"
+
+    layers: Literal["middle_third", "middle"] = "middle_third"
+
+
+@dataclass(frozen=True)
+class VocabularySize(Need[int]):
+    """Need: the number of tokens that the model's distribution is over."""
+
+    stage = "answer"
 
 
 def sample_sets(needs: Iterable[Need[Any]]) -> tuple[SampleSet, ...]:

@@ -11,6 +11,7 @@ Scores of one answer or of samples:
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - hidden states: `eigenscore`
 - answers given answers: `merge_by_f1`, then `mutual_information`
+- attention weights: `rauq`, `attention_score`, `csl`
 - gradients: `hybridgrad`; where to take them: `semantic_preservation_score`
 
 Quality of a score over many answers, given which were correct (1) and which were not (0):
@@ -35,6 +36,7 @@ Decisions from a score:
 
 from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._arrays import FloatArray
+from uq_harness.functional._attention import attention_score, csl, rauq, rauq_tokens
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import cluster_by_entailment, discrete_semantic_entropy, semantic_entropy
 from uq_harness.functional._comparison import (
@@ -76,6 +78,7 @@ __all__ = [
     "QualityDifference",
     "ReliabilityBin",
     "RiskThreshold",
+    "attention_score",
     "aurc",
     "auroc",
     "auroc_covariance",
@@ -84,6 +87,7 @@ __all__ = [
     "calibration_error",
     "cluster_by_entailment",
     "control_risk",
+    "csl",
     "degree",
     "detectable_difference",
     "discrete_semantic_entropy",
@@ -100,6 +104,8 @@ __all__ = [
     "paired_auroc",
     "paired_prr",
     "prr",
+    "rauq",
+    "rauq_tokens",
     "reliability",
     "risk_coverage",
     "sar",

@@ -12,6 +12,7 @@ import torch
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer
 from uq_harness.backends.transformers.gradients import Gradients
 from uq_harness.backends.transformers.plan import Plan
+from uq_harness.backends.transformers.self_attention import ReadableBlocks
 from uq_harness.evidence import (
     Answer,
     AnswerLogProbs,
@@ -21,6 +22,7 @@ from uq_harness.evidence import (
     Sample,
     SampleSet,
     SampleStates,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
     StateGradientNorms,
@@ -93,6 +95,31 @@ def gradient_columns(found: Sequence[Gradients | None], plan: Plan) -> Columns:
     }
     states: Columns = {need: [one and _norms(one, need, plan) for one in found] for need in plan.spans}
     return heads | states
+
+
+def self_attention_columns(
+    decoded: Decoded, answers: Answers, plan: Plan, blocks: Sequence[int], readable: ReadableBlocks
+) -> Columns:
+    """The weights that fed tokens gave to themselves, of the tokens that count.
+
+    Args:
+        decoded: The batch.
+        answers: Its answers.
+        plan: What was asked for.
+        blocks: The blocks that were read.
+        readable: What each need means.
+    """
+    columns: Columns = {}
+    for need in plan.of_kind(SelfAttention):
+        layers = [blocks.index(block) for block in readable.of(need)]
+        nothing = np.empty((len(layers), readable.heads, 0))
+        columns[need] = [
+            nothing
+            if weights is None or len(counted) < 2
+            else weights[layers, :, counted.start : counted.stop - 1].double().cpu().numpy()
+            for weights, counted in zip(decoded.self_attention, answers.counted, strict=True)
+        ]
+    return columns
 
 
 def evidence_of(

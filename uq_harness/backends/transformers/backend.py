@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,13 @@ from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.backends.transformers.architecture import Architecture
-from uq_harness.backends.transformers.assemble import Answers, Columns, evidence_of, gradient_columns
+from uq_harness.backends.transformers.assemble import (
+    Answers,
+    Columns,
+    evidence_of,
+    gradient_columns,
+    self_attention_columns,
+)
 from uq_harness.backends.transformers.attention_sink import AttentionSinkCheck
 from uq_harness.backends.transformers.decode import decode_stream
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer, DecodedPrompt
@@ -27,6 +33,7 @@ from uq_harness.backends.transformers.last_states import last_states, mean_cosin
 from uq_harness.backends.transformers.plan import KINDS, Plan
 from uq_harness.backends.transformers.prefixes import Layout
 from uq_harness.backends.transformers.reference import reference_gradients
+from uq_harness.backends.transformers.self_attention import ReadableBlocks, SelfAttentionReader
 from uq_harness.backends.transformers.self_check import SelfCheck
 from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.backends.transformers.teacher_forcing import ROWS, ContinuationScorer, conditionals, mean_logprobs
@@ -44,8 +51,10 @@ from uq_harness.evidence import (
     RescoredLogProb,
     Sample,
     SampleSet,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
+    VocabularySize,
 )
 from uq_harness.evidence.cost import Stopwatch
 from uq_harness.evidence.prompt import Prompt, StopCriteria
@@ -107,6 +116,7 @@ class TransformersBackend:
         self._room, self._alone = Room(ROWS), Room(1)
         self._gradients: GradientPass = gradients
         self._blocked: dict[tuple[int, bool], str | None] = {}
+        self._reader: SelfAttentionReader | None = None
         self._sinks = AttentionSinkCheck(tokenizer.bos_token_id)
 
     def missing(self, need: Need[Any]) -> str | None:
@@ -117,6 +127,8 @@ class TransformersBackend:
         """
         if not isinstance(need, KINDS):
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
+        if isinstance(need, SelfAttention):
+            return self._readable if isinstance(self._readable, str) else None
         if isinstance(need, HeadGradient) and not self._architecture.has_dense_head:
             head = self._architecture.head._get_name()
             return f"its LM head ({head}) is quantised, and not a matrix of floats: {WITHOUT_QUANTISATION}"
@@ -133,8 +145,8 @@ class TransformersBackend:
         """Plans the passes that serve some needs, and tries them out on a few tokens.
 
         Raises:
-            UQHarnessError: A layer span does not fit the model, a few-shot prefix does not fit into the context, or
-                this version of transformers treats caches or masks in some new way.
+            UQHarnessError: A layer span does not fit the model, a few-shot prefix does not fit into the context, the
+                model's attention weights cannot be read, or this version of transformers treats caches or masks in some new way.
         """
         self._plan = plan = Plan(tuple(dict.fromkeys(needs)), self._architecture.n_blocks)
         self._scorers = {
@@ -143,6 +155,7 @@ class TransformersBackend:
             )
             for need in plan.of_kind(ContinuationLogProb)
         }
+        self._reader = self._reader_for(plan.of_kind(SelfAttention))
         with self._working():
             check = self._self_check(plan)
             check.check_decoding()
@@ -195,6 +208,19 @@ class TransformersBackend:
     def describe(self) -> dict[str, Any]:
         """Whether answers depend on the batch."""
         return {"batch_invariant": self._batch_invariant}
+
+    @cached_property
+    def _readable(self) -> ReadableBlocks | str:
+        """The blocks whose attention weights can be read, or why there are none."""
+        with self._working():
+            return ReadableBlocks.find(self._architecture, self._max_length)
+
+    def _reader_for(self, needs: Sequence[SelfAttention]) -> SelfAttentionReader | None:
+        if not needs:
+            return None
+        if isinstance(self._readable, str):
+            raise UQHarnessError(f"the model does not have what was asked for: {self._readable}")
+        return self._readable.reader(self._architecture, needs)
 
     def _what_blocks(self, plan: Plan, first_block: int) -> str | None:
         """What keeps a plan's gradients from the blocks from a given one on, and the way out; asked once for each."""
@@ -318,6 +344,7 @@ class TransformersBackend:
             captured_from=min(-self._plan.n_positions, *(prompt.semantic_token for prompt in prompts)),
             seed=self._seed,
             layout=self._layout,
+            reader=self._reader,
         )
 
     def _evidence(
@@ -330,7 +357,8 @@ class TransformersBackend:
         decoded = Decoded.of(finished[:size], self._pad_id, self._architecture.input_device)
         del finished[:size]
         answers = Answers.read(decoded, stop, self._plan)
-        columns = answers.columns(self._plan)
+        columns = answers.columns(self._plan) | self._attention_columns(decoded, answers)
+        columns |= {need: [self._architecture.vocabulary] * len(prompts) for need in self._plan.of_kind(VocabularySize)}
         watch = Stopwatch(len(prompts))
         with watch.stage("gradients") as divide:
             columns |= self._gradient_columns(decoded, answers, prompts)
@@ -352,6 +380,11 @@ class TransformersBackend:
             for row in range(len(prompts))
         ]
         return numbers, evidence_of(prompts, answers, columns, costs, self._plan)
+
+    def _attention_columns(self, decoded: Decoded, answers: Answers) -> Columns:
+        if self._reader is None or isinstance(self._readable, str):
+            return {}
+        return self_attention_columns(decoded, answers, self._plan, self._reader.blocks, self._readable)
 
     def _gradient_columns(self, decoded: Decoded, answers: Answers, prompts: Sequence[Prompt]) -> Columns:
         wanted = self._plan.gradients

@@ -23,6 +23,7 @@ from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer, Dec
 from uq_harness.backends.transformers.forward import Prefill
 from uq_harness.backends.transformers.next_token import GREEDY, NextToken
 from uq_harness.backends.transformers.prefixes import Layout, Prefixes, begin
+from uq_harness.backends.transformers.self_attention import SelfAttentionReader
 from uq_harness.backends.transformers.sequences import IntArray, Sequences, take
 from uq_harness.evidence import HeadGradient, Need, RescoredLogProb, SampleSet, StateGradient, StateGradientMap
 from uq_harness.evidence.sets import SampleSets
@@ -85,6 +86,7 @@ def decode_stream(
     captured_from: int = -1,
     seed: int = 0,
     layout: Layout = "auto",
+    reader: SelfAttentionReader | None = None,
 ) -> Iterator[list[DecodedPrompt]]:
     """Decodes the greedy answer and all samples of every prompt until their end tokens, stop strings or the limit.
 
@@ -106,6 +108,7 @@ def decode_stream(
         captured_from: First prompt column kept of the captured block, counted from the prompt's end.
         seed: Seed of all samples.
         layout: How keys and values are kept; see `uq_harness.backends.transformers.prefixes`.
+        reader: What reads the attention that the greedy answers' tokens give to themselves, where it is wanted.
 
     Yields:
         Prompts whose answers have all ended, as they end.
@@ -114,7 +117,7 @@ def decode_stream(
     kept = kept or Kept()
     next_token = NextToken(samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id, laws=kept.laws)
     sequences = Sequences(2 * size, next_token.width, max_new_tokens)
-    scheduler = _Scheduler(architecture, sequences, next_token, kept, captured_block, captured_from, layout)
+    scheduler = _Scheduler(architecture, sequences, next_token, kept, captured_block, captured_from, layout, reader)
     waiting = deque(range(len(prompts)))
     while True:
         clock = time.perf_counter()
@@ -143,6 +146,7 @@ class _RunningPrompt:
     cache: CacheRow | None
     head_states: list[Tensor] = field(default_factory=list)
     middle_states: list[Tensor] = field(default_factory=list)
+    self_attention: list[Tensor] = field(default_factory=list)
     last_states: dict[int, Tensor] = field(default_factory=dict)  # by the sequence's number within the slot
     row_steps: int = 0  # forward tokens, the prompt counted as one
     seconds: float = 0.0
@@ -160,11 +164,13 @@ class _Scheduler:
         captured_block: int | None,
         captured_from: int,
         layout: Layout,
+        reader: SelfAttentionReader | None,
     ) -> None:
         self.running: dict[int, _RunningPrompt] = {}
         self.prefixes: Prefixes | None = None
         self._architecture, self._sequences, self._next_token, self._kept = architecture, sequences, next_token, kept
         self._captured_block, self._captured_from, self._layout = captured_block, captured_from, layout
+        self._reader = reader
         self._stateful = np.zeros(sequences.width, dtype=np.bool_)  # places within a slot whose last states are wanted
         for sampler, places in next_token.places.items():
             self._stateful[places] = kept.states is None or sampler in kept.states
@@ -188,7 +194,8 @@ class _Scheduler:
             first = len(self.prefixes)
             self.prefixes.join(prefill)
         else:
-            self.prefixes = begin(self._architecture, prefill, self._watch, self._sequences.width, self._layout)
+            width = self._sequences.width
+            self.prefixes = begin(self._architecture, prefill, self._watch, width, self._layout, self._reader)
         for row, (slot, number, ids) in enumerate(zip(slots, numbers, prompts, strict=True)):
             self._sequences.admit(slot, first + row)
             cache = prefill.cache if self._kept.prompt_cache else None
@@ -204,21 +211,30 @@ class _Scheduler:
         """Runs the model on every distinct prefix; returns the number of prefixes of each slot."""
         if self.prefixes is None:
             return {}
-        self.prefixes.grow(*self._sequences.move())
+        parents, tokens = self._sequences.move()
+        greedy, prefixes = self._greedy()
+        self.prefixes.grow(parents, tokens, prefixes)
+        if self.prefixes.self_attention is not None:
+            for slot, weights in zip(greedy, self.prefixes.self_attention, strict=True):
+                self.running[slot].self_attention.append(weights)
         slots, counts = np.unique(self._sequences.owners(), return_counts=True)
         return dict(zip(slots.tolist(), counts.tolist(), strict=True))
 
     def note_greedy_states(self) -> None:
         """Keeps what was asked for of the states that predict the greedy answers' next tokens."""
         assert self.prefixes is not None
-        slots = [slot for slot in self.running if self._sequences.live[slot * self._sequences.width + GREEDY]]
-        prefixes = self._sequences.prefix[np.array(slots, dtype=np.int64) * self._sequences.width + GREEDY]
+        slots, prefixes = self._greedy()
         for slot, state in zip(slots, take(self.prefixes.head_states, prefixes), strict=True):
             if self._kept.head_states or not self.running[slot].head_states:
                 self.running[slot].head_states.append(state[None])
         if self._captured_block is not None:
             for slot, state in zip(slots, take(self.prefixes.entered[self._captured_block], prefixes), strict=True):
                 self.running[slot].middle_states.append(state[None])
+
+    def _greedy(self) -> tuple[list[int], IntArray]:
+        """The slots whose greedy answer has not ended, and the prefix of each."""
+        slots = [slot for slot in self.running if self._sequences.live[slot * self._sequences.width + GREEDY]]
+        return slots, self._sequences.prefix[np.array(slots, dtype=np.int64) * self._sequences.width + GREEDY]
 
     def note_last_states(self, ended: IntArray) -> None:
         """Keeps the middle states at the ends of answers."""
@@ -266,6 +282,7 @@ class _Scheduler:
             },
             head_states=torch.cat(one.head_states),
             middle_states=torch.cat(one.middle_states) if one.middle_states else None,
+            self_attention=torch.stack(one.self_attention, -1) if one.self_attention else None,
             cache=one.cache,
             row_steps=one.row_steps,
             seconds=one.seconds,

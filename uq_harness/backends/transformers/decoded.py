@@ -57,6 +57,8 @@ class DecodedPrompt:
         cache: The prompt's keys and values; ``None`` where the model's cache cannot be shared.
         row_steps: Its forward tokens: tokens that went through the model in all steps, the prompt counted as one.
         seconds: Its share of the time that decoding took, by its share of each step's forward tokens.
+        self_attention: The weight that each token of the greedy answer but the last gave to itself when it was fed,
+            ``[blocks, heads, tokens - 1]``; ``None`` where it was not wanted, or no token was fed.
     """
 
     number: int
@@ -68,6 +70,7 @@ class DecodedPrompt:
     cache: CacheRow | None
     row_steps: int
     seconds: float
+    self_attention: Tensor | None = None
 
 
 @dataclass
@@ -91,6 +94,7 @@ class Decoded:
         samples: For each prompt the answers of every sampler; those of a beam search best first.
         row_steps: The forward tokens of all prompts.
         read: The text of each greedy answer and the range of its tokens that count; ``None`` for one still to be read.
+        self_attention: That of each greedy answer, as in `DecodedPrompt`.
     """
 
     prompt_ids: Tensor
@@ -107,6 +111,7 @@ class Decoded:
     samples: list[dict[SampleSet, list[DecodedAnswer]]]
     row_steps: int
     read: list[tuple[str, range] | None]
+    self_attention: list[Tensor | None]
 
     @classmethod
     def of(cls, prompts: Sequence[DecodedPrompt], pad_id: int, device: torch.device) -> Decoded:
@@ -137,6 +142,7 @@ class Decoded:
             samples=[prompt.samples for prompt in prompts],
             row_steps=sum(prompt.row_steps for prompt in prompts),
             read=[answer.read for answer in answers],
+            self_attention=[prompt.self_attention for prompt in prompts],
         )
 
     @property

@@ -25,9 +25,11 @@ from uq_harness.evidence import (
     SampleLogProbs,
     Samples,
     SampleStates,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    VocabularySize,
 )
 from uq_harness.evidence.sets import SampleSets
 
@@ -48,9 +50,11 @@ KINDS: tuple[type[Need[Any]], ...] = (
     SampleLogProbs,
     SampleStates,
     Samples,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    VocabularySize,
 )
 
 

@@ -8,7 +8,8 @@ cache cannot be copied, prefixes are read again at every step (`ReadAgainPrefixe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import append_rows, growing, trim
 from uq_harness.backends.transformers.forward import Prefill, watched_states
+from uq_harness.backends.transformers.self_attention import SelfAttentionReader
 from uq_harness.backends.transformers.sequences import IntArray
 
 
@@ -30,14 +32,24 @@ class Prefixes(ABC):
         architecture: The model.
         prefill: The prompts.
         watch: Numbers of the blocks whose inputs are wanted.
+        reader: What reads the attention that tokens give to themselves, where it is wanted.
 
     Attributes:
         head_states: The state that the head reads to predict each prefix's next token, ``[prefixes, width]``.
         entered: What entered the watched blocks at each prefix's last token, by their numbers, ``[prefixes, width]``.
+        self_attention: The weights that the last tokens of some prefixes gave to themselves when they were fed,
+            ``[prefixes read, blocks, heads]``; ``None`` where none were read.
     """
 
-    def __init__(self, architecture: Architecture, prefill: Prefill, watch: Collection[int]) -> None:
-        self._architecture, self._watch = architecture, watch
+    def __init__(
+        self,
+        architecture: Architecture,
+        prefill: Prefill,
+        watch: Collection[int],
+        reader: SelfAttentionReader | None = None,
+    ) -> None:
+        self._architecture, self._watch, self._reader = architecture, watch, reader
+        self.self_attention: Tensor | None = None
         self.head_states = prefill.last_state
         self.entered = {block: prefill.entered[block][:, -1].clone() for block in watch}
 
@@ -45,8 +57,27 @@ class Prefixes(ABC):
         return len(self.head_states)
 
     @abstractmethod
-    def grow(self, parents: IntArray, tokens: IntArray) -> None:
-        """Replaces the prefixes: prefix i becomes ``parents[i]`` followed by ``tokens[i]``. Parents are in order."""
+    def grow(self, parents: IntArray, tokens: IntArray, read: IntArray | None = None) -> None:
+        """Replaces the prefixes: prefix i becomes ``parents[i]`` followed by ``tokens[i]``. Parents are in order.
+
+        Args:
+            parents: Numbers of the present prefixes.
+            tokens: Their next tokens.
+            read: Numbers of the new prefixes whose self-attention is read, where there is a reader; ``None`` for none.
+        """
+
+    @contextmanager
+    def _reading(self, rows: IntArray | None, count: int, places: IntArray | None = None) -> Iterator[None]:
+        """Reads the self-attention of some of the rows of a pass, at the last token or at a place each."""
+        self.self_attention = None
+        if self._reader is None or rows is None or not len(rows):
+            yield
+            return
+        every = np.array_equal(rows, np.arange(count))
+        at = None if places is None else torch.as_tensor(places)[:, None]
+        with self._reader.read(None if every else torch.as_tensor(rows), at) as reading:
+            yield
+        self.self_attention = reading.weights()[..., 0]
 
     def join(self, prefill: Prefill) -> None:
         """Adds a prefix for each of other prompts, after the present ones."""
@@ -64,12 +95,18 @@ class Prefixes(ABC):
 class CopiedPrefixes(Prefixes):
     """Every prefix has its own keys and values, copied from its parent's where prefixes part or end."""
 
-    def __init__(self, architecture: Architecture, prefill: Prefill, watch: Collection[int]) -> None:
-        super().__init__(architecture, prefill, watch)
+    def __init__(
+        self,
+        architecture: Architecture,
+        prefill: Prefill,
+        watch: Collection[int],
+        reader: SelfAttentionReader | None = None,
+    ) -> None:
+        super().__init__(architecture, prefill, watch, reader)
         assert prefill.cache is not None
         self._cache, self._mask = growing(prefill.cache), prefill.mask
 
-    def grow(self, parents: IntArray, tokens: IntArray) -> None:
+    def grow(self, parents: IntArray, tokens: IntArray, read: IntArray | None = None) -> None:
         """See `Prefixes.grow`."""
         if not np.array_equal(parents, np.arange(len(self))):
             at = torch.as_tensor(parents, device=self._mask.device)
@@ -77,9 +114,10 @@ class CopiedPrefixes(Prefixes):
             self._cache.reorder_cache(at)
         token = torch.as_tensor(tokens, device=self._mask.device)[:, None]
         self._mask = torch.cat([self._mask, torch.ones_like(token)], 1)
-        hidden, self._cache, entered = watched_states(
-            self._architecture, token, self._mask, self._cache, watch=self._watch
-        )
+        with self._reading(read, len(tokens)):
+            hidden, self._cache, entered = watched_states(
+                self._architecture, token, self._mask, self._cache, watch=self._watch
+            )
         self.head_states, self.entered = hidden[:, -1], {block: state[:, -1] for block, state in entered.items()}
 
     def _join(self, prefill: Prefill) -> None:
@@ -93,19 +131,26 @@ class CopiedPrefixes(Prefixes):
 class ReadAgainPrefixes(Prefixes):
     """Prefixes that are read again from their first token at every step."""
 
-    def __init__(self, architecture: Architecture, prefill: Prefill, watch: Collection[int]) -> None:
-        super().__init__(architecture, prefill, watch)
+    def __init__(
+        self,
+        architecture: Architecture,
+        prefill: Prefill,
+        watch: Collection[int],
+        reader: SelfAttentionReader | None = None,
+    ) -> None:
+        super().__init__(architecture, prefill, watch, reader)
         self._ids, self._mask = prefill.ids, prefill.mask
 
-    def grow(self, parents: IntArray, tokens: IntArray) -> None:
+    def grow(self, parents: IntArray, tokens: IntArray, read: IntArray | None = None) -> None:
         """See `Prefixes.grow`."""
         at = torch.as_tensor(parents, device=self._mask.device)
         token = torch.as_tensor(tokens, device=self._mask.device)[:, None]
         self._ids = torch.cat([self._ids.index_select(0, at), token], 1)
         self._mask = torch.cat([self._mask.index_select(0, at), torch.ones_like(token)], 1)
-        hidden, _, entered = watched_states(
-            self._architecture, self._ids, self._mask, use_cache=False, watch=self._watch
-        )
+        with self._reading(read, len(tokens)):
+            hidden, _, entered = watched_states(
+                self._architecture, self._ids, self._mask, use_cache=False, watch=self._watch
+            )
         self.head_states, self.entered = hidden[:, -1], {block: state[:, -1] for block, state in entered.items()}
 
     def _join(self, prefill: Prefill) -> None:
@@ -123,8 +168,14 @@ def stack_right(one: Tensor, other: Tensor) -> Tensor:
 class TreePrefixes(Prefixes):
     """The prefixes of a prompt share one row of the cache."""
 
-    def __init__(self, architecture: Architecture, prefill: Prefill, watch: Collection[int]) -> None:
-        super().__init__(architecture, prefill, watch)
+    def __init__(
+        self,
+        architecture: Architecture,
+        prefill: Prefill,
+        watch: Collection[int],
+        reader: SelfAttentionReader | None = None,
+    ) -> None:
+        super().__init__(architecture, prefill, watch, reader)
         assert prefill.cache is not None
         self._cache = growing(prefill.cache)
         self._owner: IntArray = np.arange(len(self))  # the cache's row that holds each prefix
@@ -132,7 +183,7 @@ class TreePrefixes(Prefixes):
         self._too_many_columns = 2 * self._sees.shape[1]
         self._eager = architecture.attention == "eager"
 
-    def grow(self, parents: IntArray, tokens: IntArray) -> None:
+    def grow(self, parents: IntArray, tokens: IntArray, read: IntArray | None = None) -> None:
         """See `Prefixes.grow`."""
         device = self._sees.device
         self._owner = self._owner[parents]
@@ -152,14 +203,16 @@ class TreePrefixes(Prefixes):
         ids, positions = (torch.zeros(prompts * width, dtype=torch.long, device=device) for _ in range(2))
         ids[place] = torch.as_tensor(tokens, device=device)
         positions[place] = self._sees.sum(1) - 1
-        hidden, self._cache, entered = watched_states(
-            self._architecture,
-            ids.view(prompts, width),
-            self._as_attention_takes_it(mask.view(prompts, 1, width, -1)),
-            self._cache,
-            position_ids=positions.view(prompts, width),
-            watch=self._watch,
-        )
+        rows, places = (None, None) if read is None else (self._owner[read], slot[read])
+        with self._reading(rows, prompts, places):
+            hidden, self._cache, entered = watched_states(
+                self._architecture,
+                ids.view(prompts, width),
+                self._as_attention_takes_it(mask.view(prompts, 1, width, -1)),
+                self._cache,
+                position_ids=positions.view(prompts, width),
+                watch=self._watch,
+            )
         self.head_states = hidden.flatten(0, 1)[place.to(hidden.device)]
         self.entered = {block: state.flatten(0, 1)[place.to(state.device)] for block, state in entered.items()}
 
@@ -217,7 +270,8 @@ def may_share(architecture: Architecture, cache: DynamicCache | None) -> bool:
 
 
 def begin(
-    architecture: Architecture, prefill: Prefill, watch: Collection[int], answers: int, layout: Layout
+    architecture: Architecture, prefill: Prefill, watch: Collection[int], answers: int, layout: Layout,
+    reader: SelfAttentionReader | None = None,
 ) -> Prefixes:
     """The prefixes of prompts that have just been read.
 
@@ -227,10 +281,11 @@ def begin(
         watch: Numbers of the blocks whose inputs are wanted.
         answers: Number of answers to each prompt.
         layout: What is allowed.
+        reader: What reads the attention that tokens give to themselves, where it is wanted.
     """
     if prefill.cache is None:
-        return ReadAgainPrefixes(architecture, prefill, watch)
+        return ReadAgainPrefixes(architecture, prefill, watch, reader)
     worth = layout == "tree" or (prefill.ids.shape[1] >= LONG_PROMPT and answers >= MANY_ANSWERS)
     if layout != "copied" and worth and may_share(architecture, prefill.cache):
-        return TreePrefixes(architecture, prefill, watch)
-    return CopiedPrefixes(architecture, prefill, watch)
+        return TreePrefixes(architecture, prefill, watch, reader)
+    return CopiedPrefixes(architecture, prefill, watch, reader)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -20,6 +21,7 @@ from uq_harness.backends.transformers.cache import CacheRow
 from uq_harness.backends.transformers.decoded import DecodedAnswer, DecodedPrompt
 from uq_harness.backends.transformers.forward import Prefill, log_softmax_and_entropy, logits
 from uq_harness.backends.transformers.sampler import law_logprobs
+from uq_harness.backends.transformers.self_attention import Reading
 from uq_harness.backends.transformers.teacher_forcing import ENTRIES, ENTRIES_ON_GPU, follow
 from uq_harness.batching import in_shrinking_batches
 from uq_harness.evidence import Samples, SampleSet
@@ -100,14 +102,10 @@ class SecondPass(TransformersBackend):
         prefill = Prefill.read(self._architecture, [prompt.token_ids for prompt in prompts], self._pad_id, watch)
         # what was written is at least one token, for there is no batch without columns
         emitted = [prompt.answer.emitted_ids or (self._pad_id,) for prompt in prompts]
-        read, entered = follow(
-            self._architecture,
-            prefill,
-            range(len(prompts)),
-            emitted,
-            self._pad_id,
-            () if captured is None else (captured,),
-        )
+        watch = () if captured is None else (captured,)
+        with self._reading(prefill, max(map(len, emitted)) - 1) as reading:
+            read, entered = follow(self._architecture, prefill, range(len(prompts)), emitted, self._pad_id, watch)
+        attention = reading.weights() if reading is not None and reading.seen else None
         samples = {one: self._samples(prefill, prompts, one, middle if one in stateful else None) for one in samplers}
         first = min(-self._plan.n_positions, *(prompt.semantic_token for prompt in prompts))
         found = []
@@ -129,10 +127,21 @@ class SecondPass(TransformersBackend):
                     cache=None if cache is None else CacheRow(cache, row, len(prompt.token_ids)),
                     row_steps=len(tokens) + sum(len(one.emitted_ids) - 1 for one in self._to_read(prompt, samples)),
                     seconds=0.0,
+                    self_attention=None if attention is None else attention[row, ..., : len(tokens) - 1],
                 )
             )
         seconds, total = time.perf_counter() - clock, sum(one.row_steps for one in found)
         return [replace(one, seconds=seconds * one.row_steps / total) for one in found]
+
+    @contextmanager
+    def _reading(self, prefill: Prefill, fed: int) -> Iterator[Reading | None]:
+        """Reads the self-attention of all fed tokens of the answers, where it is wanted."""
+        if self._reader is None:
+            yield None
+            return
+        start = 0 if prefill.cache is not None else prefill.ids.shape[1]
+        with self._reader.read(places=torch.arange(start, start + fed).repeat(len(prefill.ids), 1)) as reading:
+            yield reading
 
     def _to_read(self, prompt: GivenPrompt, sets: Mapping[SampleSet, object]) -> list[GivenAnswer]:
         """The distinct samples of some sets that have to go through the model."""
