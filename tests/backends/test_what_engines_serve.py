@@ -33,6 +33,7 @@ from uq_harness.evidence import (
     SampleLogProbs,
     Samples,
     SampleStates,
+    SelfAttention,
     StateGradient,
     TokenRelevance,
     sample_sets,
@@ -46,7 +47,7 @@ NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
     "answer": (AnswerLogProbs,),
     "values": (SampleLogProbs, TokenRelevance),
     "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams),
-    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates),
+    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention),
 }
 
 

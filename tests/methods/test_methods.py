@@ -126,7 +126,7 @@ def test_every_method_is_documented_and_described() -> None:
         page = (docs / f"{name}.md").read_text(encoding="utf-8")
         assert f"(`{name}`)" in page.splitlines()[0]
         assert method.source
-        assert re.search(r"arXiv \d{4}\.\d{5}", method.source)
+        assert re.search(r"arXiv \d{4}\.\d{5}|NeurIPS \d{4}", method.source)
         for field in method.options():
             assert f"`{field.name}`" in page or "SemGrad's options" in page
             assert field.metadata["meaning"]

@@ -31,8 +31,10 @@ from uq_harness.evidence import (
     Samples,
     SampleSet,
     SampleStates,
+    SelfAttention,
     StateGradient,
     TokenRelevance,
+    VocabularySize,
     sample_sets,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
@@ -46,6 +48,8 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     DrawLogProbs: "log-probabilities of the samples under the law they were drawn from, which take the model",
     SampleStates: "the model's hidden states",
     RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
+    SelfAttention: "attention weights, which take the model",
+    VocabularySize: "the size of the model's vocabulary",
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
 }
 # What the texts of a set suffice for, with the auxiliary models.

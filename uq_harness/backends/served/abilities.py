@@ -25,9 +25,11 @@ from uq_harness.evidence import (
     Samples,
     SampleSet,
     SampleStates,
+    SelfAttention,
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    VocabularySize,
 )
 
 # What takes the model's weights, in words.
@@ -37,6 +39,8 @@ _OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
     StateGradientMap: "gradients",
     SampleStates: "the model's hidden states",
     AnswerEntropies: "entropies of whole distributions",
+    SelfAttention: "attention weights",
+    VocabularySize: "the size of the model's vocabulary",
 }
 _AFTERWARDS = (
     "add it afterwards with `uq-harness score …/samples_*.jsonl --model MODEL` (save_samples=true keeps what it needs)"

@@ -146,7 +146,8 @@ class TransformersBackend:
 
         Raises:
             UQHarnessError: A layer span does not fit the model, a few-shot prefix does not fit into the context, the
-                model's attention weights cannot be read, or this version of transformers treats caches or masks in some new way.
+                model's attention weights cannot be read, or this version of transformers treats caches or masks in
+                some new way.
         """
         self._plan = plan = Plan(tuple(dict.fromkeys(needs)), self._architecture.n_blocks)
         self._scorers = {

@@ -77,7 +77,8 @@ class Prefixes(ABC):
         at = None if places is None else torch.as_tensor(places)[:, None]
         with self._reader.read(None if every else torch.as_tensor(rows), at) as reading:
             yield
-        self.self_attention = reading.weights()[..., 0]
+        weights = reading.weights()
+        self.self_attention = None if weights is None else weights[..., 0]
 
     def join(self, prefill: Prefill) -> None:
         """Adds a prefix for each of other prompts, after the present ones."""
@@ -270,7 +271,11 @@ def may_share(architecture: Architecture, cache: DynamicCache | None) -> bool:
 
 
 def begin(
-    architecture: Architecture, prefill: Prefill, watch: Collection[int], answers: int, layout: Layout,
+    architecture: Architecture,
+    prefill: Prefill,
+    watch: Collection[int],
+    answers: int,
+    layout: Layout,
     reader: SelfAttentionReader | None = None,
 ) -> Prefixes:
     """The prefixes of prompts that have just been read.

@@ -105,7 +105,7 @@ class SecondPass(TransformersBackend):
         watch = () if captured is None else (captured,)
         with self._reading(prefill, max(map(len, emitted)) - 1) as reading:
             read, entered = follow(self._architecture, prefill, range(len(prompts)), emitted, self._pad_id, watch)
-        attention = reading.weights() if reading is not None and reading.seen else None
+        attention = None if reading is None else reading.weights()
         samples = {one: self._samples(prefill, prompts, one, middle if one in stateful else None) for one in samplers}
         first = min(-self._plan.n_positions, *(prompt.semantic_token for prompt in prompts))
         found = []

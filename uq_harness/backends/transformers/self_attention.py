@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class Reading:
         rows: Rows of the pass; ``None`` for all.
         places: For each of the rows, places among the new tokens, ``[rows, places]``; ``None`` where there is one.
         compares: Whether what the weights make of the values is compared with what attention has made of them.
-        seen: Of each block that has run, ``[rows, heads, places]``.
+        seen: Of each block that has run, ``[1, rows, heads, places]``, unless it was fed one token.
         fits: Of each block that has been compared, whether the two are the same.
     """
 
@@ -48,10 +49,18 @@ class Reading:
     compares: bool = False
     seen: list[Tensor] = field(default_factory=list)
     fits: list[bool] = field(default_factory=list)
+    _one_token: list[tuple[Tensor, Tensor | None, float]] = field(default_factory=list)
 
-    def weights(self) -> Tensor:
-        """The weights, ``[rows, blocks, heads, places]``, on the first block's device."""
-        return torch.stack([one.to(self.seen[0].device) for one in self.seen], 1)
+    def weights(self) -> Tensor | None:
+        """The weights, ``[rows, blocks, heads, places]``, on the first block's device; ``None`` if no pass was made."""
+        seen = self.seen or [
+            _weigh(torch.stack([products for products, _, _ in run]), self._of_rows(run[0][1]), run[0][2])[..., -1]
+            for _, some in groupby(self._one_token, key=lambda one: (id(one[1]), one[2]))
+            for run in [list(some)]
+        ]
+        if not seen:
+            return None
+        return torch.cat([one.to(seen[0].device) for one in seen]).transpose(0, 1)
 
     def see_states(
         self, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, value: Tensor, output: Tensor
@@ -70,14 +79,14 @@ class Reading:
         if self.rows is not None:
             rows = self.rows.to(query.device)
             query, key = query.index_select(0, rows), key.index_select(0, rows)
-            mask = mask.index_select(0, rows) if mask is not None and len(mask) > 1 else mask
-        if new == 1:
-            weights = _scores(query, key, mask, scaling, None).softmax(-1)
-            self.seen.append(weights[..., -1])
+        scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        if new == 1:  # the usual step: the blocks' products wait for each other, since small operations take longest
+            self._one_token.append((_products(query, key), mask, scaling))
             return
         places = self._places(query)
         at = places[:, None, :, None]
         query = query.take_along_dim(at, 2)
+        mask = self._of_rows(mask)
         mask = None if mask is None else mask.expand(len(places), -1, -1, -1).take_along_dim(at, 2)
         entries = ENTRIES if query.device.type == "cpu" else ENTRIES_ON_GPU
         step = max(1, entries // (len(query) * query.shape[1] * columns))
@@ -85,11 +94,15 @@ class Reading:
         for start in range(0, places.shape[1], step):
             part = slice(start, start + step)
             own = places[:, part] + (columns - new)
-            weights = _scores(query[:, :, part], key, mask if mask is None else mask[:, :, part], scaling, own).softmax(-1)
+            if mask is not None:
+                visible = mask[:, :, part]
+            else:  # the model leaves causality to attention
+                visible = torch.arange(columns, device=own.device) <= own[:, None, :, None]
+            weights = _weigh(_products(query[:, :, part], key), visible, scaling)
             found.append(_at(weights, own))
             if self.compares:
                 self._compare(weights, value, output.take_along_dim(places[:, part, None, None], 1))
-        self.seen.append(torch.cat(found, 2))
+        self.seen.append(torch.cat(found, 2)[None])
 
     def see_weights(self, weights: Tensor) -> None:
         """Takes them from all weights, ``[rows, heads, new, columns]``."""
@@ -98,12 +111,17 @@ class Reading:
             weights = weights.index_select(0, self.rows.to(weights.device))
         places = self._places(weights)
         weights = weights.take_along_dim(places[:, None, :, None], 2)
-        self.seen.append(_at(weights, places + (columns - new)))
+        self.seen.append(_at(weights, places + (columns - new))[None])
 
     def _compare(self, weights: Tensor, value: Tensor, output: Tensor) -> None:
         found = weights @ value.repeat_interleave(weights.shape[1] // value.shape[1], 1).to(weights.dtype)
         difference = (found.transpose(1, 2) - output).abs().max() / output.abs().max()
         self.fits.append(bool(difference < (1e-4 if output.dtype in (torch.float32, torch.float64) else 5e-2)))
+
+    def _of_rows(self, mask: Tensor | None) -> Tensor | None:
+        if mask is None or self.rows is None or len(mask) == 1:
+            return mask
+        return mask.index_select(0, self.rows.to(mask.device))
 
     def _places(self, values: Tensor) -> Tensor:
         if self.places is None:
@@ -116,28 +134,30 @@ def _at(weights: Tensor, own: Tensor) -> Tensor:
     return weights.gather(-1, own[:, None, :, None].expand(-1, weights.shape[1], -1, -1))[..., 0]
 
 
-def _scores(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, own: Tensor | None) -> Tensor:
-    """What the softmax is taken of, ``[rows, heads, places, columns]``, in float32 at least.
+def _products(query: Tensor, key: Tensor) -> Tensor:
+    """Products of queries and keys, ``[rows, heads, places, columns]``; several heads may share a key head.
 
     Args:
         query: ``[rows, heads, places, width]``.
         key: ``[rows, key heads, columns, width]``.
-        mask: What is seen, or what is added, ``[rows or 1, heads or 1, places, columns]``.
-        scaling: Factor of the products; that of the width where absent.
-        own: The column of each place itself, ``[rows, places]``, behind which nothing is seen where there is no mask;
-            ``None`` where it is the last.
     """
     rows, heads, places, width = query.shape
-    key_heads, columns = key.shape[1:3]
-    together = (query * (width**-0.5 if scaling is None else scaling)).reshape(rows, key_heads, -1, width)
-    scores = (together @ key.transpose(-1, -2)).view(rows, heads, places, columns)
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    if mask is None and own is not None:
-        mask = torch.arange(columns, device=own.device) <= own[:, None, :, None]
-    if mask is None:
-        return scores
-    mask = mask[..., :columns]
-    return scores.masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else scores.add_(mask)
+    return (query.reshape(rows, key.shape[1], -1, width) @ key.mT).view(rows, heads, places, -1)
+
+
+def _weigh(products: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """The softmax over the last axis, in float32 at least.
+
+    Args:
+        products: ``[..., rows, heads, places, columns]``.
+        mask: What is seen, or what is added, ``[rows or 1, heads or 1, places, columns or more]``.
+        scaling: Factor of the products.
+    """
+    scores = products.to(torch.promote_types(products.dtype, torch.float32)) * scaling
+    if mask is not None:
+        mask = mask[..., : scores.shape[-1]]
+        scores = scores.masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else scores.add_(mask)
+    return scores.softmax(-1)
 
 
 def _observed_sdpa(
@@ -339,5 +359,5 @@ def _heads_through_sdpa(architecture: Architecture, blocks: Sequence[int]) -> di
         with SelfAttentionReader(architecture, [block]).read(places=places, compares=True) as reading:
             _feed(architecture)
         if reading.fits == [True]:
-            found[block] = reading.seen[0].shape[1]
+            found[block] = reading.seen[0].shape[2]
     return found
