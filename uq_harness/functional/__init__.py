@@ -45,7 +45,7 @@ Decisions from a score:
 
 from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._arrays import FloatArray
-from uq_harness.functional._attention import attention_score, csl, rauq
+from uq_harness.functional._attention import attention_score, csl, rauq, rauq_tokens
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
 from uq_harness.functional._clusters import (
     cluster_by_entailment,
@@ -160,6 +160,7 @@ __all__ = [
     "probability_margin",
     "prr",
     "rauq",
+    "rauq_tokens",
     "reliability",
     "renyi_divergence",
     "risk_coverage",

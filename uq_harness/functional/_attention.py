@@ -38,6 +38,21 @@ def rauq(confidence: ArrayLike, attention: ArrayLike, alpha: float = 0.2) -> flo
     >>> round(rauq([0.5, 0.8], [[[0.25], [0.5]]], alpha=0.2), 6)
     0.857399
     """
+    of_tokens = rauq_tokens(confidence, attention, alpha)
+    return mean_or_nan(of_tokens)
+
+
+def rauq_tokens(confidence: ArrayLike, attention: ArrayLike, alpha: float = 0.2) -> FloatArray:
+    """What `rauq` is the mean of: ``-log c_t`` of each token, in the layer with the largest mean.
+
+    Arguments and errors are those of `rauq`.
+
+    Returns:
+        Nats, shape ``(tokens,)``, higher meaning less certain.
+
+    >>> rauq_tokens([0.5, 0.8], [[[0.25], [0.5]]], alpha=0.2).round(6).tolist()
+    [0.693147, 1.021651]
+    """
     values = as_floats("confidence", confidence, ndim=1)
     weights = as_unit_interval("attention", attention, ndim=3)
     if not 0 <= alpha <= 1:
@@ -45,7 +60,7 @@ def rauq(confidence: ArrayLike, attention: ArrayLike, alpha: float = 0.2) -> flo
     if (values < -_SLACK).any():
         raise UQHarnessError(f"confidence holds {np.nanmin(values):g}, but must be 0 or more")
     if not values.size:
-        return float("nan")
+        return np.empty(0)
     if values.size > 1 and (not weights.size or weights.shape[-1] != values.size - 1):
         raise UQHarnessError(
             f"attention has shape {weights.shape}, but must hold a weight for each of the {values.size - 1} tokens "
@@ -54,15 +69,16 @@ def rauq(confidence: ArrayLike, attention: ArrayLike, alpha: float = 0.2) -> flo
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0; nan among the arguments
         logs, own, inherited = np.log(np.maximum(values, 0)), np.log(alpha), np.log1p(-alpha)
         if values.size == 1:
-            return float(-logs[0])
+            return np.asarray(-logs, dtype=np.float64)
         heads = weights.mean(-1).argmax(-1)
         handed_on = np.log(np.take_along_axis(weights, heads[:, None, None], 1)[:, 0])
-        current = np.full(len(weights), logs[0])
-        total = current
-        for log, of_layers in zip(logs[1:], handed_on.T, strict=True):
-            current = np.logaddexp(own + log, inherited + of_layers + current)
-            total = total + current
-    return float((-total / len(logs)).max())
+        of_layers = np.empty((len(weights), len(logs)))
+        of_layers[:, 0] = logs[0]
+        for at, log in enumerate(logs[1:], 1):
+            before = inherited + handed_on[:, at - 1] + of_layers[:, at - 1]
+            of_layers[:, at] = np.logaddexp(own + log, before)
+        surprise: FloatArray = -of_layers[(-of_layers).mean(axis=1).argmax()]
+    return surprise
 
 
 def attention_score(self_attention: ArrayLike) -> float:

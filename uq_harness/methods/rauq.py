@@ -8,6 +8,7 @@ import numpy as np
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerEntropies, AnswerLogProbs, Evidence, Need, SelfAttention, VocabularySize
+from uq_harness.functional import FloatArray
 from uq_harness.methods.base import Method, register_method
 from uq_harness.methods.options import choice, option
 from uq_harness.methods.sets import CHEAP
@@ -60,9 +61,16 @@ class RAUQ(Method):
 
     def score(self, evidence: Evidence) -> float:
         """Nats per token, below 0 where entropies are small; ``nan`` for an answer without tokens."""
+        return functional.rauq(**self._inputs(evidence))
+
+    def token_values(self, evidence: Evidence) -> dict[str, FloatArray]:
+        """``rauq``: ``-log c_t`` of each token, whose mean is the score."""
+        return {self.name: functional.rauq_tokens(**self._inputs(evidence))}
+
+    def _inputs(self, evidence: Evidence) -> dict[str, Any]:
         if self.rauq_confidence == "entropy":
             confidence = math.log(evidence[VocabularySize()]) - evidence[AnswerEntropies()]
         else:
             confidence = np.exp(evidence[AnswerLogProbs()])
         alpha = ALPHA[self.rauq_confidence] if isinstance(self.rauq_alpha, str) else self.rauq_alpha
-        return functional.rauq(confidence=confidence, attention=evidence[SelfAttention()], alpha=alpha)
+        return {"confidence": confidence, "attention": evidence[SelfAttention()], "alpha": alpha}
