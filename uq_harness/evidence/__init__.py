@@ -30,6 +30,7 @@ from uq_harness.evidence.needs import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    UnconditionalLogProbs,
     sample_sets,
 )
 
@@ -62,6 +63,7 @@ __all__ = [
     "StateGradientMap",
     "StateGradientNorms",
     "TokenRelevance",
+    "UnconditionalLogProbs",
     "sample_sets",
 ]
 

@@ -6,6 +6,7 @@ and what cannot be scored is ``nan`` and never an error; wrong shapes and imposs
 Scores of one answer or of samples:
 
 - token log-probabilities alone: `g_nll`, `ln_pe`
+- token log-probabilities with and without the question: `pointwise_mutual_information`, `conditional_pmi`
 - agreement between samples: `self_consistency`, `degree`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy` or `discrete_semantic_entropy`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
@@ -61,6 +62,7 @@ from uq_harness.functional._error_curve import (
 from uq_harness.functional._gradients import hybridgrad, semantic_preservation_score
 from uq_harness.functional._information import MergedAnswers, merge_by_f1, mutual_information
 from uq_harness.functional._likelihood import g_nll, ln_pe
+from uq_harness.functional._pointwise import conditional_pmi, pointwise_mutual_information
 from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
@@ -83,6 +85,7 @@ __all__ = [
     "bootstrap_stderr",
     "calibration_error",
     "cluster_by_entailment",
+    "conditional_pmi",
     "control_risk",
     "degree",
     "detectable_difference",
@@ -99,6 +102,7 @@ __all__ = [
     "paired_aurc",
     "paired_auroc",
     "paired_prr",
+    "pointwise_mutual_information",
     "prr",
     "reliability",
     "risk_coverage",

@@ -33,6 +33,7 @@ from uq_harness.evidence import (
     SampleStates,
     StateGradient,
     TokenRelevance,
+    UnconditionalLogProbs,
     sample_sets,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
@@ -46,6 +47,7 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     DrawLogProbs: "log-probabilities of the samples under the law they were drawn from, which take the model",
     SampleStates: "the model's hidden states",
     RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
+    UnconditionalLogProbs: "log-probabilities of the answer without its question, which take the model",
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
 }
 # What the texts of a set suffice for, with the auxiliary models.

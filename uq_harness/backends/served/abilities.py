@@ -28,6 +28,7 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    UnconditionalLogProbs,
 )
 
 # What takes the model's weights, in words.
@@ -57,7 +58,7 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
         return f"{_OF_THE_WEIGHTS[type(need)]}, which an engine does not give: {_AFTERWARDS}"
     if isinstance(need, AnswerLogProbs):
         return engine.lacks(Ability.LOGPROBS)
-    if isinstance(need, ContinuationLogProb):
+    if isinstance(need, ContinuationLogProb | UnconditionalLogProbs):
         return engine.lacks(Ability.FORCED)
     drawn = need.sample_set
     if drawn is None or not isinstance(need, _KINDS):

@@ -11,7 +11,7 @@ import numpy as np
 from uq_harness.backends.served.answers import Written
 from uq_harness.backends.served.beams import candidates, diverse_beams
 from uq_harness.backends.served.engine import Steps
-from uq_harness.backends.served.forcing import Tokenise, conditionals, continuation_logprob
+from uq_harness.backends.served.forcing import Tokenise, conditionals, continuation_logprob, unconditional_logprobs
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.backends.served.rescoring import is_bounded, mean_logprobs
 from uq_harness.backends.served.sampling import first_seed
@@ -31,9 +31,11 @@ from uq_harness.evidence import (
     SampleLogProbs,
     Samples,
     SampleSet,
+    UnconditionalLogProbs,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
+from uq_harness.functional import FloatArray
 
 N = TypeVar("N", bound=Need[Any])
 
@@ -50,6 +52,7 @@ class Plan:
         max_length: The model's context in tokens.
         seed: The run's seed.
         pad_id: The padding token.
+        bos: The beginning-of-sequence token; ``None`` where there is none.
         most_alternatives: How many likeliest tokens the engine tells at most.
         tells_logprobs: Whether the engine tells log-probabilities of the greedy answer.
         own_logprobs: The samplers whose answers' log-probabilities are the model's own.
@@ -62,6 +65,7 @@ class Plan:
     max_length: int
     seed: int
     pad_id: int
+    bos: int | None
     most_alternatives: int
     tells_logprobs: bool
     own_logprobs: frozenset[SampleSet]
@@ -199,8 +203,10 @@ class Question:
         self._found.answer = written.answer(self._plan.tells_logprobs)
         if written.undefined and self._plan.tells_logprobs:
             self._found.undefined.add(AnswerLogProbs())
-        needs = self._plan.of_kind(ContinuationLogProb)
-        yield from self._add(needs, [self._continuation(need, written.text) for need in needs])
+        verdicts, alone = self._plan.of_kind(ContinuationLogProb), self._plan.of_kind(UnconditionalLogProbs)
+        pieces: list[Steps[Any]] = [self._continuation(need, written.text) for need in verdicts]
+        pieces += [self._unconditional(written.token_ids) for _ in alone]
+        yield from self._add([*verdicts, *alone], pieces)
 
     def _sampled(self, sampler: SampleSet) -> Steps[None]:
         """The answers of a sampler, and the needs that read them."""
@@ -250,6 +256,9 @@ class Question:
         prompt = need.prefix + need.prompt(self._prompt.question, answer)
         plan = self._plan
         return (yield from continuation_logprob(prompt, need.continuation, plan.encode, self._score, plan.max_length))
+
+    def _unconditional(self, answer: Sequence[int]) -> Steps[FloatArray]:
+        return (yield from unconditional_logprobs(answer, self._plan.bos, self._score, self._plan.max_length))
 
     def _rescored(self, need: RescoredLogProb, samples: Sequence[Sample]) -> Steps[Any]:
         means, error = yield from mean_logprobs(

@@ -28,6 +28,7 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    UnconditionalLogProbs,
 )
 from uq_harness.evidence.sets import SampleSets
 
@@ -51,6 +52,7 @@ KINDS: tuple[type[Need[Any]], ...] = (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    UnconditionalLogProbs,
 )
 
 
