@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,52 @@ from uq_harness.backends.served.http.server import open_server
 from uq_harness.backends.served.http.sglang import SGLang
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.endpoints.tokens import TokenClient
+from uq_harness.evidence import (
+    AnswerEntailment,
+    AnswerEntropies,
+    AnswerLogProbs,
+    AnswersGivenAnswers,
+    ContinuationLogProb,
+    DiverseBeams,
+    HeadGradient,
+    Need,
+    PairwiseEntailment,
+    PairwiseSimilarity,
+    RescoredLogProb,
+    SampleLogProbs,
+    Samples,
+    SampleStates,
+    StateGradient,
+    TokenRelevance,
+    sample_sets,
+)
 from uq_harness.evidence.backend import Backend, first_missing
-from uq_harness.methods import all_methods, build_methods
+from uq_harness.methods import Method, all_methods, build_methods
 
-TEXTS = {"self_consistency", "degree", "discrete_semantic_entropy"}
-VALUES = {"ln_pe", "semantic_entropy", "sentence_sar", "token_sar", "sar"}
-TOKENS = {"g_nll", "p_true", "mutual_information", "semantic_density"}
-WEIGHTS = {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"}
+# What a method needs most decides: the groups in the order of how much that is.
+NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
+    "texts": (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity),
+    "answer": (AnswerLogProbs,),
+    "values": (SampleLogProbs, TokenRelevance),
+    "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams),
+    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates),
+}
+
+
+def group(method: Method) -> str | None:
+    """The group of a method; ``None`` where it needs anything else, which has tests of its own."""
+    kinds = {type(need) for need in method.needs()} | {type(one) for one in sample_sets(method.needs())}
+    known = {kind: name for name, some in NEEDS.items() for kind in some}
+    if not kinds <= set(known):
+        return None
+    return max((known[kind] for kind in kinds), key=list(NEEDS).index)
+
+
+def of(name: str) -> set[str]:
+    return {method for method, known in all_methods().items() if group(known()) == name}
+
+
+TEXTS, ANSWER, VALUES, TOKENS, WEIGHTS = map(of, NEEDS)
 Stub = DemoChat | SGLangStub | LlamaCppStub
 
 
@@ -41,34 +81,42 @@ def backend_of(stub: Stub) -> Iterator[Backend]:
 
 
 def served(backend: Backend) -> set[str]:
-    return {name for name, known in all_methods().items() if first_missing(backend, known().needs()) is None}
+    return {
+        name
+        for name, known in all_methods().items()
+        if group(known()) is not None and first_missing(backend, known().needs()) is None
+    }
 
 
-def test_the_groups_are_all_methods() -> None:
-    assert set(all_methods()) == TEXTS | VALUES | TOKENS | WEIGHTS
+def test_the_groups_are_what_they_were() -> None:
+    assert {"self_consistency", "degree", "discrete_semantic_entropy"} <= TEXTS
+    assert "g_nll" in ANSWER
+    assert {"ln_pe", "semantic_entropy", "sentence_sar", "token_sar", "sar"} <= VALUES
+    assert {"p_true", "mutual_information", "semantic_density"} <= TOKENS
+    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"} <= WEIGHTS
 
 
 @pytest.mark.parametrize(
     ("stub", "expected"),
     [
-        (DemoChat(), {"g_nll"} | VALUES | TEXTS),
-        (DemoChat(top=2), {"g_nll"} | VALUES | TEXTS),
-        (DemoChat(refused=frozenset({"top_k", "min_p", "repetition_penalty"})), {"g_nll"} | VALUES | TEXTS),
+        (DemoChat(), ANSWER | VALUES | TEXTS),
+        (DemoChat(top=2), ANSWER | VALUES | TEXTS),
+        (DemoChat(refused=frozenset({"top_k", "min_p", "repetition_penalty"})), ANSWER | VALUES | TEXTS),
         (
             DemoChat(after_temperature=True),
-            {"g_nll"} | VALUES | TEXTS,
+            ANSWER | VALUES | TEXTS,
         ),  # what these draw at temperature 1 is the model's
         (DemoChat(after_temperature=True, top=2), TEXTS),  # without likeliest tokens, nobody can tell
         (DemoChat(logprobs=False), TEXTS),
         (DemoChat(refused=frozenset({"logprobs", "top_logprobs"})), TEXTS),
         (DemoChat(moves_thinking=True), TEXTS),
         (DemoChat(fixed_temperature=0.0), set()),
-        (SGLangStub(), TEXTS | VALUES | TOKENS),
+        (SGLangStub(), TEXTS | ANSWER | VALUES | TOKENS),
         # M.I. draws at a temperature of its own
-        (SGLangStub(original=False), (TEXTS | VALUES | TOKENS) - {"mutual_information"}),
-        (SGLangStub(deterministic=False), {"g_nll", "p_true", "semantic_density"}),
-        (LlamaCppStub(), TEXTS | VALUES | TOKENS),
-        (LlamaCppStub(biased=True), TEXTS | VALUES | {"g_nll"}),
+        (SGLangStub(original=False), (TEXTS | ANSWER | VALUES | TOKENS) - {"mutual_information"}),
+        (SGLangStub(deterministic=False), ANSWER | {"p_true", "semantic_density"}),
+        (LlamaCppStub(), TEXTS | ANSWER | VALUES | TOKENS),
+        (LlamaCppStub(biased=True), TEXTS | VALUES | ANSWER),
     ],
 )
 def test_what_can_be_had(stub: Stub, expected: set[str]) -> None:

@@ -12,7 +12,7 @@ from tests.support import SHARED, requires_shared
 from uq_harness import functional
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Answer, Evidence, HeadGradient, LayerSpan, StateGradient, StateGradientNorms
-from uq_harness.methods import all_methods, build_methods, select_methods, settings
+from uq_harness.methods import Method, all_methods, build_methods, register_method, select_methods, settings
 from uq_harness.methods.p_true import FEW_SHOT, VERDICT, prompt_block
 
 TOP = StateGradient(True, LayerSpan("top_half"))
@@ -39,9 +39,23 @@ def names(methods: str) -> list[str]:
 
 def test_sets_of_methods() -> None:
     assert names("default") == ["exgrad", "g_nll", "hybridgrad", "paragrad", "semgrad"]
-    assert set(names("sampling_free")) == {*names("default"), "p_true"}
-    assert set(names("all")) == set(names("sampling_free")) | {m.name for m in all_methods().values() if m.sampling}
+    assert {*names("default"), "p_true", *names("cheap")} <= set(names("sampling_free"))
+    assert not set(names("sampling_free")) & set(names("sampling"))
+    assert {*names("sampling_free"), *names("sampling")} <= set(names("all")) == set(all_methods())
     assert names("semgrad+g_nll+semgrad") == ["g_nll", "semgrad"]
+
+
+@pytest.mark.parametrize("method", all_methods().values(), ids=all_methods())
+def test_a_method_is_in_the_sets_that_its_needs_allow(method: type[Method]) -> None:
+    needs = method().needs()
+    sampled = any(need.sample_set is not None for need in needs)
+    assert method.sampling == sampled
+    assert not (sampled and "sampling_free" in method.sets)
+    assert sampled or "sampling" not in method.sets
+    if "cheap" in method.sets:
+        assert {need.stage for need in needs} == {"answer"}
+    elif "sampling_free" in method.sets:
+        assert {need.stage for need in needs} != {"answer"}
 
 
 @pytest.mark.parametrize("given", ["g_nll+semgrad", "g_nll,semgrad", "[g_nll,semgrad]", ["g_nll", "semgrad"]])
@@ -55,7 +69,7 @@ def test_an_unknown_name_gets_the_close_ones() -> None:
 
 
 def test_scores() -> None:
-    scores = {method.name: method.score(evidence()) for method in build_methods("sampling_free", {})}
+    scores = {method.name: method.score(evidence()) for method in build_methods("default+p_true", {})}
     alpha = np.exp(-0.75)
     assert scores == pytest.approx(
         {
@@ -119,7 +133,6 @@ def test_every_method_is_documented_and_described() -> None:
 
 
 def test_a_method_registers_itself_and_needs_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    from uq_harness.methods import Method, register_method
     from uq_harness.methods import base as _base
 
     monkeypatch.setattr(_base._registry, "_known", _base._registry.all())
@@ -141,6 +154,9 @@ def test_a_method_registers_itself_and_needs_no_list(monkeypatch: pytest.MonkeyP
 
     (method,) = build_methods("length", {})
     assert method.score(evidence()) == 2
+    assert "length" not in names("all+default+cheap+sampling_free+sampling")
+    with pytest.raises(UQHarnessError, match="method length joins the set 'chaep': the sets are default, cheap, "):
+        register_method(dataclasses.dataclass(frozen=True)(type("Length", (Length,), {"sets": frozenset({"chaep"})})))
     with pytest.raises(UQHarnessError, match="two methods are named 'length'"):
         register_method(dataclasses.dataclass(frozen=True)(type("Other", (Length,), {"name": "length"})))
 

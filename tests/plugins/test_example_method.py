@@ -49,7 +49,7 @@ def test_it_is_listed(installed: Path) -> None:
     listed = json.loads(run("-m", "uq_harness", "methods", "--json", path=installed).stdout)
     (found,) = [method for method in listed if method["name"] == "distinct_answers"]
     assert found["sampling"]
-    assert not found["default"]
+    assert found["sets"] == []
     assert found["options"]["distinct_samples"]["default"] == 5
 
 

@@ -70,7 +70,7 @@ def requests_for(lm: UQHFLM, golden: dict[str, Any]) -> list[QuestionInstance]:
 
 def test_answers_and_scores(file: Path, golden: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """Token for token, and to 2e-4 of plain autograd in float64; the token's own warning is there."""
-    lm = load(file, methods="sampling_free")
+    lm = load(file, methods="default+p_true")
     for found, case in zip(answers(lm, golden), golden["cases"], strict=True):
         assert found["token_ids"] == case["token_ids"]
         assert found["answer"] == case["answer"]

@@ -95,7 +95,8 @@ class UncertaintyModel:
     Args:
         model: A decoder-only model of transformers, in evaluation mode, on its device.
         tokenizer: Its tokenizer.
-        methods: Method names joined by ``+`` or in a list, or ``default``, ``sampling_free``, ``sampling``, ``all``.
+        methods: Method names joined by ``+`` or in a list, or ``default``, ``cheap``, ``sampling_free``,
+            ``sampling``, ``all``.
         max_new_tokens: Limit on an answer's tokens, thinking included.
         stop: An answer stops before the first of these texts.
         batch_size: Questions answered at a time; it halves where memory runs out.

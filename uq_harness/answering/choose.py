@@ -42,9 +42,9 @@ def choose_methods(
 ) -> list[Method]:
     """The wanted methods that a backend can serve, with their options set.
 
-    A method that was asked for by its own name must be among them. A set (``default``, ``sampling_free``, ``sampling``,
-    ``all``) shrinks to what can be had, and a warning says what was left out and why; options of what was left out are
-    still allowed.
+    A method that was asked for by its own name must be among them. A set (``default``, ``cheap``, ``sampling_free``,
+    ``sampling``, ``all``) shrinks to what can be had, and a warning says what was left out and why; options of what was
+    left out are still allowed.
 
     Args:
         methods: As for `uq_harness.methods.build_methods`.

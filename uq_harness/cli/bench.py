@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def bench(
     model: Annotated[str, typer.Option(help="What pretrained= takes: hub name, folder, or demo.")] = "demo",
     tasks: Annotated[str, typer.Option(help="Uncertainty tasks, joined by commas.")] = "uq_demo",
-    methods: Annotated[str, typer.Option(help="Methods joined by +, or default, sampling, all, ...")] = "sampling_free",
+    methods: Annotated[str, typer.Option(help="Methods joined by +; default, cheap, sampling, all")] = "sampling_free",
     model_args: Annotated[str, typer.Option(help="Further arguments of uq-hf: dtype=bfloat16,nli_model=...")] = "",
     metadata: Annotated[str, typer.Option(help='As for lm_eval: {"data_files": {"uq_sciq": "..."}}')] = "{}",
     apply_chat_template: Annotated[

@@ -20,7 +20,7 @@ COVERAGES = (0.25, 0.5, 0.75, 1.0)
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for lm_eval's results and samples.")] = Path("uq_demo_results"),
-    methods: Annotated[str, typer.Option(help="Methods joined by +, or default, sampling_free, ...")] = "sampling_free",
+    methods: Annotated[str, typer.Option(help="Methods joined by +; default, cheap, sampling, all")] = "sampling_free",
 ) -> None:
     """Run the whole way offline, with the small model that comes with the package."""
     import torch

@@ -40,10 +40,13 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON ins
 
 def _describe(method: type[Method]) -> dict[str, Any]:
     """One method as plain values."""
+    from uq_harness.methods.sets import NAMES
+
     return {
         "name": method.name,
         "title": method.title,
-        "default": method.default and not method.sampling,
+        "default": "default" in method.sets,
+        "sets": [name for name in NAMES if name in method.sets],
         "sampling": method.sampling,
         "cost": method.cost,
         "source": method.source,

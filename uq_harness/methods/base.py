@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from uq_harness.errors import UQHarnessError, did_you_mean, one_of
 from uq_harness.evidence import AnswerLogProbs, Evidence, Need
+from uq_harness.methods import sets
 from uq_harness.methods.options import read_option
 from uq_harness.registry import Registry
 
@@ -27,7 +28,8 @@ class Method(ABC):
         title: The name in tables.
         source: Where the method comes from.
         cost: What it takes beyond the greedy answer, in a few words.
-        default: Whether ``methods=default`` includes it.
+        sets: The sets in ``methods=`` that include it (`uq_harness.methods.sets`). A method joins none unless it says
+            so: those of other packages are chosen by name.
         sampling: Whether it needs sampled answers.
     """
 
@@ -35,7 +37,7 @@ class Method(ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     cost: ClassVar[str] = "nothing"
-    default: ClassVar[bool] = True
+    sets: ClassVar[frozenset[str]] = frozenset()
     sampling: ClassVar[bool] = False
 
     @abstractmethod
@@ -60,8 +62,12 @@ def register_method(cls: M) -> M:
     """Class decorator that makes a method known under its name.
 
     Raises:
-        UQHarnessError: Another class has the name already, or the class is not a dataclass.
+        UQHarnessError: Another class has the name already, the class is not a dataclass, or it joins a set that does
+            not exist.
     """
+    unknown = sorted(set(cls.sets) - set(sets.NAMES))
+    if unknown:
+        raise UQHarnessError(f"method {cls.name} joins the set {unknown[0]!r}: the sets are {', '.join(sets.NAMES)}")
     _registry.register(cls)
     return cls
 
@@ -71,20 +77,13 @@ def all_methods() -> dict[str, type[Method]]:
     return dict(sorted(_registry.all().items(), key=lambda item: (item[1].sampling, item[0])))
 
 
-_SETS: dict[str, Callable[[type[Method]], bool]] = {
-    "default": lambda m: not m.sampling and m.default,
-    "sampling_free": lambda m: not m.sampling,
-    "sampling": lambda m: m.sampling,
-    "all": lambda m: True,
-}
-
-
 def select_methods(methods: str | Iterable[str]) -> list[type[Method]]:
     """The methods that a ``methods=`` argument means.
 
     Args:
-        methods: Names joined by ``+``, or a list of names. A name may also be one of the sets ``default`` (all
-            sampling-free ones but ``p_true``), ``sampling_free``, ``sampling`` and ``all``.
+        methods: Names joined by ``+``, or a list of names. A name may also be one of the sets ``default`` (G-NLL and
+            the gradients), ``cheap`` (what comes with the greedy answer, without a further pass), ``sampling_free``,
+            ``sampling`` and ``all``.
 
     Raises:
         UQHarnessError: A name is unknown, or nothing is left.
@@ -92,14 +91,14 @@ def select_methods(methods: str | Iterable[str]) -> list[type[Method]]:
     known, names = all_methods(), read_names(methods)
     chosen: dict[str, type[Method]] = {}
     for name in names:
-        if name in _SETS:
-            chosen |= {key: cls for key, cls in known.items() if _SETS[name](cls)}
+        if name in sets.NAMES:
+            chosen |= {key: cls for key, cls in known.items() if name in cls.sets}
         elif name in known:
             chosen[name] = known[name]
         else:
-            raise UQHarnessError(_unknown("method", name, [*known, *_SETS]))
+            raise UQHarnessError(_unknown("method", name, [*known, *sets.NAMES]))
     if not chosen:
-        raise UQHarnessError(f"methods={methods!r} chooses no method: use {one_of([*known, *_SETS])}")
+        raise UQHarnessError(f"methods={methods!r} chooses no method: use {one_of([*known, *sets.NAMES])}")
     return [known[name] for name in known if name in chosen]
 
 
@@ -113,7 +112,9 @@ def read_names(methods: str | Iterable[str]) -> list[str]:
     ['g_nll', 'sampling']
     """
     if not isinstance(methods, Iterable) or isinstance(methods, bytes):
-        raise UQHarnessError(f"methods={methods!r} is not allowed: use {one_of([*all_methods(), *_SETS])}, joined by +")
+        raise UQHarnessError(
+            f"methods={methods!r} is not allowed: use {one_of([*all_methods(), *sets.NAMES])}, joined by +"
+        )
     parts = methods.strip("[] ").replace(",", "+").split("+") if isinstance(methods, str) else list(methods)
     return [name for part in parts if (name := str(part).strip().strip("'\""))]
 

@@ -10,6 +10,7 @@ from uq_harness.evidence import ENTAILMENT, Evidence, Need, PairwiseEntailment, 
 from uq_harness.methods.base import register_method
 from uq_harness.methods.options import likeliest, mass
 from uq_harness.methods.samples import SharedSamplesMethod
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -21,6 +22,7 @@ class Degree(SharedSamplesMethod):
     title: ClassVar[str] = "Deg"
     source: ClassVar[str] = "Lin et al. 2023, arXiv 2305.19187"
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     degree_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")

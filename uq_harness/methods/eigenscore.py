@@ -7,6 +7,7 @@ from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, Samples, SampleStates
 from uq_harness.methods.base import Method, register_method
 from uq_harness.methods.options import likeliest, mass, positive, whole
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -18,6 +19,7 @@ class EigenScore(Method):
     title: ClassVar[str] = "EigenScore"
     source: ClassVar[str] = "INSIDE: Chen et al. 2024, arXiv 2402.03744"
     cost: ClassVar[str] = "10 samples"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     eigenscore_samples: int = whole(10, meaning="number of samples")

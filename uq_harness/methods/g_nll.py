@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import AnswerLogProbs, Evidence, Need
 from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.sets import CHEAP, DEFAULT
 
 
 @register_method
@@ -16,6 +17,7 @@ class GNLL(Method):
     name: ClassVar[str] = "g_nll"
     title: ClassVar[str] = "G-NLL"
     source: ClassVar[str] = "Aichberger et al. 2024, arXiv 2412.15176"
+    sets: ClassVar[frozenset[str]] = DEFAULT | CHEAP
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The answer's log-probabilities."""

@@ -10,6 +10,7 @@ from uq_harness.methods.head import HeadGradientMethod
 from uq_harness.methods.options import positive
 from uq_harness.methods.paragrad import ParaGrad
 from uq_harness.methods.semgrad import SemGrad
+from uq_harness.methods.sets import DEFAULT
 
 
 @register_method
@@ -24,6 +25,7 @@ class HybridGrad(SemGrad, HeadGradientMethod):
     title: ClassVar[str] = "HybridGrad"
     source: ClassVar[str] = "Li et al., arXiv 2605.04638"
     cost: ClassVar[str] = "none beside semgrad and paragrad"
+    sets: ClassVar[frozenset[str]] = DEFAULT
 
     hybrid_beta: float = positive(1.0, meaning="temperature β of the weight α = exp(-H̄ / β)")
     hybrid_gamma: float = positive(1.0, meaning="factor γ on ParaGrad")

@@ -7,6 +7,7 @@ from uq_harness import functional
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods.base import register_method
 from uq_harness.methods.samples import EntropySamplesMethod, LikelihoodMethod
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -18,6 +19,7 @@ class LNPE(EntropySamplesMethod, LikelihoodMethod):
     title: ClassVar[str] = "LN-PE"
     source: ClassVar[str] = "Malinin and Gales 2021, arXiv 2002.07650"
     cost: ClassVar[str] = "10 samples"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:

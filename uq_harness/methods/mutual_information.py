@@ -11,6 +11,7 @@ from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
 from uq_harness.methods.base import register_method
 from uq_harness.methods.options import likeliest, mass, not_negative, positive, probability, whole
 from uq_harness.methods.samples import LikelihoodMethod
+from uq_harness.methods.sets import SAMPLING
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।")
 _CLOSING = "\"')]»”’」』"
@@ -43,6 +44,7 @@ class MutualInformation(LikelihoodMethod):
     title: ClassVar[str] = "M.I."
     source: ClassVar[str] = "Abbasi-Yadkori et al. 2024, arXiv 2406.02543"
     cost: ClassVar[str] = "10 samples, a pass over each two distinct ones"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     mi_samples: int = whole(10, meaning="number of samples")

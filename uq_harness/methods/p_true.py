@@ -7,6 +7,7 @@ import numpy as np
 
 from uq_harness.evidence import ContinuationLogProb, Evidence, Need
 from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.sets import SAMPLING_FREE
 
 # Questions, proposed answers and verdicts of the few-shot prompt of Kadavath et al. 2022, as used by the paper.
 _DEMONSTRATIONS = (
@@ -52,7 +53,7 @@ class PTrue(Method):
     title: ClassVar[str] = "P(True)"
     source: ClassVar[str] = "Kadavath et al. 2022, arXiv 2207.05221"
     cost: ClassVar[str] = "a forward pass over question and answer"
-    default: ClassVar[bool] = False
+    sets: ClassVar[frozenset[str]] = SAMPLING_FREE
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The log-probability of the verdict."""

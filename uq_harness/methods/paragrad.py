@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods.base import register_method
 from uq_harness.methods.head import HeadGradientMethod
+from uq_harness.methods.sets import DEFAULT
 
 
 @register_method
@@ -17,6 +18,7 @@ class ParaGrad(HeadGradientMethod):
     title: ClassVar[str] = "ParaGrad"
     source: ClassVar[str] = "Li et al., arXiv 2605.04638"
     cost: ClassVar[str] = "a product of the answer's states with the LM head"
+    sets: ClassVar[frozenset[str]] = DEFAULT
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The head's gradient, tokens weighted by their entropies."""

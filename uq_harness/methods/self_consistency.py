@@ -8,6 +8,7 @@ from uq_harness.evidence import AnswerEntailment, Evidence, Need, Samples
 from uq_harness.methods.base import Method, register_method
 from uq_harness.methods.entailment import mutual_entailment
 from uq_harness.methods.options import likeliest, mass, positive, probability, whole
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -19,6 +20,7 @@ class SelfConsistency(Method):
     title: ClassVar[str] = "Self-Consistency"
     source: ClassVar[str] = "Wang et al. 2022, arXiv 2203.11171, as in Li et al., arXiv 2605.04638"
     cost: ClassVar[str] = "10 samples, NLI with the answer"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     consistency_samples: int = whole(10, meaning="number of samples")

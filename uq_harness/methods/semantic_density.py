@@ -8,6 +8,7 @@ from uq_harness.evidence import AnswerEntailment, DiverseBeams, Evidence, Need, 
 from uq_harness.methods.base import Method, register_method
 from uq_harness.methods.entailment import distance_of_meaning
 from uq_harness.methods.options import not_negative, positive, whole
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -23,6 +24,7 @@ class SemanticDensity(Method):
     title: ClassVar[str] = "Semantic Density"
     source: ClassVar[str] = "Qiu and Miikkulainen 2024, arXiv 2405.13845"
     cost: ClassVar[str] = "10 diverse beams, a pass over their texts, NLI with the answer"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     density_beams: int = whole(10, meaning="number of diverse beams")

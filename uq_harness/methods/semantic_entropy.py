@@ -12,6 +12,7 @@ from uq_harness.methods.base import register_method
 from uq_harness.methods.entailment import clusters_of_meaning
 from uq_harness.methods.options import choice
 from uq_harness.methods.samples import EntropySamplesMethod, LikelihoodMethod
+from uq_harness.methods.sets import SAMPLING
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class MeaningClustersMethod(EntropySamplesMethod):
     """A method on clusters of samples that entail each other."""
 
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     entailment: str = choice(

@@ -8,6 +8,7 @@ import numpy as np
 from uq_harness.evidence import Evidence, LayerSpan, Need, StateGradient
 from uq_harness.methods.base import Method, register_method
 from uq_harness.methods.options import choice, flag, layer_span
+from uq_harness.methods.sets import DEFAULT
 
 
 @register_method
@@ -23,6 +24,7 @@ class SemGrad(Method):
     title: ClassVar[str] = "SemGrad"
     source: ClassVar[str] = "Li et al., arXiv 2605.04638"
     cost: ClassVar[str] = "forward and backward pass of the upper blocks over the answer"
+    sets: ClassVar[frozenset[str]] = DEFAULT
 
     semgrad_norm: str = choice("l1", "l1", "l2", meaning="mean absolute value (l1) or root mean square (l2)")
     semgrad_reweight: bool = flag(True, meaning="whether tokens are weighted by their entropies")

@@ -7,6 +7,7 @@ from uq_harness import functional
 from uq_harness.evidence import Evidence, Need, TokenRelevance
 from uq_harness.methods.base import register_method
 from uq_harness.methods.samples import SARSamplesMethod
+from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
@@ -18,6 +19,7 @@ class TokenSAR(SARSamplesMethod):
     title: ClassVar[str] = "Token-SAR"
     source: ClassVar[str] = "Duan et al. 2023, arXiv 2307.01379"
     cost: ClassVar[str] = "5 samples, similarity for each token"
+    sets: ClassVar[frozenset[str]] = SAMPLING
     sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:

@@ -71,8 +71,8 @@ class UQAPILM(UncertainLM, Completions):
         base_url: Where the API is, such as ``http://localhost:8000/v1``.
         model: The name by which the server knows the model.
         tokenizer: Its tokenizer: a repository on the hub, a folder, or ``demo``; by default ``model``.
-        methods: Names joined by ``+``, or ``default`` (g_nll+p_true), ``sampling``, ``all``. A set shrinks to what the
-            server can give.
+        methods: Names joined by ``+``, or ``default`` (g_nll+p_true), ``cheap``, ``sampling``, ``all``. A set shrinks
+            to what the server can give.
         route: How the server is asked: ``tokens`` (``/v1/completions`` with tokens, as vLLM has it), ``sglang`` (its
             ``/generate``), ``llama.cpp`` (its ``/completion``), ``chat`` (messages, for endpoints that take no tokens;
             see `uq_harness.models.api_chat.UQChatLM`), or ``auto``, which finds out.

@@ -64,8 +64,8 @@ class UQChatLM(UncertainLM, ChatCompletions):
     Args:
         base_url: Where the API is, such as ``https://api.openai.com/v1``.
         model: The name by which the endpoint knows the model.
-        methods: Names joined by ``+``, or ``default`` (g_nll), ``sampling``, ``all``. A set shrinks to what the
-            endpoint can give.
+        methods: Names joined by ``+``, or ``default`` (g_nll), ``cheap``, ``sampling``, ``all``. A set shrinks to what
+            the endpoint can give.
         num_concurrent: The most questions at a time; each has one request under way.
         api_key_env: The environment variable that holds the key; OPENAI_API_KEY by default, which goes out over https
             and to this machine only.

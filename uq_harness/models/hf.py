@@ -69,7 +69,7 @@ class UQHFLM(UncertainLM, HFLM):
 
     Args:
         pretrained: The model; ``demo`` means the small model that comes with the package.
-        methods: Method names joined by ``+``, or ``default``, ``sampling_free``, ``sampling``, ``all``.
+        methods: Method names joined by ``+``, or ``default``, ``cheap``, ``sampling_free``, ``sampling``, ``all``.
         sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, ``measured`` (the
             token behind the question with the best Semantic Preservation Score, found when the model is loaded), a
             position from the prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.

@@ -77,7 +77,7 @@ class UQVLLM(UncertainLM, VLLM):
 
     Args:
         pretrained: A model's name on the hub, its folder, or ``demo`` for the package's demo model.
-        methods: Names joined by ``+``, or ``default``, ``sampling``, ``all``.
+        methods: Names joined by ``+``, or ``default``, ``cheap``, ``sampling``, ``all``.
         sp_token: The semantic-preserving token for a second pass: ``auto`` (found from the chat template), ``last``, or
             a position from the prompt's end such as ``-3``.
         seed: Seed of the sampled answers, and vLLM's own; by default that of the samples is the one that lm_eval's
