@@ -380,8 +380,8 @@ def _known(values: FloatArray | None, need: Need[Any]) -> FloatArray:
 class UnconditionalLogProbs(Need[FloatArray]):
     """Need: log-probability of each token of the greedy answer without its prompt, in nats, shape ``[tokens]``.
 
-    The model reads the answer's own tokens behind the beginning-of-sequence token alone. Where its tokenizer has no such
-    token, nothing predicts the first one, whose entry is ``nan``.
+    The model reads the answer's own tokens behind the beginning-of-sequence token alone. Where its tokenizer has no
+    such token, nothing predicts the answer's first one, whose entry is ``nan``.
     """
 
     stage = "scoring"

@@ -7,6 +7,7 @@ from uq_harness import functional
 from uq_harness.evidence import AnswerEntropies, AnswerLogProbs, Evidence, Need, UnconditionalLogProbs
 from uq_harness.methods.base import Method, register_method
 from uq_harness.methods.options import not_negative
+from uq_harness.methods.sets import SAMPLING_FREE
 
 
 @register_method
@@ -18,7 +19,7 @@ class ConditionalPMI(Method):
     title: ClassVar[str] = "Conditional PMI"
     source: ClassVar[str] = "van der Poel et al. 2022, arXiv 2210.13210"
     cost: ClassVar[str] = "a forward pass over the answer alone"
-    default: ClassVar[bool] = False
+    sets: ClassVar[frozenset[str]] = SAMPLING_FREE
 
     cpmi_threshold: float = not_negative(
         0.0656, meaning="entropy in nats from which on conditional_pmi takes a token as uncertain"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import AnswerLogProbs, Evidence, Need, UnconditionalLogProbs
 from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.sets import SAMPLING_FREE
 
 
 @register_method
@@ -20,7 +21,7 @@ class PointwiseMutualInformation(Method):
         "arXiv 2210.13210"
     )
     cost: ClassVar[str] = "a forward pass over the answer alone"
-    default: ClassVar[bool] = False
+    sets: ClassVar[frozenset[str]] = SAMPLING_FREE
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The answer's log-probabilities with and without the question."""

@@ -9,7 +9,7 @@ from uq_harness.methods import all_methods
 from uq_harness.studies.engines.known import Abilities, known_engines, reader
 from uq_harness.studies.engines.table import EngineTable, Way, cell_of, engine_table
 
-OF_THE_WEIGHTS = {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"}
+OF_THE_WEIGHTS = {"conditional_pmi", "exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"}
 OF_TEXTS = {"self_consistency", "degree", "discrete_semantic_entropy"}
 OF_VALUES = {"g_nll", "ln_pe", "semantic_entropy", "sar", "token_sar", "sentence_sar"}
 
@@ -64,10 +64,12 @@ def served(**lacking: str) -> tuple[set[str], set[str]]:
 def test_given_tokens_that_an_engine_does_not_read_are_read_afterwards() -> None:
     now, afterwards = served(FORCED="given tokens", FORCED_ALTERNATIVES="given tokens")
     assert now == OF_TEXTS | OF_VALUES
-    assert afterwards == OF_THE_WEIGHTS | {"p_true", "mutual_information", "semantic_density"}
+    assert afterwards == OF_THE_WEIGHTS | {
+        *("p_true", "mutual_information", "semantic_density", "pointwise_mutual_information")
+    }
 
 
 def test_samples_that_cannot_be_drawn_cannot_be_read_afterwards() -> None:
     now, afterwards = served(SEEDS="seeds")
-    assert now == {"g_nll", "p_true", "semantic_density"}
+    assert now == {"g_nll", "p_true", "semantic_density", "pointwise_mutual_information"}
     assert afterwards == OF_THE_WEIGHTS - {"eigenscore"}

@@ -450,7 +450,7 @@ class TransformersBackend:
         bos = self._tokenizer.bos_token_id
         tokens = [answer.token_ids or () for answer in answers.greedy]
         found = unconditional_logprobs(self._architecture, tokens, bos, pad_id=self._pad_id, room=self._room)
-        return {need: found for need in needs}
+        return dict.fromkeys(needs, found)
 
     def _tokenise(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
