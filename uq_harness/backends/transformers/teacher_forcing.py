@@ -366,7 +366,7 @@ class ContinuationScorer:
 
     def _score(self, wholes: list[list[int]], starts: list[int]) -> list[float]:
         shared = min(self._shared(whole, start) for whole, start in zip(wholes, starts, strict=True))
-        prefix = cut(self._cache, shared) if self._cache is not None else None
+        prefix = cut(self._cache, shared) if shared and self._cache is not None else None
         shared = shared if prefix is not None else 0
         cache = repeat(prefix, len(wholes)) if prefix is not None else None
         device = self._architecture.input_device
