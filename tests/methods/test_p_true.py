@@ -1,6 +1,7 @@
 """Options of P(True): without demonstrations, and as a share of both verdicts."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ import torch
 
 from tests.backends.served.demo import demo, engine, gathered, prompts, served, stop
 from uq_harness.backends.transformers.backend import TransformersBackend
-from uq_harness.evidence import Answer, Evidence, Need
+from uq_harness.evidence import Answer, Evidence, Need, Samples
 from uq_harness.methods import build_methods, scores
 from uq_harness.methods.p_true import FEW_SHOT, IMPOSSIBLE, VERDICT, prompt_block
 
 ANSWER = Answer("Paris", (5,), np.array([-0.5]), None, complete=True)
 OPTIONS = [
-    {"p_true_demonstrations": shown, "p_true_normalised": share} for shown in (True, False) for share in (True, False)
+    {"p_true_demonstrations": shown, "p_true_normalised": share, "p_true_ideas": ideas}
+    for shown, share, ideas in ((True, True, 0), (True, False, 3), (False, True, 2), (False, False, 0))
 ]
 
 
@@ -40,23 +42,31 @@ def test_the_default_is_the_verdict_behind_the_demonstrations_alone() -> None:
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_the_score_is_that_of_plain_passes(options: dict[str, bool]) -> None:
+def test_the_score_is_that_of_plain_passes(options: dict[str, Any]) -> None:
     (method,) = build_methods("p_true", options)
     for found in gather_with(method.needs()):
         shown = FEW_SHOT if options["p_true_demonstrations"] else ""
-        prompt = shown + prompt_block(found.question, found.answer.text)
+        question = found.question
+        if options["p_true_ideas"]:
+            ideas = [sample.text for sample in found[Samples(options["p_true_ideas"], 1.0)]]
+            assert len(ideas) == options["p_true_ideas"]
+            question += "\nHere are some brainstormed ideas: " + "\n".join(ideas)
+        prompt = shown + prompt_block(question, found.answer.text)
         true = math.exp(plain(prompt, " True"))
         share = true / (true + math.exp(plain(prompt, " False"))) if options["p_true_normalised"] else true
         assert scores([method], found)["p_true"] == pytest.approx(-math.log(share), abs=1e-4)
         assert found.cost["scored_texts"] == len(method.needs())
 
 
-@pytest.mark.parametrize("options", OPTIONS[2:])
-def test_an_engine_gives_the_same(options: dict[str, bool]) -> None:
+@pytest.mark.parametrize("options", OPTIONS)
+def test_an_engine_gives_the_same(options: dict[str, Any]) -> None:
+    """Its samples are its own."""
     (method,) = build_methods("p_true", options)
-    theirs = gathered(served(engine(), method.needs()), prompts(4), stop())
-    for found, ours in zip(theirs, gather_with(method.needs()), strict=True):
-        assert scores([method], found)["p_true"] == pytest.approx(scores([method], ours)["p_true"], abs=1e-4)
+    for found in gathered(served(engine(), method.needs()), prompts(4), stop()):
+        for need in method.needs():
+            drawn = () if need.samples is None else found[need.samples]
+            prompt = need.prefix + need.prompt(need.question(found.question, drawn), found.answer.text)
+            assert found[need] == pytest.approx(plain(prompt, need.continuation), abs=1e-4)
 
 
 def test_impossible_verdicts() -> None:

@@ -59,7 +59,8 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
     if isinstance(need, AnswerLogProbs):
         return engine.lacks(Ability.LOGPROBS)
     if isinstance(need, ContinuationLogProb | UnconditionalLogProbs):
-        return engine.lacks(Ability.FORCED)
+        drawn = need.sample_set
+        return engine.lacks(Ability.FORCED) or (None if drawn is None else _missing_set(drawn, engine, n_ends))
     drawn = need.sample_set
     if drawn is None or not isinstance(need, _KINDS):
         return f"{type(need).__name__}, which an engine does not give"

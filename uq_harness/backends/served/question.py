@@ -127,6 +127,10 @@ class Question:
                 self._found.undefined |= self._plan.sets_of(sampler)
         if isinstance(answered, QuestionRefusedError):
             return self.undefined()
+        assert self._found.answer is not None
+        needs = [need for need in self._plan.of_kind(ContinuationLogProb) if need.samples in self._found.values]
+        text = self._found.answer.text
+        yield from self._add(needs, [self._continuation(need, text) for need in needs])
         return self._evidence(self._found)
 
     def undefined(self) -> Evidence:
@@ -203,7 +207,8 @@ class Question:
         self._found.answer = written.answer(self._plan.tells_logprobs)
         if written.undefined and self._plan.tells_logprobs:
             self._found.undefined.add(AnswerLogProbs())
-        verdicts, alone = self._plan.of_kind(ContinuationLogProb), self._plan.of_kind(UnconditionalLogProbs)
+        verdicts = [need for need in self._plan.of_kind(ContinuationLogProb) if need.samples is None]
+        alone = self._plan.of_kind(UnconditionalLogProbs)
         pieces: list[Steps[Any]] = [self._continuation(need, written.text) for need in verdicts]
         pieces += [self._unconditional(written.token_ids) for _ in alone]
         yield from self._add([*verdicts, *alone], pieces)
@@ -253,7 +258,8 @@ class Question:
         return reply.choices
 
     def _continuation(self, need: ContinuationLogProb, answer: str) -> Steps[float]:
-        prompt = need.prefix + need.prompt(self._prompt.question, answer)
+        drawn = () if need.samples is None else self._found.values[need.samples]
+        prompt = need.prefix + need.prompt(need.question(self._prompt.question, drawn), answer)
         plan = self._plan
         return (yield from continuation_logprob(prompt, need.continuation, plan.encode, self._score, plan.max_length))
 

@@ -440,8 +440,18 @@ class TransformersBackend:
         }
 
     def _continuations(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
-        pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers.greedy, strict=True)]
-        return {need: scorer(pairs) for need, scorer in self._scorers.items()}
+        columns: Columns = {}
+        for need, scorer in self._scorers.items():
+            if need.samples is not None and not answers.have(need.samples):
+                continue
+            drawn = [() if need.samples is None else one[need.samples] for one in answers.samples]
+            columns[need] = scorer(
+                [
+                    (need.question(prompt.question, some), answer.text)
+                    for prompt, answer, some in zip(prompts, answers.greedy, drawn, strict=True)
+                ]
+            )
+        return columns
 
     def _unconditional(self, answers: Answers) -> Columns:
         needs = self._plan.of_kind(UnconditionalLogProbs)
