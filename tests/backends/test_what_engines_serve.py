@@ -37,6 +37,7 @@ from uq_harness.evidence import (
     SelfAttention,
     StateGradient,
     TokenRelevance,
+    UnconditionalLogProbs,
     sample_sets,
 )
 from uq_harness.evidence.backend import Backend, first_missing
@@ -47,7 +48,7 @@ NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
     "texts": (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity),
     "answer": (AnswerLogProbs,),
     "values": (SampleLogProbs, TokenRelevance),
-    "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams),
+    "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams, UnconditionalLogProbs),
     "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention),
 }
 
@@ -97,8 +98,8 @@ def test_the_groups_are_what_they_were() -> None:
     assert {"self_consistency", "degree", "discrete_semantic_entropy"} <= TEXTS
     assert "g_nll" in ANSWER
     assert {"ln_pe", "semantic_entropy", "sentence_sar", "token_sar", "sar"} <= VALUES
-    assert {"p_true", "mutual_information", "semantic_density"} <= TOKENS
-    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore"} <= WEIGHTS
+    assert {"p_true", "mutual_information", "semantic_density", "pointwise_mutual_information"} <= TOKENS
+    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi"} <= WEIGHTS
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_the_groups_are_what_they_were() -> None:
         (SGLangStub(), TEXTS | ANSWER | VALUES | TOKENS),
         # M.I. draws at a temperature of its own
         (SGLangStub(original=False), (TEXTS | ANSWER | VALUES | TOKENS) - {"mutual_information"}),
-        (SGLangStub(deterministic=False), ANSWER | {"p_true", "semantic_density"}),
+        (SGLangStub(deterministic=False), ANSWER | {"p_true", "pointwise_mutual_information", "semantic_density"}),
         (LlamaCppStub(), TEXTS | ANSWER | VALUES | TOKENS),
         (LlamaCppStub(biased=True), TEXTS | VALUES | ANSWER),
     ],

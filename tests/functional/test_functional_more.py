@@ -12,22 +12,7 @@ from uq_harness import functional
 CASES: dict[str, list[dict[str, Any]]] = (
     json.loads((SHARED / "golden/functional_more.json").read_text(encoding="utf-8")) if SHARED else {}
 )
-NOT_YET = {
-    "attention_score",
-    "boosted_probability",
-    "claim_conditioned_probability",
-    "cocoa",
-    "conditional_pmi",
-    "csl",
-    "fisher_rao",
-    "pointwise_mutual_information",
-    "probability_margin",
-    "rauq",
-    "renyi_divergence",
-    "self_certainty",
-    "semantic_energy",
-    "top_k_entropy",
-}
+NOT_YET = {"claim_conditioned_probability"}
 
 
 @requires_shared

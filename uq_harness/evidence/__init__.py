@@ -35,6 +35,7 @@ from uq_harness.evidence.needs import (
     StateGradientMap,
     TokenRelevance,
     TokenStatistic,
+    UnconditionalLogProbs,
     VocabularySize,
     sample_sets,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "StateGradientNorms",
     "TokenRelevance",
     "TokenStatistic",
+    "UnconditionalLogProbs",
     "VocabularySize",
     "sample_sets",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -169,6 +169,8 @@ class ContinuationLogProb(Need[float]):
         prefix: Text that every prompt begins with; its keys and values are computed once per run.
         prompt: Makes the rest of the prompt from the question and the greedy answer.
         continuation: The text whose tokens' log-probabilities are summed.
+        samples: Sampled answers that the prompt lists with the question; ``None`` for none.
+        listed: Makes what the prompt has in the question's place from the question and the samples' texts.
     """
 
     stage = "scoring"
@@ -176,6 +178,17 @@ class ContinuationLogProb(Need[float]):
     prefix: str
     prompt: Callable[[str, str], str]
     continuation: str
+    samples: Samples | None = None
+    listed: Callable[[str, Sequence[str]], str] | None = None
+
+    @property
+    def sample_set(self) -> Samples | None:
+        """The samples that the prompt lists."""
+        return self.samples
+
+    def question(self, question: str, samples: Iterable[Sample] = ()) -> str:
+        """What the prompt has in the question's place."""
+        return question if self.listed is None else self.listed(question, [sample.text for sample in samples])
 
 
 @dataclass(frozen=True)
@@ -450,3 +463,14 @@ def _known(values: FloatArray | None, need: Need[Any]) -> FloatArray:
     if values is None:
         raise KeyError(need)
     return values
+
+
+@dataclass(frozen=True)
+class UnconditionalLogProbs(Need[FloatArray]):
+    """Need: log-probability of each token of the greedy answer without its prompt, in nats, shape ``[tokens]``.
+
+    The model reads the answer's own tokens behind the beginning-of-sequence token alone. Where its tokenizer has no
+    such token, nothing predicts the answer's first one, whose entry is ``nan``.
+    """
+
+    stage = "scoring"

@@ -16,6 +16,7 @@ Scores of one answer or of samples:
   `renyi_divergence`, `fisher_rao`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`,
   or `semantic_energy` of the tokens' logits
+- token log-probabilities with and without the question: `pointwise_mutual_information`, `conditional_pmi`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
@@ -97,6 +98,7 @@ from uq_harness.functional._likelihood import (
     perplexity,
     predictive_entropy,
 )
+from uq_harness.functional._pointwise import conditional_pmi, pointwise_mutual_information
 from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
@@ -124,6 +126,7 @@ __all__ = [
     "calibration_error",
     "cluster_by_entailment",
     "cocoa",
+    "conditional_pmi",
     "control_risk",
     "csl",
     "degree",
@@ -156,6 +159,7 @@ __all__ = [
     "paired_auroc",
     "paired_prr",
     "perplexity",
+    "pointwise_mutual_information",
     "predictive_entropy",
     "probability_margin",
     "prr",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from uq_harness.errors import UQHarnessError, did_you_mean, one_of
-from uq_harness.evidence import AnswerLogProbs, Evidence, Need
+from uq_harness.evidence import AnswerLogProbs, Evidence, Need, sample_sets
 from uq_harness.functional import FloatArray
 from uq_harness.methods import sets
 from uq_harness.methods.options import read_option
@@ -156,6 +156,11 @@ def build_methods(methods: str | Iterable[str], options: Mapping[str, Any]) -> l
             )
     values = {name: read_option(known[name], value) for name, value in options.items()}
     return [cls(**{f.name: values[f.name] for f in cls.options() if f.name in values}) for cls in chosen]
+
+
+def draws(methods: Iterable[Method]) -> bool:
+    """Whether some methods, with their options as they are, need sampled answers."""
+    return bool(sample_sets(need for method in methods for need in method.needs()))
 
 
 def settings(methods: Iterable[Method]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.command import begin
 from uq_harness.evidence.backend import Backend
 from uq_harness.evidence.prompt import StopCriteria
-from uq_harness.methods import Method, settings
+from uq_harness.methods import Method, draws, settings
 from uq_harness.methods.arguments import read_choice, read_whole
 from uq_harness.models.api_arguments import (
     context_of,
@@ -225,7 +225,7 @@ class UQAPILM(UncertainLM, Completions):
         self, route: str, tokenizer: str, revision: str, further: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What a response cache is bound to."""
-        sampling = any(method.sampling for method in self._methods) or self._saver is not None
+        sampling = draws(self._methods) or self._saver is not None
         return {
             **self._route.identity,
             "route": route,

@@ -33,7 +33,7 @@ from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation.command import begin
 from uq_harness.evidence.prompt import StopCriteria
-from uq_harness.methods import Method, build_methods, settings
+from uq_harness.methods import Method, build_methods, draws, settings
 from uq_harness.methods.arguments import read_flag, read_whole
 from uq_harness.models.arguments import explained, read_model_arguments, read_pretrained
 from uq_harness.models.cache_stamp import auxiliary_models, check_cache
@@ -156,7 +156,7 @@ class UQHFLM(UncertainLM, HFLM):
         self._services = nli, similarity
         self._answerer = self._build_answerer(self._methods)
         self._configuration |= auxiliary_models(self._answerer.describe())
-        if any(method.sampling for method in self._methods) or self._saver is not None:
+        if draws(self._methods) or self._saver is not None:
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:

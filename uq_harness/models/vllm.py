@@ -33,7 +33,7 @@ from uq_harness.evidence.backend import Backend
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.files import user_path
 from uq_harness.hub import brief
-from uq_harness.methods import Method, all_options, settings
+from uq_harness.methods import Method, all_options, draws, settings
 from uq_harness.methods.arguments import read_whole
 from uq_harness.models.api_arguments import read_semantic_token
 from uq_harness.models.cache_stamp import auxiliary_models, check_cache
@@ -137,7 +137,7 @@ class UQVLLM(UncertainLM, VLLM):
             "engine": self._engine.describe(),
             **auxiliary_models(self._answerer.describe()),
         }
-        if any(method.sampling for method in self._methods) or self._saver is not None:
+        if draws(self._methods) or self._saver is not None:
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:

@@ -43,6 +43,7 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     TokenRelevance,
+    UnconditionalLogProbs,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
@@ -59,6 +60,7 @@ _NEVER: dict[type[Need[Any]], str] = {
     SampleStates: f"the model's hidden states, {_WEIGHTS}",
     AnswerEntropies: "entropies of the answer's tokens, which take the whole distributions (use uq-hf)",
     ContinuationLogProb: f"the log-probability of a given text behind a raw prompt, {_OTHER_PROMPTS}",
+    UnconditionalLogProbs: f"log-probabilities of the answer without its question, {_OTHER_PROMPTS}",
     RescoredLogProb: f"log-probabilities of given answers at another temperature, {_OTHER_PROMPTS}",
     AnswersGivenAnswers: f"log-probabilities of given answers behind other answers, {_OTHER_PROMPTS}",
     DiverseBeams: "answers of a diverse beam search, which takes prompts that end within an answer "

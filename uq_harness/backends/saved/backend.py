@@ -38,6 +38,7 @@ from uq_harness.evidence import (
     StateGradient,
     TokenRelevance,
     TokenStatistic,
+    UnconditionalLogProbs,
     VocabularySize,
     sample_sets,
 )
@@ -57,6 +58,7 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
     SelfAttention: "attention weights, which take the model",
     VocabularySize: "the size of the model's vocabulary",
+    UnconditionalLogProbs: "log-probabilities of the answer without its question, which take the model",
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
 }
 # What the texts of a set suffice for, with the auxiliary models.

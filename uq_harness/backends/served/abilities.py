@@ -33,6 +33,7 @@ from uq_harness.evidence import (
     StateGradientMap,
     TokenRelevance,
     TokenStatistic,
+    UnconditionalLogProbs,
     VocabularySize,
 )
 from uq_harness.functional.statistics import Statistic
@@ -78,8 +79,9 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
         return engine.lacks(Ability.LOGPROBS)
     if isinstance(need, TokenStatistic):
         return _missing_likeliest(need.statistic, engine)
-    if isinstance(need, ContinuationLogProb):
-        return engine.lacks(Ability.FORCED)
+    if isinstance(need, ContinuationLogProb | UnconditionalLogProbs):
+        drawn = need.sample_set
+        return engine.lacks(Ability.FORCED) or (None if drawn is None else _missing_set(drawn, engine, n_ends))
     drawn = need.sample_set
     if drawn is None or not isinstance(need, _KINDS):
         return f"{type(need).__name__}, which an engine does not give"

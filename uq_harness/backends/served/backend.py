@@ -172,6 +172,7 @@ class ServedBackend:
             max_length=self._max_length,
             seed=self._seed,
             pad_id=self._pad_id,
+            bos=self._tokenizer.bos_token_id,
             most_alternatives=self._engine.most_alternatives,
             tells_logprobs=self._engine.lacks(Ability.LOGPROBS) is None,
             own_logprobs=frozenset(one for one in sets.samplers if tells_own_logprobs(one, self._engine)),

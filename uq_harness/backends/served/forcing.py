@@ -76,6 +76,24 @@ def continuation_logprob(prompt: str, continuation: str, encode: Tokenise, ask: 
     return float(found.sum())
 
 
+def unconditional_logprobs(answer: Sequence[int], bos: int | None, ask: Ask, max_length: int) -> Steps[FloatArray]:
+    """Log-probability of each token of an answer behind the beginning-of-sequence token alone, in nats.
+
+    Args:
+        answer: Its tokens.
+        bos: The beginning-of-sequence token; ``None`` where there is none, and the first token's entry is ``nan``.
+        ask: Sends requests.
+        max_length: The model's context in tokens.
+    """
+    if bos is not None:
+        (found,) = yield from forced_logprobs([((bos,), answer)], ask, max_length)
+        return found
+    if not answer:
+        return np.empty(0)
+    (found,) = yield from forced_logprobs([(answer[:1], answer[1:])], ask, max_length)
+    return np.append(np.nan, found)
+
+
 def conditionals(
     need: AnswersGivenAnswers, prompt: Prompt, samples: Sequence[Sample], tokenise: Tokenise, ask: Ask, max_length: int
 ) -> Steps[ConditionalLogProbs]:

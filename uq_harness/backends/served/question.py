@@ -11,7 +11,7 @@ import numpy as np
 from uq_harness.backends.served.answers import Written
 from uq_harness.backends.served.beams import candidates, diverse_beams
 from uq_harness.backends.served.engine import Steps
-from uq_harness.backends.served.forcing import Tokenise, conditionals, continuation_logprob
+from uq_harness.backends.served.forcing import Tokenise, conditionals, continuation_logprob, unconditional_logprobs
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.backends.served.rescoring import is_bounded, mean_logprobs
 from uq_harness.backends.served.sampling import first_seed
@@ -32,9 +32,11 @@ from uq_harness.evidence import (
     Samples,
     SampleSet,
     TokenStatistic,
+    UnconditionalLogProbs,
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
+from uq_harness.functional import FloatArray
 
 N = TypeVar("N", bound=Need[Any])
 
@@ -51,6 +53,7 @@ class Plan:
         max_length: The model's context in tokens.
         seed: The run's seed.
         pad_id: The padding token.
+        bos: The beginning-of-sequence token; ``None`` where there is none.
         most_alternatives: How many likeliest tokens the engine tells at most.
         tells_logprobs: Whether the engine tells log-probabilities of the greedy answer.
         own_logprobs: The samplers whose answers' log-probabilities are the model's own.
@@ -63,6 +66,7 @@ class Plan:
     max_length: int
     seed: int
     pad_id: int
+    bos: int | None
     most_alternatives: int
     tells_logprobs: bool
     own_logprobs: frozenset[SampleSet]
@@ -126,6 +130,10 @@ class Question:
                 self._found.undefined |= self._plan.sets_of(sampler)
         if isinstance(answered, QuestionRefusedError):
             return self.refused(str(answered))
+        assert self._found.answer is not None
+        needs = [need for need in self._plan.of_kind(ContinuationLogProb) if need.samples in self._found.values]
+        text = self._found.answer.text
+        yield from self._add(needs, [self._continuation(need, text) for need in needs])
         return self._evidence(self._found)
 
     def refused(self, reason: str) -> Evidence:
@@ -200,8 +208,11 @@ class Question:
         if written.undefined and self._plan.tells_logprobs:
             self._found.undefined.add(AnswerLogProbs())
         self._note_statistics(written)
-        needs = self._plan.of_kind(ContinuationLogProb)
-        yield from self._add(needs, [self._continuation(need, written.text) for need in needs])
+        verdicts = [need for need in self._plan.of_kind(ContinuationLogProb) if need.samples is None]
+        alone = self._plan.of_kind(UnconditionalLogProbs)
+        pieces: list[Steps[Any]] = [self._continuation(need, written.text) for need in verdicts]
+        pieces += [self._unconditional(written.token_ids) for _ in alone]
+        yield from self._add([*verdicts, *alone], pieces)
 
     def _note_statistics(self, written: Written) -> None:
         """Numbers of the likeliest tokens; undefined where too few of them are known."""
@@ -263,9 +274,13 @@ class Question:
         return reply.choices
 
     def _continuation(self, need: ContinuationLogProb, answer: str) -> Steps[float]:
-        prompt = need.prefix + need.prompt(self._prompt.question, answer)
+        drawn = () if need.samples is None else self._found.values[need.samples]
+        prompt = need.prefix + need.prompt(need.question(self._prompt.question, drawn), answer)
         plan = self._plan
         return (yield from continuation_logprob(prompt, need.continuation, plan.encode, self._score, plan.max_length))
+
+    def _unconditional(self, answer: Sequence[int]) -> Steps[FloatArray]:
+        return (yield from unconditional_logprobs(answer, self._plan.bos, self._score, self._plan.max_length))
 
     def _rescored(self, need: RescoredLogProb, samples: Sequence[Sample]) -> Steps[Any]:
         means, error = yield from mean_logprobs(

@@ -38,7 +38,13 @@ from uq_harness.backends.transformers.reference import reference_gradients
 from uq_harness.backends.transformers.self_attention import ReadableBlocks, SelfAttentionReader
 from uq_harness.backends.transformers.self_check import SelfCheck
 from uq_harness.backends.transformers.sequences import IntArray
-from uq_harness.backends.transformers.teacher_forcing import ROWS, ContinuationScorer, conditionals, mean_logprobs
+from uq_harness.backends.transformers.teacher_forcing import (
+    ROWS,
+    ContinuationScorer,
+    conditionals,
+    mean_logprobs,
+    unconditional_logprobs,
+)
 from uq_harness.backends.transformers.tied import tied_gradients, what_is_not_tied
 from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams, is_out_of_memory, lock_of, release
 from uq_harness.errors import UQHarnessError
@@ -58,6 +64,7 @@ from uq_harness.evidence import (
     StateGradient,
     StateGradientMap,
     TokenStatistic,
+    UnconditionalLogProbs,
     VocabularySize,
 )
 from uq_harness.evidence.cost import Stopwatch
@@ -383,8 +390,16 @@ class TransformersBackend:
             divide(stated)
         with watch.stage("scoring"):
             columns |= self._continuations(prompts, answers)
+        with watch.stage("scoring") as divide:
+            alone = self._unconditional(answers)
+            columns |= alone
+            divide([len(counted) for counted in answers.counted])
         costs = [
-            {**decoding[row], **watch.shares[row], "scored_texts": rescored[row] + stated[row] + len(self._scorers)}
+            {
+                **decoding[row],
+                **watch.shares[row],
+                "scored_texts": rescored[row] + stated[row] + len(self._scorers) + len(alone),
+            }
             for row in range(len(prompts))
         ]
         return numbers, evidence_of(prompts, answers, columns, costs, self._plan)
@@ -466,8 +481,27 @@ class TransformersBackend:
         }
 
     def _continuations(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
-        pairs = [(prompt.question, answer.text) for prompt, answer in zip(prompts, answers.greedy, strict=True)]
-        return {need: scorer(pairs) for need, scorer in self._scorers.items()}
+        columns: Columns = {}
+        for need, scorer in self._scorers.items():
+            if need.samples is not None and not answers.have(need.samples):
+                continue
+            drawn = [() if need.samples is None else one[need.samples] for one in answers.samples]
+            columns[need] = scorer(
+                [
+                    (need.question(prompt.question, some), answer.text)
+                    for prompt, answer, some in zip(prompts, answers.greedy, drawn, strict=True)
+                ]
+            )
+        return columns
+
+    def _unconditional(self, answers: Answers) -> Columns:
+        needs = self._plan.of_kind(UnconditionalLogProbs)
+        if not needs:
+            return {}
+        bos = self._tokenizer.bos_token_id
+        tokens = [answer.token_ids or () for answer in answers.greedy]
+        found = unconditional_logprobs(self._architecture, tokens, bos, pad_id=self._pad_id, room=self._room)
+        return dict.fromkeys(needs, found)
 
     def _tokenise(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -33,6 +33,7 @@ from uq_harness.evidence import (
     StateGradientMap,
     TokenRelevance,
     TokenStatistic,
+    UnconditionalLogProbs,
     VocabularySize,
 )
 from uq_harness.evidence.sets import SampleSets
@@ -63,6 +64,7 @@ KINDS: tuple[type[Need[Any]], ...] = (
     TokenRelevance,
     VocabularySize,
     TokenStatistic,
+    UnconditionalLogProbs,
 )
 
 

@@ -137,6 +137,38 @@ def _rows(values: Tensor, at: Tensor) -> Tensor:
     return values[at.to(values.device)]
 
 
+def unconditional_logprobs(
+    architecture: Architecture,
+    answers: Sequence[Sequence[int]],
+    bos: int | None,
+    *,
+    pad_id: int,
+    room: Room | None = None,
+) -> list[FloatArray]:
+    """Log-probability of every token of answers that stand behind the beginning-of-sequence token alone, in nats.
+
+    Args:
+        architecture: The model.
+        answers: Token ids; an empty answer gets an empty array.
+        bos: The beginning-of-sequence token; ``None`` where there is none, and the first token's entry is ``nan``.
+        pad_id: Token that fills the padding.
+        room: How many answers go through the model at a time; one that memory does not hold alone gets ``nan``.
+    """
+    known = 0 if bos is not None else 1
+    given = [tokens for tokens in answers if len(tokens) > known]
+    starts = list(dict.fromkeys(bos if bos is not None else tokens[0] for tokens in given))
+    scores: Iterator[FloatArray] = iter(())
+    if given:
+        prefill = Prefill.read(architecture, [[start] for start in starts], pad_id)
+        rows = [starts.index(bos if bos is not None else tokens[0]) for tokens in given]
+        rest = [list(tokens[known:]) for tokens in given]
+        scores = iter(rescore(architecture, prefill, rows, rest, pad_id=pad_id, room=room))
+    return [
+        np.append(np.full(known, np.nan), next(scores)) if len(tokens) > known else np.full(len(tokens), np.nan)
+        for tokens in answers
+    ]
+
+
 Tokenise = Callable[[str], list[int]]
 
 
@@ -334,7 +366,7 @@ class ContinuationScorer:
 
     def _score(self, wholes: list[list[int]], starts: list[int]) -> list[float]:
         shared = min(self._shared(whole, start) for whole, start in zip(wholes, starts, strict=True))
-        prefix = cut(self._cache, shared) if self._cache is not None else None
+        prefix = cut(self._cache, shared) if shared and self._cache is not None else None
         shared = shared if prefix is not None else 0
         cache = repeat(prefix, len(wholes)) if prefix is not None else None
         device = self._architecture.input_device
