@@ -94,7 +94,7 @@ class Sums:
         """
         taken = list(found)
         width = self._width(scores.shape[-1])
-        if not self.gaps or width == scores.shape[-1]:
+        if not taken or not self.gaps or width == scores.shape[-1]:
             return taken
         open_ = np.flatnonzero(found[:, -1] > np.log(GAP))
         if len(open_):
