@@ -110,7 +110,9 @@ def _table(values: Any, name: str = "") -> list[str]:
     if isinstance(values, list):
         return [line for place, one in enumerate(values) for line in _table(one, f"{name} {place}")]
     nested = {key: one for key, one in values.items() if isinstance(one, dict | list)}
-    plain = "  ".join(f"{key} {one:.5g}" for key, one in values.items() if key not in nested)
+    plain = "  ".join(
+        f"{key} {'-' if one is None else format(one, '.5g')}" for key, one in values.items() if key not in nested
+    )
     return [f"{name:28} {plain}", *(line for key, one in nested.items() for line in _table(one, f"{name} {key}"))]
 
 
