@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.endpoints.servers import HANG_UP, Response, Server, fails, says, serving
+from tests.endpoints.servers import HANG_UP, Server, fails, says, serving
+from tests.http_server import Response
 from tests.test_task import DEMO, demo_questions, evaluate, write_questions
 from uq_harness.correctness.base import build_judge
 from uq_harness.errors import UQHarnessError

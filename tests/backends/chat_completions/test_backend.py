@@ -219,8 +219,7 @@ def test_refused_samples_leave_the_answer_alone(caplog: pytest.LogCaptureFixture
     assert "refused samples for 1 of 3 questions" in caplog.text
 
 
-def test_without_repeatable_seeds_nothing_is_sampled() -> None:
-    """As on the route of tokens."""
+def test_samples_that_no_seed_repeats_are_told(caplog: pytest.LogCaptureFixture) -> None:
     numbers = count(0, 1000)
 
     class Forgetful(DemoChat):
@@ -229,9 +228,13 @@ def test_without_repeatable_seeds_nothing_is_sampled() -> None:
 
     with chat(Forgetful()) as (backend, _):
         assert backend.describe()["seeds"] is False
-        assert "samples that a seed makes repeatable" in backend.missing(TEN)
-        assert "samples that a seed makes repeatable" in backend.missing(SampleLogProbs(TEN))
+        assert backend.missing(TEN) is None
+        assert backend.missing(SampleLogProbs(TEN)) is None
         assert backend.missing(AnswerLogProbs()) is None
+        backend.prepare([AnswerLogProbs()])
+        assert "repeatable" not in caplog.text
+        backend.prepare([TEN])
+        assert "no seed makes the samples of this endpoint repeatable" in caplog.text
 
 
 def test_an_endpoint_that_refuses_every_question_ends_the_run() -> None:

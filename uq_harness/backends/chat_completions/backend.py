@@ -69,10 +69,6 @@ _FOREIGN = (
     "the model's own log-probabilities: those of this endpoint move with temperature and cuts, or never change (start "
     "SGLang with SGLANG_RETURN_ORIGINAL_LOGPROB=1, vLLM with --logprobs-mode raw_logprobs)"
 )
-_NO_SEEDS = (
-    "samples that a seed makes repeatable, which this endpoint does not give: two equal requests with one seed get "
-    "different answers (name a model that heeds seeds, or use a server that takes prompts as tokens)"
-)
 _OF_TEXTS = (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity)
 
 
@@ -127,7 +123,7 @@ class ChatBackend:
         samples = need.sample_set
         if not isinstance(samples, Samples):
             return f"{type(need).__name__}, which no chat endpoint gives"
-        without = found.samples or (None if found.seeds else _NO_SEEDS) or self._missing_cut(samples)
+        without = found.samples or self._missing_cut(samples)
         if without is not None or isinstance(need, _OF_TEXTS):
             return without
         if isinstance(need, TokenRelevance):
@@ -138,8 +134,13 @@ class ChatBackend:
         return f"{type(need).__name__}, which no chat endpoint gives"
 
     def prepare(self, needs: Sequence[Need[Any]]) -> None:
-        """Notes what is to be gathered."""
+        """Notes what is to be gathered, and warns where another run would draw other samples."""
         self._needs, self._sets = tuple(needs), SampleSets.of(needs)
+        if self._sets.samplers and not self._found.seeds:
+            log.warning(
+                "no seed makes the samples of this endpoint repeatable: another run draws other ones, unless a journal "
+                "keeps the replies (journal=PATH)"
+            )
 
     def gather(
         self, prompts: Sequence[Prompt], stop: StopCriteria, size: int
@@ -177,7 +178,7 @@ class ChatBackend:
         return self._vocabulary.decode(tokens)
 
     def describe(self) -> dict[str, Any]:
-        """The endpoint as its probe found it."""
+        """The endpoint as its probe found it; ``seeds`` says whether a seed repeats its samples."""
         found = self._found
         law = "none" if found.values else "the model's" if found.own_law else "not the model's"
         return {
