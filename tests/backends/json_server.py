@@ -1,11 +1,11 @@
 """A real HTTP server whose addresses are functions from bodies of JSON to bodies of JSON."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import AnsweringHandler, Response, listening
 
 
 class Refused(Exception):
@@ -32,48 +32,25 @@ class JsonServer:
 def serving_json(routes: Mapping[str, Route]) -> Iterator[JsonServer]:
     """Starts a server; what is not among the routes is not found."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(AnsweringHandler):
         def do_GET(self) -> None:
-            self._answer({})
+            self.reply({})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = self.read_body()
             server.bodies.append((self.path, body))
-            self._answer(body)
+            self.reply(body)
 
-        def _answer(self, body: dict[str, Any]) -> None:
+        def reply(self, body: dict[str, Any]) -> None:
             route = routes.get(self.path)
             try:
                 status, reply = (404, {"error": "not found"}) if route is None else (200, route(body))
             except Refused as refusal:
                 status, reply = 400, {"error": {"message": str(refusal), "type": "invalid_request_error"}}
-            except Exception as error:
+            except Exception as error:  # a fault of the stub is said, where a broken connection would hide it
                 status, reply = 500, {"error": {"message": f"the stub failed: {error!r}", "type": "server_error"}}
-            written = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(written)))
-            self.end_headers()
-            self.wfile.write(written)
+            self.answer(Response(json.dumps(reply).encode(), status))
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """A client that went away."""
-
-    http = Quiet(("127.0.0.1", 0), Handler)
-    server = JsonServer(f"http://127.0.0.1:{http.server_port}")
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as address:
+        server = JsonServer(address)
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()

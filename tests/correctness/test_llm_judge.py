@@ -1,11 +1,13 @@
 """The chat model as judge, against real servers: verdicts, cache, failures, two judges side by side."""
 
+import contextlib
 import json
 import logging
 import math
 import re
 import socket
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,17 @@ def test_replies_that_end_while_the_model_thinks_say_what_to_do(
     assert "1 of 1 new replies ended at the token limit before a yes or no: raise max_tokens" in caplog.text
 
 
+def wait_for_replies(file: Path, number: int) -> None:
+    """Returns when so many replies stand in the file; the one that writes them has done with it then."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.closing(sqlite3.connect(file, timeout=60)) as database:
+            if database.execute("SELECT count(*) FROM replies").fetchone()[0] >= number:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"{file} never held {number} replies")
+
+
 def spoil(file: Path) -> None:
     file.write_bytes(b"this is not a database, but long enough to be taken for one" * 50)
 
@@ -197,6 +210,7 @@ def test_a_reply_file_that_is_spoilt_half_way_costs_no_verdict(
 ) -> None:
     def behaviour(message: str, number: int) -> Response:
         if number == 1:
+            wait_for_replies(tmp_path / "replies.sqlite", 1)  # spoilt while it is written, it may be whole again
             spoil(tmp_path / "replies.sqlite")
         return fair(message, number)
 

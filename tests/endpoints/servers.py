@@ -4,21 +4,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import AnsweringHandler, Response, listening
 
 HANG, HANG_UP, HALF_A_BODY = "hang", "hang up", "half a body"
 SLOW_HEAD, SLOW_BODY = "slow head", "slow body"  # a byte now and then, so that no single wait is long
 _SLOW_BYTES, _SECONDS_A_BYTE = 500, 0.02
-
-
-@dataclass
-class Response:
-    body: bytes
-    status: int = 200
-    kind: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 def says(text: Any, finish_reason: str = "stop") -> Response:
@@ -65,15 +57,13 @@ def serving(behaviour: Behaviour, models: tuple[str, ...] = ("m",)) -> Iterator[
     lock = threading.Lock()
     present = 0
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(AnsweringHandler):
         def do_GET(self) -> None:
-            self._send(Response(json.dumps({"object": "list", "data": [{"id": m} for m in models]}).encode()))
+            self.answer(Response(json.dumps({"object": "list", "data": [{"id": m} for m in models]}).encode()))
 
         def do_POST(self) -> None:
             nonlocal present
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = self.read_body()
             with lock:
                 number = len(server.bodies)
                 server.bodies.append(body)
@@ -84,7 +74,7 @@ def serving(behaviour: Behaviour, models: tuple[str, ...] = ("m",)) -> Iterator[
             with lock:
                 present -= 1
             if isinstance(response, Response):
-                self._send(response)
+                self.answer(response)
                 return
             if response == HANG:
                 closing.wait()
@@ -109,32 +99,9 @@ def serving(behaviour: Behaviour, models: tuple[str, ...] = ("m",)) -> Iterator[
                 self.wfile.write(bytes([byte]))
             self.wfile.write((length if what == SLOW_HEAD else b"") + body)
 
-        def _send(self, response: Response) -> None:
-            self.send_response(response.status)
-            self.send_header("content-type", response.kind)
-            self.send_header("content-length", str(len(response.body)))
-            for name, value in response.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(response.body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """A client that went away."""
-
-    http = Quiet(("127.0.0.1", 0), Handler)
-    server = Server(f"http://127.0.0.1:{http.server_port}/v1")
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        closing.set()
-        http.shutdown()
-        http.server_close()
-        thread.join()
+    with listening(Handler) as address:
+        server = Server(f"{address}/v1")
+        try:
+            yield server
+        finally:
+            closing.set()

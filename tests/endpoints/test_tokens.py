@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.endpoints.servers import Response, fails, serving
+from tests.endpoints.servers import fails, serving
+from tests.http_server import Response
 from uq_harness.endpoints.failures import EndpointError, RequestRefused
 from uq_harness.endpoints.models import served_model
 from uq_harness.endpoints.pace import Pace

@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import torch
 
 from tests.backends.served.demo import demo, engine
-from tests.endpoints.servers import HALF_A_BODY, HANG_UP, Response, fails
+from tests.endpoints.servers import HALF_A_BODY, HANG_UP, fails
+from tests.http_server import AnsweringHandler, Response, listening
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest
 
 NAME = "demo-model"
@@ -183,24 +183,22 @@ def serving_tokens(port: int = 0, **switches: Any) -> Iterator[TokenServer]:
     """Starts a server."""
     server = TokenServer(**switches)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(AnsweringHandler):
         def do_GET(self) -> None:
             if self.path == "/v1/models":
                 entry = {"id": NAME, "root": "demo", "max_model_len": server.max_model_len}
-                self._send(Response(json.dumps({"object": "list", "data": [entry]}).encode()))
+                self.answer(Response(json.dumps({"object": "list", "data": [entry]}).encode()))
             else:
-                self._send(Response(b"{}") if self.path == "/health" else fails(404))
+                self.answer(Response(b"{}") if self.path == "/health" else fails(404))
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = self.read_body()
             server.keys.append(self.headers.get("authorization"))
             if self.path == "/tokenize":
-                self._send(server.tokens(body))
+                self.answer(server.tokens(body))
                 return
             if self.path != "/v1/completions":
-                self._send(fails(404))
+                self.answer(fails(404))
                 return
             with server._lock:
                 number = server.tried
@@ -212,36 +210,10 @@ def serving_tokens(port: int = 0, **switches: Any) -> Iterator[TokenServer]:
                 self.close_connection = True
                 return
             try:
-                self._send(server.completion(body) if answer is None else answer)
+                self.answer(server.completion(body) if answer is None else answer)
             except QuestionRefusedError as error:
-                self._send(fails(400, str(error)))
+                self.answer(fails(400, str(error)))
 
-        def _send(self, response: Response) -> None:
-            self.send_response(response.status)
-            self.send_header("content-type", response.kind)
-            self.send_header("content-length", str(len(response.body)))
-            for name, value in response.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(response.body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-
-        def handle_error(self, *_: Any) -> None:
-            """A client that went away."""
-
-    http = Quiet(("127.0.0.1", port), Handler)
-    server.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler, port) as address:
+        server.url = f"{address}/v1"
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()

@@ -281,12 +281,6 @@ class UQAPILM(UncertainLM, Completions):
         return self._context_length
 
     @property
-    def max_gen_toks(self) -> int:  # type: ignore[override]
-        """Limit on the tokens of answers whose task has none."""
-        limit: int = self._max_gen_toks
-        return limit
-
-    @property
     def tokenizer_name(self) -> str:
         """The tokenizer's name, for lm_eval's cache of requests."""
         return str(self.tokenizer.name_or_path).replace("/", "__")

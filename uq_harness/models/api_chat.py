@@ -179,12 +179,6 @@ class UQChatLM(UncertainLM, ChatCompletions):
     def _questions_at_a_time(self) -> int:
         return self._endpoint.concurrency
 
-    @property
-    def max_gen_toks(self) -> int:  # type: ignore[override]
-        """Limit on the tokens of answers whose task has none."""
-        limit: int = self._max_gen_toks
-        return limit
-
 
 def without_tokens(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of ``uq-api`` less those that concern tokens, for an endpoint that turns out to take none.

@@ -52,6 +52,12 @@ class _KeyOfTheEnvironment(LocalCompletionsAPI):
         """The headers of a request."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
+    @property
+    def max_gen_toks(self) -> int:
+        """Limit on the tokens of answers whose task has none."""
+        limit: int = self._max_gen_toks
+        return limit
+
     def model_call(self, *args: Any, **kwargs: Any) -> Any:
         """Sends a request; what fails does so without the key."""
         try:

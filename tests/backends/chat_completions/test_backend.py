@@ -229,6 +229,8 @@ def test_samples_that_no_seed_repeats_are_told(caplog: pytest.LogCaptureFixture)
     with chat(Forgetful()) as (backend, _):
         assert backend.describe()["seeds"] is False
         assert backend.missing(TEN) is None
+        assert backend.missing(SampleLogProbs(TEN)) is None
+        assert backend.missing(AnswerLogProbs()) is None
         backend.prepare([AnswerLogProbs()])
         assert "repeatable" not in caplog.text
         backend.prepare([TEN])

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.backends.served.demo import demo, engine, prompts
-from tests.endpoints.servers import HALF_A_BODY, HANG_UP, Response, fails
+from tests.endpoints.servers import HALF_A_BODY, HANG_UP, fails
 from tests.endpoints.token_server import NAME, TokenServer, serving_tokens
+from tests.http_server import Response
 from uq_harness.backends.served.engine import Ability
 from uq_harness.backends.served.http.completions import Completions
 from uq_harness.backends.served.http.kept import as_text, from_text

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.endpoints.servers import HANG_UP, Response, Server, fails, says, serving
+from tests.endpoints.servers import HANG_UP, Server, fails, says, serving
+from tests.http_server import Response
 from uq_harness.endpoints.failures import EndpointError
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError

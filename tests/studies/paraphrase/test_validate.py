@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.endpoints.servers import Response, says, serving
+from tests.endpoints.servers import says, serving
+from tests.http_server import Response
 from uq_harness.endpoints.failures import EndpointError
 from uq_harness.endpoints.replies import ReplyCache
 from uq_harness.endpoints.settings import Endpoint
