@@ -141,6 +141,19 @@ def test_constant_scores_and_a_method_of_its_name() -> None:
     assert list(combined({**scores, "flat": np.ones(200)}, correct).weights) == list(combined(scores, correct).weights)
 
 
+def test_a_method_that_scores_few_answers_is_not_the_best_single_one() -> None:
+    """Neither one of right answers alone, which has no AUROC, nor one that happens to get its few answers right."""
+    correct, scores = two_halves(400)
+    of_right, lucky = np.full(400, np.nan), np.full(400, np.nan)
+    of_right[np.flatnonzero(correct)] = np.arange(correct.sum())
+    some = np.concatenate([np.flatnonzero(correct == label)[:5] for label in (1, 0)])
+    lucky[some] = np.arange(10)
+    assert auroc(lucky, correct) == 1
+    found = combined({"a_of_right": of_right, "a_lucky": lucky, **scores}, correct)
+    assert found.best == combined(scores, correct).best
+    assert (found.against_best.n, found.against_best.second) == (400, auroc(scores[found.best], correct))
+
+
 def test_the_row_stands_below_the_methods_and_is_never_the_best(tmp_path: Path) -> None:
     correct, scores = two_halves(400)
     named = {"g_nll": scores["first"], "sar": scores["second"]}

@@ -30,7 +30,8 @@ class Combination:
             ``nan`` where no method scores it.
         weights: For each method the mean over the folds of its standardised coefficient, the largest in size first.
             Above 0: the higher the score, the likelier is the answer wrong.
-        best: The single method with the highest AUROC over the same answers.
+        best: The single method with the highest AUROC, among those that score `LEAST` answers of each class where there
+            are any: the AUROC of a few answers is luck.
         against_best: AUROC of ``scores`` minus that of the best single method, with DeLong's paired test.
     """
 
@@ -77,13 +78,24 @@ def combine(
     scores = np.full(len(correct), np.nan)
     scores[rows], coefficients = _out_of_fold(matrix[rows], wrong, questions)
     weights = dict(zip(telling, map(float, coefficients), strict=True))
-    best = max(telling, key=lambda name: auroc(telling[name], correct))
+    best = _best(telling, correct)
     return Combination(
         scores,
         dict(sorted(weights.items(), key=lambda item: -abs(item[1]))),
         best,
         paired_auroc(scores, telling[best], correct),
     )
+
+
+def _best(scores: Mapping[str, FloatArray], correct: NDArray[np.int64]) -> str:
+    """The method with the highest AUROC; one that scores few answers of a class, or none, only where all do."""
+
+    def quality(name: str) -> tuple[bool, float]:
+        scored = correct[~np.isnan(scores[name])]
+        area = auroc(scores[name], correct)
+        return min(int((scored == 1).sum()), int((scored == 0).sum())) >= LEAST, -1.0 if np.isnan(area) else area
+
+    return max(scores, key=quality)
 
 
 def _are(count: int) -> str:
