@@ -141,3 +141,16 @@ def test_text_has_contrast_on_every_level_in_light_and_dark(
 def test_no_level_is_told_by_colour_alone() -> None:
     styles = [re.search(rf"uq-level{level} {{[^}}]*underline (\w+)", token_style()) for level in (1, 2, 3, 4)]
     assert len({style[1] for style in styles if style}) == 4
+
+
+def test_a_method_s_values_do_not_take_the_place_of_the_model_s_own() -> None:
+    record = {
+        "answer": "Rome",
+        "tokens": ["Rome", ""],
+        "token_logprobs": [-0.5, -0.25],
+        "token_values": {"log-probability": [9.0, 9.0], "entropy": [9.0, 9.0]},
+    }
+    tokens = TokenValues.from_record(record)
+    assert tokens is not None
+    assert tokens.values == {"log-probability": (-0.5, -0.25)}
+    assert tokens.as_html(ENTROPY) is None

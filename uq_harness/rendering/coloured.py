@@ -55,7 +55,8 @@ class TokenValues:
             return None
         further = record.get("token_values")
         columns = {name: record.get(place) for name, place in _FIELDS.items()}
-        columns |= {str(name): values for name, values in further.items()} if isinstance(further, dict) else {}
+        told = further.items() if isinstance(further, dict) else ()
+        columns |= {str(name): values for name, values in told if name not in _FIELDS}  # the model's own stand
         known = {name: _numbers(column, len(texts)) for name, column in columns.items()}
         return cls(tuple(texts), {name: values for name, values in known.items() if values is not None})
 
