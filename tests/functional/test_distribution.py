@@ -87,6 +87,7 @@ def test_what_is_refused() -> None:
         (lambda: f.top_k_entropy(rows, top_k=1), "top_k is 1, but must be 2 or more"),
         (lambda: f.top_k_entropy(rows, top_k=2, reduce="sum"), "reduce is 'sum', but must be 'mean' or 'max'"),
         (lambda: f.renyi_divergence(rows, order=1), "order is 1"),
+        (lambda: f.renyi_divergence(rows, order=math.inf), "order is inf"),
         (lambda: f.renyi_divergence(rows, order=0), "order is 0, but must be above 0"),
         (lambda: f.fisher_rao(rows, temperature=0), "temperature is 0, but must be above 0"),
     ):

@@ -54,6 +54,14 @@ def test_a_probability_of_0_counts_at_uncertain_tokens_alone() -> None:
     assert pointwise_mutual_information([-1.0, -math.inf], [-1.0, -2.0]) == math.inf
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_token_that_is_impossible_both_ways_leaves_the_score_undefined() -> None:
+    impossible = [-1.0, -math.inf]
+    assert math.isnan(pointwise_mutual_information(impossible, impossible))
+    assert math.isnan(conditional_pmi(impossible, impossible, [1.0, 1.0]))
+    assert conditional_pmi(impossible, impossible, [1.0, 0.0]) == math.inf
+
+
 def test_the_threshold_itself_is_uncertain() -> None:
     assert conditional_pmi([-1.0, -1.0], [0.0, -1.0], [9.0, 0.5], threshold=0.5, weight=2.0) == 0.0
 

@@ -18,7 +18,8 @@ def pointwise_mutual_information(token_logprobs: ArrayLike, unconditional_logpro
         unconditional_logprobs: Those of the same tokens without the question, of the same shape.
 
     Returns:
-        Nats per token, of either sign; ``nan`` for an answer without tokens, or where a number that is read is ``nan``.
+        Nats per token, of either sign; ``nan`` for an answer without tokens, where a number that is read is ``nan``,
+        and where a token is impossible both ways.
 
     Raises:
         UQHarnessError: Lengths differ, or a log-probability is above 0.
@@ -30,7 +31,7 @@ def pointwise_mutual_information(token_logprobs: ArrayLike, unconditional_logpro
     0.0
     """
     logprobs, alone = _read(token_logprobs, unconditional_logprobs)
-    return mean_or_nan(alone - logprobs)
+    return _mean_difference(alone, logprobs)
 
 
 def conditional_pmi(
@@ -52,7 +53,8 @@ def conditional_pmi(
         weight: ``λ``, how much the unconditional log-probabilities count.
 
     Returns:
-        Nats per token, of either sign; ``nan`` for an answer without tokens, or where a number that is read is ``nan``.
+        Nats per token, of either sign; ``nan`` for an answer without tokens, where a number that is read is ``nan``,
+        and where a token is impossible both ways and counts.
 
     Raises:
         UQHarnessError: Lengths differ, or a log-probability is above 0.
@@ -69,7 +71,8 @@ def conditional_pmi(
     if np.isnan(entropies).any() or np.isnan(alone).any():
         return float("nan")
     # chosen, not multiplied: a probability of 0 does not count at a sure token, nor without a weight
-    return mean_or_nan(np.where((entropies >= threshold) & (weight != 0), alone * (weight or 1.0), 0.0) - logprobs)
+    counted = np.where((entropies >= threshold) & (weight != 0), alone * (weight or 1.0), 0.0)
+    return _mean_difference(counted, logprobs)
 
 
 def _read(token_logprobs: ArrayLike, unconditional_logprobs: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -79,3 +82,8 @@ def _read(token_logprobs: ArrayLike, unconditional_logprobs: ArrayLike) -> tuple
     check_lengths(token_logprobs=logprobs, unconditional_logprobs=alone)
     alone[:1] = 0.0
     return logprobs, alone
+
+
+def _mean_difference(first: FloatArray, second: FloatArray) -> float:
+    with np.errstate(invalid="ignore"):  # of two infinite numbers
+        return mean_or_nan(first - second)

@@ -177,7 +177,7 @@ class RenyiFromUniform(Statistic):
     """Rényi divergence from the flat distribution: ``log V - H_α(p^(1/τ))``, ``H_α = log(Σ_v p_v^α) / (1 - α)``.
 
     Raises:
-        UQHarnessError: The order is not above 0 or is 1, or the temperature is not above 0.
+        UQHarnessError: The order is not above 0, is 1 or infinite, or the temperature is not above 0.
     """
 
     order: float = 0.5
@@ -186,8 +186,10 @@ class RenyiFromUniform(Statistic):
     def __post_init__(self) -> None:
         check_positive("order", self.order)
         check_positive("temperature", self.temperature)
-        if self.order == 1:
-            raise UQHarnessError("order is 1, where the divergence of this order is undefined: use any other above 0")
+        if self.order == 1 or np.isinf(self.order):
+            raise UQHarnessError(
+                f"order is {self.order!r}, where this divergence is undefined: use another number above 0"
+            )
 
     @property
     def powers(self) -> tuple[float, ...]:
