@@ -23,7 +23,9 @@ from uq_harness.evidence import (
     Evidence,
     Need,
     Sample,
+    SampleLogits,
     Samples,
+    SampleStates,
     StateGradientNorms,
 )
 from uq_harness.evidence.backend import gather_all
@@ -40,6 +42,7 @@ NEEDS = [
     ContinuationLogProb("1 2 3 ", prompt=lambda question, answer: f"{question} {answer}", continuation=" 4"),
 ]
 END, STOP = 2, 7
+FOUR = Samples(4, 1.0)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -179,6 +182,21 @@ def test_an_answer_without_tokens_has_undefined_scores_and_no_error() -> None:
     for one in found:
         scores = {method.name: method.score(one) for method in methods}
         assert all(np.isnan(score) for score in scores.values())
+
+
+def test_a_sample_without_tokens_is_read_as_one() -> None:
+    """As an engine tells one that does not tell the token that ends an answer: its state is the prompt's last one."""
+    needs = (FOUR, DrawLogProbs(FOUR), SampleLogits(FOUR), SampleStates(FOUR))
+    found, _, _ = decoded_and_read("llama", needs)
+    prompts = as_given(made_prompts(), found, needs)
+    empty = [replace(one, drawn={FOUR: [*one.drawn[FOUR][:3], GivenAnswer("", (), ())]}) for one in prompts]
+    ended = [replace(one, drawn={FOUR: [*one.drawn[FOUR][:3], GivenAnswer("", (END,), (END,))]}) for one in prompts]
+    second = SecondPass(tiny_model("llama", torch.float64), tokenizer(), max_length=128, pad_id=0)
+    second.prepare(needs)
+    for one, other in zip(*(gather_all(second, some, stop_criteria()) for some in (empty, ended)), strict=True):
+        assert [len(values[3]) for values in (one[needs[1]], one[needs[2]])] == [0, 0]
+        assert one[needs[3]].shape == other[needs[3]].shape
+        np.testing.assert_allclose(one[needs[3]], other[needs[3]], 1e-6)
 
 
 def test_memory_that_runs_out_shrinks_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,9 +172,10 @@ class SecondPass(TransformersBackend):
             for part, some in in_shrinking_batches(work, pairs, self._room)
             for (row, one), decoded in zip(part, some, strict=True)
         }
+        ends = [None] * len(prompts) if middle is None else prefill.entered[middle][:, -1].cpu()
         return [
-            [_as_drawn(one, found.get((row, one.emitted_ids))) for one in prompt.drawn[sampler]]
-            for row, prompt in enumerate(prompts)
+            [_as_drawn(one, found.get((row, one.emitted_ids)), end) for one in prompt.drawn[sampler]]
+            for row, (prompt, end) in enumerate(zip(prompts, ends, strict=True))
         ]
 
     def _read_samples(
@@ -280,13 +281,25 @@ def _greedy(
     )
 
 
-def _as_drawn(one: GivenAnswer, read: DecodedAnswer | None) -> DecodedAnswer:
-    """A sample as decoding would have left it; without having been read, it is its tokens that count."""
+def _as_drawn(one: GivenAnswer, read: DecodedAnswer | None, end: Tensor | None) -> DecodedAnswer:
+    """A sample as decoding would have left it; without having been read, it is its tokens that count.
+
+    Args:
+        one: The sample.
+        read: What the model made of it; ``None`` where it did not read it.
+        end: What entered the middle block at the prompt's last token: the state of a sample without tokens.
+    """
     if read is not None:
         return replace(read, ended=one.complete, read=(one.text, counted_tokens(one, read.logprobs)))
     logprobs = np.empty(0) if one.logprobs is None else one.logprobs
-    entropies = np.full(len(logprobs), np.nan)
-    return DecodedAnswer(one.token_ids, logprobs, entropies, one.complete, read=(one.text, range(len(one.token_ids))))
+    unread = DecodedAnswer(
+        one.token_ids,
+        logprobs,
+        np.full(len(logprobs), np.nan),
+        one.complete,
+        read=(one.text, range(len(one.token_ids))),
+    )
+    return unread if one.emitted_ids else replace(unread, state=end, laws=np.empty(0), logits=np.empty(0))
 
 
 def counted_tokens(answer: GivenAnswer, logprobs: FloatArray) -> range:
