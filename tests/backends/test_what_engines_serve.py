@@ -164,8 +164,18 @@ def test_cuts_are_believed_by_their_effect(stub: DemoChat, works: set[str]) -> N
         ("semantic_density", "a diverse beam search"),
         ("semgrad", "gradients, which take the model's weights (use uq-hf)"),
         ("eigenscore", "hidden states"),
+        ("rauq", "attention weights, which take the model's weights (use uq-hf)"),
+        ("probability_margin", "a server that takes prompts as tokens"),
+        ("semantic_energy", "logits of the samples"),
     ],
 )
 def test_a_chat_endpoint_says_what_it_never_gives(method: str, words: str) -> None:
     with backend_of(DemoChat()) as backend:
         assert words in str(first_missing(backend, all_methods()[method]().needs()))
+
+
+def test_a_chat_endpoint_says_of_every_method_what_is_missing_in_words() -> None:
+    with backend_of(DemoChat(top=2)) as backend:
+        for name, known in all_methods().items():
+            missing = first_missing(backend, known().needs())
+            assert missing is None or not any(type(need).__name__ in missing for need in known().needs()), name
