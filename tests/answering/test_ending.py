@@ -4,9 +4,9 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from tests.tokenizers import byte_level
-from uq_harness.answering.application import pieces
 from uq_harness.answering.stopping import end_tokens, stop_criteria
 from uq_harness.demo import MODEL_DIR
+from uq_harness.evidence.token_spans import token_texts
 
 
 def test_a_stop_string_in_the_thinking_ends_the_answer_whatever_marks_the_thinking_s_end() -> None:
@@ -59,11 +59,11 @@ class TestCharactersOfSeveralTokens:
         )
         assert found.read(ids) == (tokenizer.decode(ids), range(len(ids)))
 
-    def test_pieces_are_the_text_and_hold_no_half_characters(self) -> None:
+    def test_texts_of_tokens_are_the_text_and_hold_no_half_characters(self) -> None:
         tokenizer = byte_level()
         ids = tokenizer("in 北京 😀.")["input_ids"]
-        found = pieces(tokenizer, ids)
+        found = token_texts(lambda some: tokenizer.decode(list(some)), ids)
         assert len(found) == len(ids)
         assert "".join(found) == "in 北京 😀."
-        assert not any("\ufffd" in piece for piece in found)
+        assert not any("\ufffd" in text for text in found)
         assert found[-5:] == ("", "", "", "😀", ".")

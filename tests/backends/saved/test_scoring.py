@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import lm_eval
@@ -17,7 +18,6 @@ import uq_harness
 from tests.support import SHARED, requires_shared
 from tests.tokenizers import byte_level
 from uq_harness import ScoredAnswer, UncertaintyModel
-from uq_harness.answering.application import pieces
 from uq_harness.backends.saved.read import read_saved
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.correctness.base import build_judge
@@ -25,6 +25,7 @@ from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.documents import read_questions
 from uq_harness.evidence import Samples
+from uq_harness.evidence.token_spans import token_texts
 from uq_harness.functional.text import normalize_answer
 from uq_harness.models.score_file import ScoredFile, score_file
 from uq_harness.results.load import load_runs
@@ -35,7 +36,11 @@ WITHOUT_MODELS = {"nli_model": "lexical", "similarity_model": "lexical"}
 GOOD = {"question": "Who wrote Emma?", "answers": ["Jane Austen"], "answer": "Austen"}
 TWENTY = {**GOOD, "samples": ["Austen"] * 10 + ["Eliot"] * 10}
 OF_SAVED = {
-    *("g_nll", "ln_pe", "semantic_entropy", "discrete_semantic_entropy", "degree", "self_consistency"),
+    *("g_nll", "perplexity", "max_token_nll", "mean_token_entropy", "max_token_entropy"),
+    *("ln_pe", "predictive_entropy", "monte_carlo_probability", "exact_match_rate", "lexical_similarity"),
+    *("semantic_entropy", "discrete_semantic_entropy", "label_prob", "num_semantic_sets", "luq"),
+    *("degree", "eigenvalue_laplacian", "eccentricity", "kernel_language_entropy"),
+    *("self_consistency", "noncontradiction", "answer_entailment"),
     *("sar", "token_sar", "sentence_sar", "cocoa_msp", "cocoa_ppl", "cocoa_mte", "dissimilarity"),
 }
 
@@ -93,6 +98,10 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestAgainstTheRunThatSavedThem:
     def saved(self, answer: ScoredAnswer) -> dict:
         tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+
+        def decode(some: Sequence[int]) -> str:
+            return tokenizer.decode(list(some))
+
         return {
             "question": answer.question,
             "answers": ["Nirfield"],
@@ -106,7 +115,7 @@ class TestAgainstTheRunThatSavedThem:
                         {
                             "text": one.text,
                             "token_logprobs": one.logprobs.tolist(),
-                            "tokens": list(pieces(tokenizer, one.token_ids)),
+                            "tokens": list(token_texts(decode, one.token_ids)),
                         }
                         for one in samples
                     ],
@@ -141,7 +150,7 @@ class TestCharactersOfSeveralTokens:
         tokenizer, text = byte_level(), "by 北京 K"
         ids = tuple(tokenizer(text)["input_ids"])
         vocabulary = Vocabulary()
-        numbers = vocabulary.encode([*pieces(tokenizer, ids), ""], text)
+        numbers = vocabulary.encode([*token_texts(lambda some: tokenizer.decode(list(some)), ids), ""], text)
         assert numbers is not None
         assert numbers[-1] == Vocabulary.SPECIAL
         saved = TokenRemovals("q", (numbers,), vocabulary.decode, frozenset({Vocabulary.SPECIAL}))
@@ -152,7 +161,9 @@ class TestLacking:
     def test_texts_alone(self, tmp_path: Path) -> None:
         scored = score(written(tmp_path, {**GOOD, "samples": ["Austen", "Eliot"]}))
         assert {one.name for one in scored.methods if one.scored} == {
-            *("degree", "discrete_semantic_entropy", "dissimilarity", "self_consistency")
+            *("degree", "eigenvalue_laplacian", "eccentricity", "kernel_language_entropy"),
+            *("discrete_semantic_entropy", "label_prob", "num_semantic_sets", "luq", "lexical_similarity"),
+            *("self_consistency", "noncontradiction", "answer_entailment", "exact_match_rate", "dissimilarity"),
         }
         found = lacks(scored)
         assert found["g_nll"] == {"token log-probabilities of the answer": 1}
