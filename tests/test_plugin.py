@@ -122,10 +122,17 @@ def test_the_users_own_task_folder_wins(tmp_path: Path) -> None:
     assert str(folder) in python(code)
 
 
-def test_the_command_lines_help_is_light() -> None:
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("--help", {"torch", "transformers", "lm_eval", "scipy", "sklearn", "numpy"}),
+        ("methods", {"torch", "transformers", "lm_eval", "scipy", "sklearn"}),
+    ],
+)
+def test_commands_that_only_tell_are_light(command: str, heavy: set[str]) -> None:
     code = (
-        "import sys; sys.argv = ['uq-harness', '--help']\ntry:\n  from uq_harness.cli import main; main()\n"
-        "except SystemExit: pass\nprint(sorted({'torch', 'transformers', 'lm_eval', 'numpy'} & set(sys.modules)))"
+        f"import sys; sys.argv = ['uq-harness', {command!r}]\ntry:\n  from uq_harness.cli import main; main()\n"
+        f"except SystemExit: pass\nprint(sorted({heavy} & set(sys.modules)))"
     )
     assert python("\n" + code).splitlines()[-1] == "[]"
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from uq_harness.abstention.abstainer import FORMAT
 from uq_harness.abstention.held_out import HeldOut, check_on_halves
@@ -46,6 +45,8 @@ class Policy:
     @property
     def coverage_interval(self) -> tuple[float, float]:
         """95 % interval of the share of future answers that are below the threshold (Clopper and Pearson)."""
+        from scipy.stats import beta
+
         given, n = self.rule.answered, self.rule.answers
         low = float(beta.ppf(0.025, given, n - given + 1)) if given else 0.0
         high = float(beta.ppf(0.975, given + 1, n - given)) if given < n else 1.0

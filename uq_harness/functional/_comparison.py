@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, norm
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional._arrays import FloatArray, as_floats, as_unit_interval, check_lengths
@@ -189,6 +188,8 @@ def _paired(
 
 def _two_sided(difference: float, stderr: float) -> float:
     """P-value of a difference that is normal; without any spread, no difference is certain and any other impossible."""
+    from scipy.stats import norm
+
     if stderr == 0:
         return float(difference == 0)
     return float(2 * norm.sf(abs(difference) / stderr))
@@ -201,6 +202,8 @@ def _within_one(difference: float) -> float:
 
 def _quantile(level: float) -> float:
     """How many standard errors the interval reaches to either side."""
+    from scipy.stats import norm
+
     if not 0 < level < 1:
         raise UQHarnessError(f"level is {level!r}, but must be between 0 and 1")
     return float(norm.isf((1 - level) / 2))
@@ -228,6 +231,8 @@ def paired_accuracy(first: ArrayLike, second: ArrayLike, level: float = 0.95) ->
     >>> found.difference, found.p_value
     (0.5, 0.125)
     """
+    from scipy.stats import binomtest
+
     quantile = _quantile(level)
     a, b = as_verdicts("first", first), as_verdicts("second", second)
     check_lengths(first=a, second=b)
@@ -270,6 +275,8 @@ def detectable_difference(
     >>> round(detectable_difference(0.02), 3), round(detectable_difference(0.02, tests=10), 3)
     (0.056, 0.073)
     """
+    from scipy.stats import norm
+
     for name, value in (("alpha", alpha), ("power", power)):
         if not 0 < value < 1:
             raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1")

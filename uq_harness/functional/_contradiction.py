@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse.csgraph import connected_components
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional._arrays import FloatArray, as_unit_interval, check_square, mean_or_nan
@@ -60,6 +59,8 @@ def num_semantic_sets(contradiction: ArrayLike, entailment: ArrayLike) -> float:
     >>> num_semantic_sets([[0.0, 0.1], [0.3, 0.0]], [[1.0, 0.3], [0.4, 1.0]])
     1.0
     """
+    from scipy.sparse.csgraph import connected_components
+
     against, towards = _pairs(contradiction, entailment)
     apart = ~np.eye(len(against), dtype=bool)
     if not len(against) or np.isnan((against + towards)[apart]).any():

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta
 
 from uq_harness.functional._arrays import BoolArray, FloatArray
 from uq_harness.functional._tie_groups import checked_answers
@@ -89,6 +88,8 @@ def reliability(predicted: ArrayLike, correct: ArrayLike, bins: int = BINS) -> l
 
 
 def _bin(predicted: FloatArray, wrong: BoolArray) -> ReliabilityBin:
+    from scipy.stats import beta
+
     n, errors = len(wrong), int(wrong.sum())
     tail = (1 - _LEVEL) / 2
     low = float(beta.ppf(tail, errors, n - errors + 1)) if errors else 0.0

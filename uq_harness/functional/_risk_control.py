@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta, binom
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.functional._tie_groups import checked_answers
@@ -94,6 +93,8 @@ def control_risk(uncertainty: ArrayLike, correct: ArrayLike, target: float, delt
     >>> control_risk(scores, [False] * 200, target=0.1).reachable
     False
     """
+    from scipy.stats import beta, binom
+
     for name, value in (("target", target), ("delta", delta)):
         if not 0 < value < 1:
             raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1, such as 0.05")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import softmax
 
 from uq_harness import functional
 from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
@@ -61,6 +60,8 @@ class MutualInformation(LikelihoodMethod):
 
     def score(self, evidence: Evidence) -> float:
         """Nats, 0 for one distinct answer; ``nan`` where a likelihood is undefined."""
+        from scipy.special import softmax
+
         found = evidence[self._conditionals]
         if not len(found.answers) or np.isnan(found.probabilities).any():
             return float("nan")

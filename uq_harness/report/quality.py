@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from uq_harness import functional
 from uq_harness.evaluation.metrics import RESAMPLES, too_few
@@ -132,6 +131,8 @@ def _difference(
     scores: Sequence[Mapping[str, FloatArray]], correct: Sequence[NDArray[np.int64]], best: str, other: str
 ) -> tuple[float, float]:
     """Mean difference of two methods' AUROCs over the runs, and its two-sided p-value."""
+    from scipy.stats import norm
+
     found = [
         functional.paired_auroc(run[best], run[other], labels) for run, labels in zip(scores, correct, strict=True)
     ]
