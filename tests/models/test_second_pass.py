@@ -110,7 +110,7 @@ def test_all_methods_are_those_of_a_direct_run(
     assert scored.agreement.worst < 1e-5
     computed = {one.name: one.computed for one in scored.methods}
     assert {name for name, count in computed.items() if count} == set(direct[0]["uncertainty"]) - set(
-        records(first_phase)[0]["uncertainty"]
+        records(log)[0]["uncertainty"]
     )
     assert {one.samples for one in scored.methods if one.name == "eigenscore"} == {(10, 10)}
     config = json.loads(next(path for path in scored.written if path.name.startswith("results")).read_text())["config"]
