@@ -63,22 +63,16 @@ def test_scores_are_those_of_whole_distributions(tmp_path: Path) -> None:
 
 
 def test_words_are_compared_with_the_answers_own_whether_it_is_listed_or_not(tmp_path: Path) -> None:
-    order = [
-        [own, *(token for token in (-row).argsort() if token != own)][:10]
-        for row, own in zip(LOGPROBS, CHOSEN, strict=False)
-    ]
+    ranked = (-LOGPROBS).argsort(axis=1)
+    order = [[own, *row[row != own]][:10] for row, own in zip(ranked, CHOSEN, strict=True)]
     listed = np.take_along_axis(LOGPROBS, np.array(order), axis=1)
-    labels = np.zeros((4, 10, 2))  # ten different words
-    expected = functional.claim_conditioned_probability(listed, labels)
-    assert values(scored(tmp_path, line()))["claim_conditioned_probability"] == pytest.approx([expected])
-    without = line()
-    without["token_top_logprobs"] = [
-        [pair for pair in some if pair[0] != own]
-        for some, own in zip(without["token_top_logprobs"], without["tokens"], strict=False)
-    ]
-    without["token_top_logprobs"][1:] = line()["token_top_logprobs"][1:]
-    found = values(scored(tmp_path, without))
-    assert found["claim_conditioned_probability"] == pytest.approx([expected])
+    different = np.zeros((4, 10, 2))
+    expected = functional.claim_conditioned_probability(listed, different)
+    whole = line()
+    lists = zip(whole["token_top_logprobs"], whole["tokens"], strict=True)
+    without = {**whole, "token_top_logprobs": [[pair for pair in some if pair[0] != own] for some, own in lists]}
+    found = values(scored(tmp_path, whole, without))
+    assert found["claim_conditioned_probability"] == pytest.approx([expected] * 2)
 
 
 def test_lists_must_be_as_long_as_what_reads_them(tmp_path: Path) -> None:
@@ -137,7 +131,7 @@ def test_what_was_written_can_be_scored_again(tmp_path: Path) -> None:
     [
         (
             {"token_top_logprobs": [[-0.5, -2.0]]},
-            "1 token_top_logprobs, 2 token_logprobs: each needs one entry a token",
+            "1 token_top_logprobs, 2 token_logprobs: each needs one entry",
         ),
         ({"token_top_logprobs": [[-0.5], [-3.0, -0.1]]}, "token 2 of token_top_logprobs is not sorted"),
         ({"token_top_logprobs": [[0.5], [-0.1]]}, "token 1 of token_top_logprobs holds 0.5, but a log-probability is"),
