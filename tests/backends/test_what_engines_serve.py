@@ -164,6 +164,7 @@ def test_cuts_are_believed_by_their_effect(stub: DemoChat, works: set[str]) -> N
         ("semantic_density", "a diverse beam search"),
         ("semgrad", "gradients, which take the model's weights (use uq-hf)"),
         ("eigenscore", "hidden states"),
+        ("claim_conditioned_probability", "texts, in which special tokens look like words"),
     ],
 )
 def test_a_chat_endpoint_says_what_it_never_gives(method: str, words: str) -> None:
