@@ -167,6 +167,7 @@ def test_cuts_are_believed_by_their_effect(stub: DemoChat, works: set[str]) -> N
         ("rauq", "attention weights, which take the model's weights (use uq-hf)"),
         ("probability_margin", "a server that takes prompts as tokens"),
         ("semantic_energy", "logits of the samples"),
+        ("claim_conditioned_probability", "texts, in which special tokens look like words"),
     ],
 )
 def test_a_chat_endpoint_says_what_it_never_gives(method: str, words: str) -> None:

@@ -28,13 +28,17 @@ class Reading:
         return self.terminal.folder
 
 
+def _saved_answers(folder: Path) -> None:
+    files = ("answers.jsonl", "listed.jsonl")
+    for name, block in zip(files, blocks("docs/scoring_saved_answers.md", "json"), strict=True):
+        (folder / name).write_text(block.text, encoding="utf-8")
+
+
 # What a page's commands read that a reader has from elsewhere.
 BEFORE: dict[str, Callable[[Path], object]] = {
     "docs/reports.md": lambda folder: write_run(folder / "out", *made_up(30)),
     "docs/reproducing_the_paper.md": lambda folder: write_run(folder / "results" / "paper", *made_up(30)),
-    "docs/scoring_saved_answers.md": lambda folder: (folder / "answers.jsonl").write_text(
-        blocks("docs/scoring_saved_answers.md", "json")[0].text, encoding="utf-8"
-    ),
+    "docs/scoring_saved_answers.md": _saved_answers,
 }
 
 

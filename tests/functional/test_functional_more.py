@@ -12,15 +12,12 @@ from uq_harness import functional
 CASES: dict[str, list[dict[str, Any]]] = (
     json.loads((SHARED / "golden/functional_more.json").read_text(encoding="utf-8")) if SHARED else {}
 )
-NOT_YET = {"claim_conditioned_probability"}
 
 
 @requires_shared
 def test_every_function_of_the_golden_file_is_there() -> None:
-    missing = {name for name in CASES if not hasattr(functional, name)}
     assert len(CASES) == 30
-    assert missing <= NOT_YET
-    assert set(CASES) - missing <= set(functional.__all__)
+    assert set(CASES) <= set(functional.__all__)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +25,6 @@ def test_every_function_of_the_golden_file_is_there() -> None:
     [
         pytest.param(name, case, id=f"{name}-{index}")
         for name, cases in CASES.items()
-        if name not in NOT_YET or hasattr(functional, name)
         for index, case in enumerate(cases)
     ],
 )

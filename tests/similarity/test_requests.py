@@ -1,6 +1,7 @@
 """From what questions need compared to arrays: pairs, places, one call for all."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from uq_harness.similarity.requests import (
     similarities,
 )
 from uq_harness.similarity.services import NLI, Similarity
+from uq_harness.similarity.words import WordAlternatives
 
 WORDS = ["<pad>", "</s>", "it", "was", "austen", "not", ""]
 SPECIAL = frozenset({0, 1})
@@ -220,3 +222,39 @@ def test_a_long_answer_does_not_change_the_relevances_of_a_short_one(similarity:
     assert len(together[0][0][0]) == 150
     assert (together[0][0][0] > 0).all()  # to the very end
     assert together[0][0][1] == pytest.approx(alone[0][0][0], abs=1e-6)
+
+
+def test_alternatives_are_compared_both_ways_without_the_question(nli: NLI) -> None:
+    request = WordAlternatives((("austen", "eliot", "austen"), ("it", "was", "not")))
+    (found,) = entailment(nli, [{"words": request}])
+    assert found["words"].shape == (2, 3, 2, 3)
+    for token, (own, *others) in enumerate(request.words):
+        for place, other in enumerate(others, 1):
+            if own != other:
+                expected = nli.probabilities([(own, other), (other, own)])
+                assert found["words"][token, place] == pytest.approx(expected, abs=1e-6)
+    assert found["words"][0, 2].tolist() == [[1, 0, 0]] * 2
+
+
+def test_words_that_say_nothing_are_neutral_and_not_asked_about(nli: NLI) -> None:
+    before = nli.pairs_scored
+    request = WordAlternatives((("", "", "austen"), ("austen", "", "\ufffd"), ("\ufffd", "\ufffd", "x")))
+    (found,) = entailment(nli, [{"words": request}])
+    assert nli.pairs_scored == before
+    labels = found["words"].argmax(axis=-1)[:, 1:]  # 0 is entailment, 1 neutral
+    assert labels.tolist() == [[[0, 0], [1, 1]], [[1, 1], [1, 1]], [[1, 1], [1, 1]]]
+
+
+def test_a_word_pair_goes_through_the_model_once_whatever_the_question(tmp_path: Path) -> None:
+    service = build_nli(save_classifier(tmp_path), device="cpu")
+    again = [{"words": WordAlternatives((("it", "was"), ("was", "it"), ("it", "was")))}] * 2
+    counted: list[int] = []
+    entailment(service, again, counted.extend)
+    entailment(service, again, counted.extend)
+    assert service.pairs_scored == 2
+    assert counted == [2, 0, 0, 0]
+
+
+def test_an_answer_without_tokens_has_no_alternatives(nli: NLI) -> None:
+    (found,) = entailment(nli, [{"words": WordAlternatives(())}])
+    assert found["words"].shape == (0, 0, 2, 3)

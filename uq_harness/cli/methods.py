@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # What methods need, from little to much.
 GROUPS = (
     "the greedy answer alone",
+    "the greedy answer, and a model that compares its words with likely others",
     "a further pass over the answer",
     "samples",
     "samples, and a model that compares them",
@@ -60,12 +61,12 @@ def group_of(method: type[Method]) -> str:
     needs = method().needs()
     stages = {need.stage for need in needs}
     if not method.sampling:
-        return GROUPS[0] if stages <= {"answer"} else GROUPS[1]
+        return GROUPS[0] if stages <= {"answer"} else GROUPS[1] if stages <= {"answer", "nli"} else GROUPS[2]
     if any(isinstance(need.sample_set, DiverseBeams) for need in needs):
-        return GROUPS[5]
+        return GROUPS[6]
     if stages & {"nli", "similarity"}:
-        return GROUPS[3]
-    return GROUPS[2] if stages <= {"answer", "samples"} else GROUPS[4]
+        return GROUPS[4]
+    return GROUPS[3] if stages <= {"answer", "samples"} else GROUPS[5]
 
 
 def _describe(method: type[Method]) -> dict[str, Any]:

@@ -436,6 +436,23 @@ class LikeliestTokens(Need[Alternatives]):
 
 
 @dataclass(frozen=True)
+class AlternativeEntailment(Need[FloatArray]):
+    """Need: NLI probabilities between each token of the greedy answer and the likeliest tokens at its place.
+
+    Its value has the shape ``[tokens, count, 2, 3]``, first the answer's token entailing the alternative, then the
+    alternative entailing it, with entailment, neutral, contradiction on the last axis. Tokens are compared as words:
+    their texts without white space and punctuation around them.
+
+    Attributes:
+        alternatives: The likeliest tokens; a method declares them too.
+    """
+
+    stage = "nli"
+
+    alternatives: LikeliestTokens
+
+
+@dataclass(frozen=True)
 class SampleLogits(_OfSamples[tuple[FloatArray, ...]]):
     """Need: logit of each token of a set's answers, before any temperature or cut, ``[tokens]`` each.
 

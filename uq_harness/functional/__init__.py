@@ -14,6 +14,8 @@ Scores of one answer or of samples:
 - texts alone: `lexical_similarity`, `exact_match`, and `word_overlap` as a graph's weights
 - whole distributions of tokens: `self_certainty`, `probability_margin`, `boosted_probability`, `top_k_entropy`,
   `renyi_divergence`, `fisher_rao`
+- the likeliest tokens at each of an answer's, and whether they entail or contradict it:
+  `claim_conditioned_probability`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`,
   or `semantic_energy` of the tokens' logits
 - token log-probabilities with and without the question: `pointwise_mutual_information`, `conditional_pmi`
@@ -48,6 +50,7 @@ from uq_harness.functional._agreement import degree, self_consistency
 from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._attention import attention_score, csl, rauq, rauq_tokens
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
+from uq_harness.functional._claims import claim_conditioned_probability
 from uq_harness.functional._clusters import (
     cluster_by_entailment,
     discrete_semantic_entropy,
@@ -124,6 +127,7 @@ __all__ = [
     "boosted_probability",
     "bootstrap_stderr",
     "calibration_error",
+    "claim_conditioned_probability",
     "cluster_by_entailment",
     "cocoa",
     "conditional_pmi",

@@ -23,8 +23,20 @@ def clusters_of_meaning(probabilities: FloatArray, *, strict: bool) -> NDArray[n
     pairs = ~np.eye(len(probabilities), dtype=bool)
     if np.isnan(probabilities[pairs]).any():
         return None
-    labels = CONTRADICTION - probabilities.argmax(axis=-1)  # there contradiction is 0, and entailment 2
-    return functional.cluster_by_entailment(labels, strict=strict)
+    return functional.cluster_by_entailment(CONTRADICTION - probabilities.argmax(axis=-1), strict=strict)
+
+
+def likeliest_labels(probabilities: FloatArray) -> FloatArray:
+    """The likeliest label of each pair as `functional` has it: 0 contradiction, 1 neutral, 2 entailment.
+
+    Args:
+        probabilities: ``[..., 3]``.
+
+    Returns:
+        Shape ``[...]``; ``nan`` where a pair has no probabilities.
+    """
+    labels = CONTRADICTION - probabilities.argmax(axis=-1).astype(np.float64)
+    return np.where(np.isnan(probabilities).any(axis=-1), np.nan, labels)
 
 
 def mutual_entailment(probabilities: FloatArray) -> FloatArray:
@@ -65,6 +77,5 @@ def mutual_support(probabilities: FloatArray, *, expected: bool) -> FloatArray:
     if expected:
         support = probabilities[..., ENTAILMENT] + probabilities[..., NEUTRAL] / 2
     else:
-        support = 1.0 - probabilities.argmax(axis=-1) / 2
-        support[np.isnan(probabilities).any(axis=-1)] = np.nan
+        support = likeliest_labels(probabilities) / 2
     return np.asarray(support + support.T, dtype=np.float64)

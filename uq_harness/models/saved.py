@@ -142,8 +142,10 @@ def _kind(saved: SavedAnswer) -> object:
     )
     tokens = saved.tokens
     readable = tokens and (tokens.message is None, tokens.semantic_token is None, saved.has_prompt)
+    told = saved.alternatives
+    listed = told and (told.logprobs.shape[1] if len(told.logprobs) else None, told.texts is None, told.own is None)
     scored = frozenset((name, math.isnan(score)) for name, score in saved.uncertainty.items())
-    return saved.refused, saved.logprobs is None, saved.entropies is None, sets, scored, readable
+    return saved.refused, saved.logprobs is None, saved.entropies is None, sets, scored, readable, listed
 
 
 def _told(told: set[bool], samples: Sequence[SavedSample]) -> object:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from uq_harness.evidence import (
+    AlternativeEntailment,
     AnswerEntailment,
     AnswerSimilarity,
     Evidence,
@@ -25,7 +27,9 @@ from uq_harness.similarity.requests import (
     similarities,
 )
 from uq_harness.similarity.services import NLI, Similarity
+from uq_harness.similarity.words import WordAlternatives, bare_word
 
+EntailmentNeed = PairwiseEntailment | AnswerEntailment | AlternativeEntailment
 N = TypeVar("N", bound=Need[Any])
 
 
@@ -52,7 +56,8 @@ class Comparer:
         distinct = list(dict.fromkeys(needs))
         self.nli, self.similarity = nli, similarity
         self._decode, self._special_ids = decode, special_ids
-        self._entailment = [need for need in distinct if isinstance(need, PairwiseEntailment | AnswerEntailment)]
+        self._word = cache(lambda token: bare_word(decode([token])))  # the same tokens are likely again and again
+        self._entailment = [need for need in distinct if isinstance(need, EntailmentNeed)]
         self._similarity = [need for need in distinct if isinstance(need, PairwiseSimilarity | AnswerSimilarity)]
         self._relevance = [need for need in distinct if isinstance(need, TokenRelevance)]
 
@@ -112,7 +117,7 @@ class Comparer:
 
     def entailment_requests(
         self, evidence: Evidence
-    ) -> dict[PairwiseEntailment | AnswerEntailment, AllPairs | AgainstAnswer]:
+    ) -> dict[EntailmentNeed, AllPairs | AgainstAnswer | WordAlternatives]:
         """What the NLI model is asked about one question."""
         return {need: self._entailment_request(need, evidence) for need in _met(self._entailment, evidence)}
 
@@ -135,8 +140,11 @@ class Comparer:
         }
 
     def _entailment_request(
-        self, need: PairwiseEntailment | AnswerEntailment, evidence: Evidence
-    ) -> AllPairs | AgainstAnswer:
+        self, need: EntailmentNeed, evidence: Evidence
+    ) -> AllPairs | AgainstAnswer | WordAlternatives:
+        if isinstance(need, AlternativeEntailment):
+            rows = evidence[need.alternatives].token_ids.tolist()
+            return WordAlternatives(tuple(tuple(self._word(token) for token in row) for row in rows))
         texts = _texts(evidence, need.samples)
         if isinstance(need, PairwiseEntailment):
             return AllPairs(evidence.question, texts)
@@ -152,8 +160,13 @@ class Comparer:
 
 
 def _met(needs: Iterable[N], evidence: Evidence) -> list[N]:
-    """The needs whose samples could be drawn."""
-    return [need for need in needs if need.sample_set in evidence.values]
+    """The needs about something that could be gathered."""
+    return [need for need in needs if _subject(need) in evidence.values]
+
+
+def _subject(need: Need[Any]) -> Need[Any] | None:
+    """What is compared."""
+    return need.alternatives if isinstance(need, AlternativeEntailment) else need.sample_set
 
 
 def _texts(evidence: Evidence, samples: SampleSet) -> tuple[str, ...]:

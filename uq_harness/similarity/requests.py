@@ -16,6 +16,7 @@ from uq_harness.evidence.token_spans import token_spans
 from uq_harness.functional import FloatArray
 from uq_harness.similarity.memory import Pair
 from uq_harness.similarity.services import NLI, Compared, Service, Similarity
+from uq_harness.similarity.words import WordAlternatives
 
 SAME_ENTAILMENT = np.array([1.0, 0.0, 0.0])
 SAME_SIMILARITY = np.array(1.0)
@@ -184,7 +185,7 @@ def _uncounted(pairs: Sequence[int]) -> None:
 
 def entailment(
     nli: NLI,
-    batch: Sequence[Mapping[K, AllPairs | AgainstAnswer]],
+    batch: Sequence[Mapping[K, AllPairs | AgainstAnswer | WordAlternatives]],
     count: Callable[[Sequence[int]], None] = _uncounted,
 ) -> list[dict[K, FloatArray]]:
     """NLI probabilities for the requests of a batch of questions, all through the model at once.
@@ -196,14 +197,15 @@ def entailment(
 
     Returns:
         For each question the arrays under the same keys: ``[n, n, 3]`` (premise, hypothesis) for `AllPairs`,
-        ``[n, 2, 3]`` for `AgainstAnswer` (first the answer entailing the sample). The last axis is entailment, neutral,
+        ``[n, 2, 3]`` for `AgainstAnswer` (first the answer entailing the sample), ``[tokens, alternatives, 2, 3]`` for
+        `WordAlternatives` (first the token entailing the alternative). The last axis is entailment, neutral,
         contradiction.
     """
     found = iter(_compare(_flat(batch), nli))
     compared = [{key: next(found) for key in requests} for requests in batch]
     count([_new(some.values()) for some in compared])
 
-    def array(request: AllPairs | AgainstAnswer, rows: FloatArray) -> FloatArray:
+    def array(request: AllPairs | AgainstAnswer | WordAlternatives, rows: FloatArray) -> FloatArray:
         return request.arrange(rows, SAME_ENTAILMENT) if isinstance(request, AllPairs) else request.arrange(rows)
 
     return [

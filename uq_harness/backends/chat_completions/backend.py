@@ -20,6 +20,7 @@ from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.endpoints.failures import RequestRefused
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
+    AlternativeEntailment,
     Answer,
     AnswerEntailment,
     AnswerEntropies,
@@ -56,6 +57,10 @@ from uq_harness.functional import FloatArray
 
 log = logging.getLogger(__name__)
 _OTHER_PROMPTS = "which chat messages cannot hold (use a server that takes prompts as tokens)"
+_BY_TEXT = (
+    "the likeliest tokens by their numbers: messages come with texts, in which special tokens look like words (use a "
+    "server that takes prompts as tokens)"
+)
 _WEIGHTS = "which take the model's weights (use uq-hf)"
 # What no chat endpoint gives, in words.
 _NEVER: dict[type[Need[Any]], str] = {
@@ -69,7 +74,8 @@ _NEVER: dict[type[Need[Any]], str] = {
     AnswerEntropies: "entropies of the answer's tokens, which take the whole distributions (use uq-hf)",
     TokenStatistic: "numbers of the answer's distributions, which a chat endpoint is not asked for (use uq-hf, or for "
     "those of the likeliest tokens a server that takes prompts as tokens)",
-    LikeliestTokens: "the likeliest tokens at each of the answer's, by their ids (use uq-hf)",
+    LikeliestTokens: _BY_TEXT,
+    AlternativeEntailment: _BY_TEXT,
     ContinuationLogProb: f"the log-probability of a given text behind a raw prompt, {_OTHER_PROMPTS}",
     UnconditionalLogProbs: f"log-probabilities of the answer without its question, {_OTHER_PROMPTS}",
     RescoredLogProb: f"log-probabilities of given answers at another temperature, {_OTHER_PROMPTS}",

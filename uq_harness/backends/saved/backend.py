@@ -12,6 +12,8 @@ from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedSet
 from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
+    AlternativeEntailment,
+    Alternatives,
     Answer,
     AnswerEntailment,
     AnswerEntropies,
@@ -44,6 +46,7 @@ from uq_harness.evidence import (
 )
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.functional import FloatArray
+from uq_harness.functional.statistics import DistributionSums, Statistic
 
 # What is missing in a file for a need that takes the model, in words.
 _OF_THE_MODEL: dict[type[Need[Any]], str] = {
@@ -52,8 +55,6 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     ContinuationLogProb: "the model's verdict on the answer",
     DrawLogProbs: "log-probabilities of the samples under the law they were drawn from, which take the model",
     SampleStates: "the model's hidden states",
-    TokenStatistic: "the distributions of the answer's tokens, which take the model",
-    LikeliestTokens: "the distributions of the answer's tokens, which take the model",
     SampleLogits: "logits of the samples, which take the model",
     RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
     SelfAttention: "attention weights, which take the model",
@@ -61,6 +62,7 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     UnconditionalLogProbs: "log-probabilities of the answer without its question, which take the model",
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",
 }
+_NO_LIKELIEST = "the likeliest tokens at each of the answer's (token_top_logprobs), which take the model"
 # What the texts of a set suffice for, with the auxiliary models.
 _OF_TEXTS = (Samples, DiverseBeams, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity)
 
@@ -111,6 +113,12 @@ class SavedBackend:
             return "token log-probabilities of the answer" if saved.logprobs is None else None
         if isinstance(need, AnswerEntropies):
             return "entropies of the answer's tokens" if saved.entropies is None else None
+        if isinstance(need, TokenStatistic):
+            return _missing_statistic(need.statistic, saved)
+        if isinstance(need, AlternativeEntailment):
+            return self.missing(need.alternatives)
+        if isinstance(need, LikeliestTokens):
+            return _missing_alternatives(need.count, saved)
         if type(need) in _OF_THE_MODEL:
             return _OF_THE_MODEL[type(need)]
         samples = need.sample_set
@@ -173,9 +181,28 @@ class SavedBackend:
         return Evidence(
             question=saved.question,
             answer=Answer(saved.answer, None, saved.logprobs, saved.entropies, complete=None),
-            values=dict(sets.items()),
+            values=dict[Need[Any], Any](sets.items()) | self._of_distributions(saved),
             undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
         )
+
+    def _of_distributions(self, saved: SavedAnswer) -> dict[Need[Any], Any]:
+        """What the likeliest tokens at each of the answer's tell."""
+        told = saved.alternatives
+        if told is None or saved.logprobs is None:
+            return {}
+        sums = DistributionSums(chosen=saved.logprobs, likeliest=told.logprobs)
+        found: dict[Need[Any], Any] = {}
+        for need in self._needs:
+            if isinstance(need, TokenStatistic):
+                found[need] = need.statistic.of(sums) if len(saved.logprobs) else np.empty(0)
+            elif isinstance(need, LikeliestTokens) and told.own is not None:
+                listed = np.array([self._words(one) for one in told.texts or ()]).reshape(told.logprobs.shape)
+                found[need] = Alternatives.of(self._words(told.own), saved.logprobs, listed, told.logprobs, need.count)
+        return found
+
+    def _words(self, texts: Iterable[str]) -> list[int]:
+        """Numbers of tokens' texts; one without text is special."""
+        return [self._vocabulary.number(text) if text else Vocabulary.SPECIAL for text in texts]
 
     def _sample(self, sample: SavedSample, place: str) -> Sample:
         return Sample(sample.text, self._numbers(sample, place), sample.logprobs, complete=True)
@@ -190,6 +217,23 @@ class SavedBackend:
                 "their decoded texts, spaces included"
             )
         return numbers
+
+
+def _missing_statistic(statistic: Statistic, saved: SavedAnswer) -> str | None:
+    if statistic.reads_everything:
+        return "the whole distributions of the answer's tokens, which take the model"
+    if saved.alternatives is None:
+        return _NO_LIKELIEST
+    return saved.alternatives.lacks(2 if statistic.reads_gaps else statistic.n_likeliest)
+
+
+def _missing_alternatives(count: int, saved: SavedAnswer) -> str | None:
+    told = saved.alternatives
+    if told is None:
+        return _NO_LIKELIEST
+    if told.own is None or (told.texts is None and len(told.logprobs)):
+        return "texts of the answer's tokens (tokens) and of the likeliest ones (pairs in token_top_logprobs)"
+    return told.lacks(count)
 
 
 def serving(samples: SampleSet, sets: Iterable[SavedSet]) -> SavedSet | None:

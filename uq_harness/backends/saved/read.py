@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from uq_harness.backends.saved.alternatives import SavedAlternatives, read_alternatives
 from uq_harness.backends.told_logprobs import UNKNOWN_LOGPROB
 from uq_harness.errors import UQHarnessError, close_names
 from uq_harness.evaluation.documents import not_blank
@@ -34,6 +35,7 @@ _FIELDS = (
     "token_ids",
     "token_logprobs",
     "token_entropies",
+    "token_top_logprobs",
     "tokens",
     "emitted_ids",
     "samples",
@@ -118,6 +120,7 @@ class SavedAnswer:
         record: The other fields of a run's record.
         tokens: What a second pass reads; ``None`` where the file does not have it.
         has_prompt: Whether the file has the prompt.
+        alternatives: The likeliest tokens at each of the answer's; ``None`` where the file has none.
     """
 
     place: str
@@ -132,6 +135,7 @@ class SavedAnswer:
     record: Mapping[str, Any]
     tokens: SavedTokens | None = None
     has_prompt: bool = False
+    alternatives: SavedAlternatives | None = None
 
     @property
     def refused(self) -> bool:
@@ -297,6 +301,7 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
         record=_record(place, row),
         tokens=_tokens(place, row, ids),
         has_prompt=prompt is not None,
+        alternatives=read_alternatives(place, row, logprobs, tokens),
     )
 
 
@@ -367,7 +372,8 @@ _KEPT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cost": (lambda value: isinstance(value, dict) and all(map(_is_number, value.values())), "an object of numbers"),
 }
 # Those that are read for their own sake too, and handed on so that what was written can be scored again.
-_HANDED_ON = ("token_ids", "emitted_ids", "prompt_token_ids", "message", "semantic_token", "sample_sets")
+_ALWAYS_HANDED_ON = ("token_ids", "token_top_logprobs")
+_HANDED_ON = (*_ALWAYS_HANDED_ON, "emitted_ids", "prompt_token_ids", "message", "semantic_token", "sample_sets")
 
 
 def _record(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,7 +382,7 @@ def _record(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
         fits, what = _KEPT[name]
         if not fits(value):
             raise UQHarnessError(f"{place}: {name} is {value!r}: it needs to be {what}")
-    names = [name for name in _HANDED_ON if "prompt_token_ids" in row or name == "token_ids"]
+    names = [name for name in _HANDED_ON if "prompt_token_ids" in row or name in _ALWAYS_HANDED_ON]
     return kept | {name: row[name] for name in names if row.get(name) is not None}
 
 

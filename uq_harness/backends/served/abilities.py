@@ -9,6 +9,7 @@ from uq_harness.backends.served.beams import candidates
 from uq_harness.backends.served.engine import Abilities, Ability
 from uq_harness.backends.served.sampling import is_own_law
 from uq_harness.evidence import (
+    AlternativeEntailment,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -47,7 +48,6 @@ _OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
     AnswerEntropies: "entropies of whole distributions",
     SelfAttention: "attention weights",
     VocabularySize: "the size of the model's vocabulary",
-    LikeliestTokens: "the likeliest tokens at each of the answer's, by their ids",
     SampleLogits: "logits",
 }
 _AFTERWARDS = (
@@ -78,7 +78,11 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
     if isinstance(need, AnswerLogProbs):
         return engine.lacks(Ability.LOGPROBS)
     if isinstance(need, TokenStatistic):
-        return _missing_likeliest(need.statistic, engine)
+        return _missing_statistic(need.statistic, engine)
+    if isinstance(need, LikeliestTokens):
+        return engine.lacks(Ability.LOGPROBS) or _missing_likeliest(need.count, engine)
+    if isinstance(need, AlternativeEntailment):
+        return missing(need.alternatives, engine, n_ends)
     if isinstance(need, ContinuationLogProb | UnconditionalLogProbs):
         drawn = need.sample_set
         return engine.lacks(Ability.FORCED) or (None if drawn is None else _missing_set(drawn, engine, n_ends))
@@ -98,6 +102,7 @@ def alternatives(needs: Iterable[Need[Any]], n_ends: int) -> int:
     needs = tuple(needs)
     statistics = [need.statistic for need in needs if isinstance(need, TokenStatistic)]
     listed = [one.n_likeliest for one in statistics if not one.reads_everything]
+    listed += [need.count for need in needs if isinstance(need, LikeliestTokens)]
     searches = [drawn for need in needs if isinstance(drawn := need.sample_set, DiverseBeams)]
     return max([*(candidates(search, n_ends) for search in searches), *listed], default=0)
 
@@ -124,15 +129,19 @@ def _missing_set(drawn: SampleSet, engine: Abilities, n_ends: int) -> str | None
     return lacking
 
 
-def _missing_likeliest(statistic: Statistic, engine: Abilities) -> str | None:
+def _missing_statistic(statistic: Statistic, engine: Abilities) -> str | None:
     """What an engine lacks for a number of the likeliest tokens at each step.
 
     Where a number may have to read further than the engine tells, its value is undefined for that answer alone.
     """
     if statistic.reads_everything:
         return f"sums over whole distributions, which an engine does not give: {_AFTERWARDS}"
+    return _missing_likeliest(2 if statistic.reads_gaps else statistic.n_likeliest, engine)
+
+
+def _missing_likeliest(wanted: int, engine: Abilities) -> str | None:
+    """What an engine lacks for some of the likeliest tokens at each step."""
     lacking = engine.lacks(Ability.ALTERNATIVES)
-    wanted = 2 if statistic.reads_gaps else statistic.n_likeliest
     if lacking is None and engine.most_alternatives < wanted:
         return (
             f"the {wanted} likeliest tokens at each step, and the engine tells {engine.most_alternatives} at most: let "

@@ -6,11 +6,11 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from uq_harness.backends.served.requests import Choice
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import Answer, Sample
+from uq_harness.evidence import Alternatives, Answer, Sample
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.functional import FloatArray
 from uq_harness.functional.statistics import DistributionSums
@@ -28,8 +28,8 @@ class Written:
         logprobs: Their log-probabilities in nats, ``nan`` where the engine does not tell one, shape ``[tokens]``.
         complete: Whether it ended by itself.
         emitted_ids: All its tokens, where they are more than those that make it up.
-        likeliest: For each of the tokens that make it up the log-probabilities of the likeliest tokens, best first;
-            none where they were not asked for.
+        top: For each of the tokens that make it up the likeliest tokens with their log-probabilities, best first; none
+            where they were not asked for.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Written:
     logprobs: FloatArray
     complete: bool
     emitted_ids: tuple[int, ...] | None
-    likeliest: tuple[tuple[float, ...], ...] = ()
+    top: tuple[tuple[tuple[int, float], ...], ...] = ()
 
     @classmethod
     def read(cls, choice: Choice, stop: StopCriteria) -> Written:
@@ -59,8 +59,9 @@ class Written:
             logprobs=values[counted.start : counted.stop],
             complete=choice.ended or stopped or not stop.end_ids.isdisjoint(emitted[-1:]),
             emitted_ids=emitted if len(counted) < len(emitted) else None,
-            likeliest=tuple(
-                tuple(sorted(one.values(), reverse=True)) for one in choice.top[counted.start : counted.stop]
+            top=tuple(
+                tuple(sorted(one.items(), key=lambda told: -told[1]))
+                for one in choice.top[counted.start : counted.stop]
             ),
         )
 
@@ -75,11 +76,29 @@ class Written:
         Raises:
             UQHarnessError: At a token they are not told at all.
         """
-        if len(self.likeliest) != len(self.token_ids):
+        _, best = self._likeliest()
+        return DistributionSums(chosen=self.logprobs, likeliest=best)
+
+    def alternatives(self, count: int) -> Alternatives | None:
+        """The likeliest tokens at each of the answer's; ``None`` where fewer than ``count`` are known at one of them.
+
+        Raises:
+            UQHarnessError: At a token they are not told at all.
+        """
+        ids, best = self._likeliest()
+        if not len(ids):
+            return Alternatives(np.empty((0, count), dtype=np.int64), np.empty((0, count)))
+        if ids.shape[1] < count:
+            return None
+        return Alternatives.of(self.token_ids, self.logprobs, ids, best, count)
+
+    def _likeliest(self) -> tuple[NDArray[np.int64], FloatArray]:
+        """Ids and log-probabilities of the likeliest tokens, as many as are known at every token, best first."""
+        if len(self.top) != len(self.token_ids):
             raise UQHarnessError("the engine tells no likeliest tokens at a token that it wrote: it cannot be used")
-        count = min(map(len, self.likeliest), default=0)
-        best = np.array([one[:count] for one in self.likeliest], dtype=np.float64).reshape(len(self.likeliest), count)
-        return DistributionSums(chosen=self.logprobs, likeliest=np.minimum(best, 0.0))
+        count = min(map(len, self.top), default=0)
+        told = np.array([one[:count] for one in self.top], dtype=np.float64).reshape(len(self.top), count, 2)
+        return told[..., 0].astype(np.int64), np.minimum(told[..., 1], 0.0)
 
     def answer(self, known: bool) -> Answer:
         """As greedy answer; ``known`` says whether the engine tells log-probabilities."""

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from uq_harness.backends.served.abilities import alternatives
 from uq_harness.backends.served.answers import Written
-from uq_harness.backends.served.beams import candidates, diverse_beams
+from uq_harness.backends.served.beams import diverse_beams
 from uq_harness.backends.served.engine import Steps
 from uq_harness.backends.served.forcing import Tokenise, conditionals, continuation_logprob, unconditional_logprobs
 from uq_harness.backends.served.requests import Choice, QuestionRefusedError, TokenReply, TokenRequest, Usage
@@ -25,6 +26,7 @@ from uq_harness.evidence import (
     DiverseBeams,
     DrawLogProbs,
     Evidence,
+    LikeliestTokens,
     Need,
     RescoredLogProb,
     Sample,
@@ -37,6 +39,7 @@ from uq_harness.evidence import (
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.functional import FloatArray
+from uq_harness.functional.statistics import DistributionSums
 
 N = TypeVar("N", bound=Need[Any])
 
@@ -111,11 +114,8 @@ class Question:
         self._ids = tuple(map(int, prompt.token_ids))
         self._found = _Found()
         self._usage, self._scored_texts, self._error = Usage(), 0, 0.0
-        beams = [sampler for sampler in plan.sets.samplers if isinstance(sampler, DiverseBeams)]
         # in the greedy answer's request too, so that it serves the first group of a search
-        self._statistics = plan.of_kind(TokenStatistic)
-        wanted = [min(need.statistic.n_likeliest, plan.most_alternatives) for need in self._statistics]
-        self._top = max([*(candidates(search, len(stop.end_ids)) for search in beams), *wanted], default=0)
+        self._top = min(alternatives(plan.needs, len(stop.end_ids)), plan.most_alternatives)
 
     def steps(self) -> Steps[Evidence]:
         """Asks for everything, and returns the evidence.
@@ -207,27 +207,24 @@ class Question:
         self._found.answer = written.answer(self._plan.tells_logprobs)
         if written.undefined and self._plan.tells_logprobs:
             self._found.undefined.add(AnswerLogProbs())
-        self._note_statistics(written)
+        self._note_likeliest(written)
         verdicts = [need for need in self._plan.of_kind(ContinuationLogProb) if need.samples is None]
         alone = self._plan.of_kind(UnconditionalLogProbs)
         pieces: list[Steps[Any]] = [self._continuation(need, written.text) for need in verdicts]
         pieces += [self._unconditional(written.token_ids) for _ in alone]
         yield from self._add([*verdicts, *alone], pieces)
 
-    def _note_statistics(self, written: Written) -> None:
-        """Numbers of the likeliest tokens; undefined where too few of them are known."""
-        if not self._statistics:
-            return
-        sums = written.sums()
-        assert sums.likeliest is not None
-        for need in self._statistics:
-            fewest = 2 if need.statistic.reads_gaps else need.statistic.n_likeliest
-            if not len(sums.chosen):
-                self._found.values[need] = np.empty(0)
-            elif sums.likeliest.shape[1] < fewest or np.isnan(each := need.statistic.of(sums)).any():
-                self._found.undefined.add(need)
-            else:
-                self._found.values[need] = each
+    def _note_likeliest(self, written: Written) -> None:
+        """The likeliest tokens and numbers of them; undefined where too few of them are known."""
+        statistics = self._plan.of_kind(TokenStatistic)
+        found: dict[Need[Any], Any] = {
+            one: written.alternatives(one.count) for one in self._plan.of_kind(LikeliestTokens)
+        }
+        if statistics:
+            sums = written.sums()
+            found |= {need: _statistic(need, sums) for need in statistics}
+        self._found.undefined |= {need for need, value in found.items() if value is None}
+        self._found.values |= {need: value for need, value in found.items() if value is not None}
 
     def _sampled(self, sampler: SampleSet) -> Steps[None]:
         """The answers of a sampler, and the needs that read them."""
@@ -298,6 +295,18 @@ class Question:
     def _conditional(self, need: AnswersGivenAnswers, samples: Sequence[Sample]) -> Steps[Any]:
         plan = self._plan
         return (yield from conditionals(need, self._prompt, samples, plan.tokenise, self._score, plan.max_length))
+
+
+def _statistic(need: TokenStatistic, sums: DistributionSums) -> FloatArray | None:
+    """A number of each of the answer's tokens; ``None`` where too few of the likeliest tokens are known."""
+    assert sums.likeliest is not None
+    if not len(sums.chosen):
+        return np.empty(0)
+    fewest = 2 if need.statistic.reads_gaps else need.statistic.n_likeliest
+    if sums.likeliest.shape[1] < fewest:
+        return None
+    each = need.statistic.of(sums)
+    return None if np.isnan(each).any() else each
 
 
 def _unknown(one: SampleSet, samples: Sequence[Sample]) -> set[Need[Any]]:

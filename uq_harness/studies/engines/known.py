@@ -13,6 +13,7 @@ from uq_harness.backends.chat_completions.backend import ChatBackend
 from uq_harness.backends.chat_completions.probe import Found
 from uq_harness.backends.chat_completions.request import TakenSettings
 from uq_harness.backends.chat_completions.server import ChatServer, Client
+from uq_harness.backends.saved.alternatives import SavedAlternatives
 from uq_harness.backends.saved.backend import SavedBackend
 from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedSet, SavedTokens
 from uq_harness.backends.served import abilities
@@ -138,12 +139,13 @@ def _chat(values: str | None) -> ChatBackend:
     return ChatBackend(Found(server, values=values, greedy_law=told, own_law=told, seeds=True), seed=0)
 
 
-def saved_answer(*sets: SavedSet, tokens: bool = True) -> SavedAnswer:
+def saved_answer(*sets: SavedSet, tokens: bool = True, alternatives: SavedAlternatives | None = None) -> SavedAnswer:
     """An answer as ``save_samples`` keeps it.
 
     Args:
         *sets: Its sampled answers.
         tokens: Whether the tokens of prompt and answer are kept.
+        alternatives: The likeliest tokens at each of its own, which a user's file may hold.
     """
     return SavedAnswer(
         place="",
@@ -158,12 +160,15 @@ def saved_answer(*sets: SavedSet, tokens: bool = True) -> SavedAnswer:
         record={},
         tokens=SavedTokens((0,), (1,), (1,), "?", -1, "?") if tokens else None,
         has_prompt=True,
+        alternatives=alternatives,
     )
 
 
 SAMPLE = SavedSample("!", np.zeros(1), ("!",), (1,), (1,), complete=True)
 _BEAMS = SemanticDensity()
+_LISTED = 20  # as many likeliest tokens as servers tell
 _SAVED = saved_answer(
     SavedSet((SAMPLE,)),  # serves whatever is drawn
     SavedSet((SAMPLE,), {"groups": _BEAMS.density_beams, "penalty": _BEAMS.density_penalty}),
+    alternatives=SavedAlternatives(np.full((1, _LISTED), -4.0), (("!",) * _LISTED,), ("!",)),
 )
