@@ -13,6 +13,7 @@ from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -57,6 +58,7 @@ _OF_THE_MODEL: dict[type[Need[Any]], str] = {
     SampleLogits: "logits of the samples, which take the model",
     RescoredLogProb: "log-probabilities of the samples at another temperature, which take the model",
     SelfAttention: "attention weights, which take the model",
+    AnswerAttention: "attention weights, which take the model",
     VocabularySize: "the size of the model's vocabulary",
     UnconditionalLogProbs: "log-probabilities of the answer without its question, which take the model",
     AnswersGivenAnswers: "log-probabilities of answers after other answers, which take the model",

@@ -9,6 +9,7 @@ from uq_harness.backends.served.beams import candidates
 from uq_harness.backends.served.engine import Abilities, Ability
 from uq_harness.backends.served.sampling import is_own_law
 from uq_harness.evidence import (
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -46,6 +47,7 @@ _OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
     SampleStates: "the model's hidden states",
     AnswerEntropies: "entropies of whole distributions",
     SelfAttention: "attention weights",
+    AnswerAttention: "attention weights",
     VocabularySize: "the size of the model's vocabulary",
     LikeliestTokens: "the likeliest tokens at each of the answer's, by their ids",
     SampleLogits: "logits",

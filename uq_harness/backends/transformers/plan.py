@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from uq_harness.backends.transformers.decode import Kept
 from uq_harness.backends.transformers.head import Request
 from uq_harness.evidence import (
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -41,6 +42,7 @@ from uq_harness.evidence.sets import SampleSets
 N = TypeVar("N", bound=Need[Any])
 # What can be had of a transformers model: from its passes, or by comparing texts that they give.
 KINDS: tuple[type[Need[Any]], ...] = (
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
