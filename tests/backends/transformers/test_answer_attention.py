@@ -63,7 +63,7 @@ def eager(model: PreTrainedModel, prompt: AnswerInPrompt, blocks: Sequence[int])
         blocks = [model.config.layer_types[:block].count("full_attention") for block in blocks]
     found = np.zeros((len(blocks), len(prompt.shown)))
     for row, block in enumerate(blocks):
-        found[row, prompt.shown] = maps[block][0].mean(0)[-1, prompt.start : prompt.start + sum(prompt.shown)]
+        found[row, prompt.shown] = maps[block][0].double().mean(0)[-1, prompt.start : prompt.start + sum(prompt.shown)]
     return found
 
 
@@ -87,6 +87,15 @@ def test_equals_eager_maps(name: str, switched: bool) -> None:
         assert found is not None
         np.testing.assert_allclose(found, eager(model, prompt, blocks), rtol=0, atol=1e-5)
         assert ((found > 0) == prompt.shown).all()
+
+
+def test_heads_of_a_16_bit_model_are_averaged_in_more_digits() -> None:
+    model = tiny_model("llama", torch.bfloat16)
+    model.set_attn_implementation("eager")
+    architecture = Architecture.of(model)
+    for prompt in made():
+        (found,) = read(architecture, [prompt])
+        np.testing.assert_allclose(found, eager(model, prompt, range(5)), rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "lfm2"])

@@ -125,7 +125,8 @@ class Reading:
         """Of weights ``[rows, heads, places, columns]`` those that are wanted; ``own`` are the places' own columns."""
         if self.columns is None:
             return weights.gather(-1, own[:, None, :, None].expand(-1, weights.shape[1], -1, -1))[..., 0]
-        return weights[:, :, 0].mean(1).gather(-1, self.columns.to(weights.device))
+        mean = weights[:, :, 0].mean(1, dtype=torch.promote_types(weights.dtype, torch.float32))
+        return mean.gather(-1, self.columns.to(weights.device))
 
     def _compare(self, weights: Tensor, value: Tensor, output: Tensor) -> None:
         found = weights @ value.repeat_interleave(weights.shape[1] // value.shape[1], 1).to(weights.dtype)
