@@ -19,6 +19,7 @@ from uq_harness.backends.served.http.sglang import SGLang
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.endpoints.tokens import TokenClient
 from uq_harness.evidence import (
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -49,7 +50,7 @@ NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
     "answer": (AnswerLogProbs,),
     "values": (SampleLogProbs, TokenRelevance),
     "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams, UnconditionalLogProbs),
-    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention),
+    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention, AnswerAttention),
 }
 
 
@@ -99,7 +100,7 @@ def test_the_groups_are_what_they_were() -> None:
     assert "g_nll" in ANSWER
     assert {"ln_pe", "semantic_entropy", "sentence_sar", "token_sar", "sar"} <= VALUES
     assert {"p_true", "mutual_information", "semantic_density", "pointwise_mutual_information"} <= TOKENS
-    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi"} <= WEIGHTS
+    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi", "csl"} <= WEIGHTS
 
 
 @pytest.mark.parametrize(

@@ -403,6 +403,25 @@ class SelfAttention(Need[FloatArray]):
 
 
 @dataclass(frozen=True)
+class AnswerAttention(Need[FloatArray]):
+    """Need: the attention that the last token of a raw-text prompt gives to the greedy answer's tokens in it.
+
+    The answer stands in the prompt as the tokens that the model wrote, without special ones. The value has the shape
+    ``[layers, tokens]``, the mean of each layer's heads, and special tokens have 0. Layers are all decoder blocks whose
+    softmax attention sees all earlier tokens.
+
+    Attributes:
+        before: Makes the text before the answer from the question.
+        after: The text behind the answer.
+    """
+
+    stage = "scoring"
+
+    before: Callable[[str], str]
+    after: str
+
+
+@dataclass(frozen=True)
 class VocabularySize(Need[int]):
     """Need: the number of tokens that the model's distribution is over."""
 

@@ -10,6 +10,7 @@ from uq_harness.backends.served.engine import Abilities, Ability
 from uq_harness.backends.served.sampling import is_own_law
 from uq_harness.evidence import (
     AlternativeEntailment,
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -47,6 +48,7 @@ _OF_THE_WEIGHTS: dict[type[Need[Any]], str] = {
     SampleStates: "the model's hidden states",
     AnswerEntropies: "entropies of whole distributions",
     SelfAttention: "attention weights",
+    AnswerAttention: "attention weights",
     VocabularySize: "the size of the model's vocabulary",
     SampleLogits: "logits",
 }

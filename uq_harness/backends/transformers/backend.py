@@ -16,6 +16,7 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.backends.transformers.answer_attention import AnswerInPrompt, answer_attention
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.assemble import (
     Answers,
@@ -50,6 +51,7 @@ from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
+    AnswerAttention,
     AnswerLogProbs,
     AnswersGivenAnswers,
     ContinuationLogProb,
@@ -128,6 +130,7 @@ class TransformersBackend:
         self._gradients: GradientPass = gradients
         self._blocked: dict[tuple[int, bool], str | None] = {}
         self._reader: SelfAttentionReader | None = None
+        self._grading_reader: SelfAttentionReader | None = None
         self._sinks = AttentionSinkCheck(tokenizer.bos_token_id)
 
     def missing(self, need: Need[Any]) -> str | None:
@@ -140,6 +143,8 @@ class TransformersBackend:
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
         if isinstance(need, SelfAttention):
             return self._readable if isinstance(self._readable, str) else None
+        if isinstance(need, AnswerAttention):
+            return self._readable_anywhere if isinstance(self._readable_anywhere, str) else None
         if isinstance(need, TokenStatistic | LikeliestTokens):
             return missing_of_vocabulary(need, self._architecture.vocabulary)
         if isinstance(need, HeadGradient) and not self._architecture.has_dense_head:
@@ -170,6 +175,7 @@ class TransformersBackend:
             for need in plan.of_kind(ContinuationLogProb)
         }
         self._reader = self._reader_for(plan.of_kind(SelfAttention))
+        self._grading_reader = self._grading_reader_for(plan.of_kind(AnswerAttention))
         with self._working():
             check = self._self_check(plan)
             check.check_decoding()
@@ -229,12 +235,18 @@ class TransformersBackend:
         with self._working():
             return ReadableBlocks.find(self._architecture, self._max_length)
 
+    @cached_property
+    def _readable_anywhere(self) -> ReadableBlocks | str:
+        """The same, not only in the middle third."""
+        with self._working():
+            blocks = range(self._architecture.n_blocks)
+            return ReadableBlocks.find(self._architecture, self._max_length, blocks)
+
     def _reader_for(self, needs: Sequence[SelfAttention]) -> SelfAttentionReader | None:
-        if not needs:
-            return None
-        if isinstance(self._readable, str):
-            raise UQHarnessError(f"the model does not have what was asked for: {self._readable}")
-        return self._readable.reader(self._architecture, needs)
+        return _there(self._readable).reader(self._architecture, needs) if needs else None
+
+    def _grading_reader_for(self, needs: Sequence[AnswerAttention]) -> SelfAttentionReader | None:
+        return _there(self._readable_anywhere).reader(self._architecture) if needs else None
 
     def _what_blocks(self, plan: Plan, first_block: int) -> str | None:
         """What keeps a plan's gradients from the blocks from a given one on, and the way out; asked once for each."""
@@ -394,11 +406,14 @@ class TransformersBackend:
             alone = self._unconditional(answers)
             columns |= alone
             divide([len(counted) for counted in answers.counted])
+        with watch.stage("scoring"):
+            graded = self._graded(prompts, answers)
+            columns |= graded
         costs = [
             {
                 **decoding[row],
                 **watch.shares[row],
-                "scored_texts": rescored[row] + stated[row] + len(self._scorers) + len(alone),
+                "scored_texts": rescored[row] + stated[row] + len(self._scorers) + len(alone) + len(graded),
             }
             for row in range(len(prompts))
         ]
@@ -503,8 +518,27 @@ class TransformersBackend:
         found = unconditional_logprobs(self._architecture, tokens, bos, pad_id=self._pad_id, room=self._room)
         return dict.fromkeys(needs, found)
 
+    def _graded(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
+        if self._grading_reader is None:
+            return {}
+        given = [(prompt.question, one.token_ids or ()) for prompt, one in zip(prompts, answers.greedy, strict=True)]
+        return {
+            need: answer_attention(
+                self._architecture,
+                self._grading_reader,
+                [AnswerInPrompt.of(need, *pair, self._encode, self.special_ids) for pair in given],
+                max_length=self._max_length,
+                pad_id=self._pad_id,
+                room=self._room,
+            )
+            for need in self._plan.of_kind(AnswerAttention)
+        }
+
     def _tokenise(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._encode(text, special=False)
+
+    def _encode(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=special)["input_ids"]
         return ids
 
     @contextmanager
@@ -524,6 +558,12 @@ class TransformersBackend:
             check_evaluation_mode(self._model)
             yield
             check_evaluation_mode(self._model)
+
+
+def _there(readable: ReadableBlocks | str) -> ReadableBlocks:
+    if isinstance(readable, str):
+        raise UQHarnessError(f"the model does not have what was asked for: {readable}")
+    return readable
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -11,6 +11,7 @@ from uq_harness.backends.transformers.decode import Kept
 from uq_harness.backends.transformers.head import Request
 from uq_harness.evidence import (
     AlternativeEntailment,
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -43,6 +44,7 @@ N = TypeVar("N", bound=Need[Any])
 # What can be had of a transformers model: from its passes, or by comparing texts that they give.
 KINDS: tuple[type[Need[Any]], ...] = (
     AlternativeEntailment,
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,

@@ -1,4 +1,4 @@
-"""The attention weight that fed tokens give to themselves, read while the model's own attention runs.
+"""Attention weights of chosen tokens, to themselves or to others, read while the model's own attention runs.
 
 Eager attention returns its weights. With sdpa, which has none to return, the chosen blocks go through a wrapper of the
 same function, which sees queries and keys and makes the softmax of the wanted rows at one place.
@@ -38,21 +38,28 @@ class Reading:
 
     Attributes:
         rows: Rows of the pass; ``None`` for all.
-        places: For each of the rows, places among the new tokens, ``[rows, places]``; ``None`` where there is one.
+        places: For each of the rows, places among the new tokens, ``[rows, places]``; ``None`` for the last one.
+        columns: For each of the rows, the columns whose weights are wanted from its one place, ``[rows, columns]``, as
+            the mean of the heads; ``None`` for each place's own column.
         compares: Whether what the weights make of the values is compared with what attention has made of them.
-        seen: Of each block that has run, ``[1, rows, heads, places]``, unless it was fed one token.
+        seen: Of each block that has run, ``[1, rows, heads, places]``, unless it was fed one token; or, of columns,
+            ``[1, rows, columns]``.
         fits: Of each block that has been compared, whether the two are the same.
     """
 
     rows: Tensor | None = None
     places: Tensor | None = None
+    columns: Tensor | None = None
     compares: bool = False
     seen: list[Tensor] = field(default_factory=list)
     fits: list[bool] = field(default_factory=list)
     _one_token: list[tuple[Tensor, Tensor | None, float]] = field(default_factory=list)
 
     def weights(self) -> Tensor | None:
-        """The weights, ``[rows, blocks, heads, places]``, on the first block's device; ``None`` if no pass was made."""
+        """The weights of all blocks on the first one's device; ``None`` if no pass was made.
+
+        They are ``[rows, blocks, heads, places]``, or, of columns, ``[rows, blocks, columns]``.
+        """
         seen = self.seen or [
             _weigh(torch.stack([products for products, _, _ in run]), self._of_rows(run[0][1]), run[0][2])[..., -1]
             for _, some in groupby(self._one_token, key=lambda one: (id(one[1]), one[2]))
@@ -80,7 +87,8 @@ class Reading:
             rows = self.rows.to(query.device)
             query, key = query.index_select(0, rows), key.index_select(0, rows)
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-        if new == 1:  # the usual step: the blocks' products wait for each other, since small operations take longest
+        if new == 1 and self.columns is None:
+            # the usual step: the blocks' products wait for each other, since small operations take longest
             self._one_token.append((_products(query, key), mask, scaling))
             return
         places = self._places(query)
@@ -99,10 +107,10 @@ class Reading:
             else:  # the model leaves causality to attention
                 visible = torch.arange(columns, device=own.device) <= own[:, None, :, None]
             weights = _weigh(_products(query[:, :, part], key), visible, scaling)
-            found.append(_at(weights, own))
+            found.append(self._taken(weights, own))
             if self.compares:
                 self._compare(weights, value, output.take_along_dim(places[:, part, None, None], 1))
-        self.seen.append(torch.cat(found, 2)[None])
+        self.seen.append(torch.cat(found, -1)[None])
 
     def see_weights(self, weights: Tensor) -> None:
         """Takes them from all weights, ``[rows, heads, new, columns]``."""
@@ -111,7 +119,14 @@ class Reading:
             weights = weights.index_select(0, self.rows.to(weights.device))
         places = self._places(weights)
         weights = weights.take_along_dim(places[:, None, :, None], 2)
-        self.seen.append(_at(weights, places + (columns - new))[None])
+        self.seen.append(self._taken(weights, places + (columns - new))[None])
+
+    def _taken(self, weights: Tensor, own: Tensor) -> Tensor:
+        """Of weights ``[rows, heads, places, columns]`` those that are wanted; ``own`` are the places' own columns."""
+        if self.columns is None:
+            return weights.gather(-1, own[:, None, :, None].expand(-1, weights.shape[1], -1, -1))[..., 0]
+        mean = weights[:, :, 0].mean(1, dtype=torch.promote_types(weights.dtype, torch.float32))
+        return mean.gather(-1, self.columns.to(weights.device))
 
     def _compare(self, weights: Tensor, value: Tensor, output: Tensor) -> None:
         found = weights @ value.repeat_interleave(weights.shape[1] // value.shape[1], 1).to(weights.dtype)
@@ -127,11 +142,6 @@ class Reading:
         if self.places is None:
             return torch.full((len(values), 1), values.shape[2] - 1, device=values.device)
         return self.places.to(values.device)
-
-
-def _at(weights: Tensor, own: Tensor) -> Tensor:
-    """Of weights ``[rows, heads, places, columns]`` those in the column of each place, ``[rows, places]``."""
-    return weights.gather(-1, own[:, None, :, None].expand(-1, weights.shape[1], -1, -1))[..., 0]
 
 
 def _products(query: Tensor, key: Tensor) -> Tensor:
@@ -199,10 +209,14 @@ class SelfAttentionReader:
 
     @contextmanager
     def read(
-        self, rows: Tensor | None = None, places: Tensor | None = None, compares: bool = False
+        self,
+        rows: Tensor | None = None,
+        places: Tensor | None = None,
+        columns: Tensor | None = None,
+        compares: bool = False,
     ) -> Iterator[Reading]:
         """Reads the weights in the passes of this thread for a while; see `Reading`."""
-        reading = Reading(rows, places, compares)
+        reading = Reading(rows, places, columns, compares)
         if self._modules is not None:
             with ExitStack() as stack:
                 for module in self._modules:
@@ -265,45 +279,54 @@ def full_attention(config: PreTrainedConfig, n_blocks: int, max_length: int) -> 
 
 @dataclass(frozen=True)
 class ReadableBlocks:
-    """The blocks of a model whose weights can be read.
+    """Blocks of a model whose weights can be read.
 
     Attributes:
-        middle_third: Those among `middle_third`.
+        blocks: Their numbers, in order.
         middle: The one of them nearest to the middle, the earlier of two.
         heads: Number of attention heads in each.
         modules: Where eager attention gives the weights of each; ``None`` with sdpa.
     """
 
-    middle_third: tuple[int, ...]
+    blocks: tuple[int, ...]
     middle: int
     heads: int
     modules: dict[int, nn.Module] | None
 
     def of(self, need: SelfAttention) -> tuple[int, ...]:
-        """The blocks that a need means."""
-        return self.middle_third if need.layers == "middle_third" else (self.middle,)
+        """The blocks that a need means, of those in the middle third."""
+        return self.blocks if need.layers == "middle_third" else (self.middle,)
 
-    def reader(self, architecture: Architecture, needs: Sequence[SelfAttention]) -> SelfAttentionReader:
-        """What reads the weights that some needs mean."""
-        blocks = sorted({block for need in needs for block in self.of(need)})
+    def reader(self, architecture: Architecture, needs: Sequence[SelfAttention] | None = None) -> SelfAttentionReader:
+        """What reads the weights that some needs mean, or those of all the blocks."""
+        blocks = self.blocks if needs is None else sorted({block for need in needs for block in self.of(need)})
         modules = None if self.modules is None else [self.modules[block] for block in blocks]
         return SelfAttentionReader(architecture, blocks, modules)
 
     @classmethod
     @torch.no_grad()
-    def find(cls, architecture: Architecture, max_length: int) -> ReadableBlocks | str:
+    def find(
+        cls, architecture: Architecture, max_length: int, candidates: Sequence[int] | None = None
+    ) -> ReadableBlocks | str:
         """Finds the blocks; with sdpa, compares what the weights make of a few tokens with what attention does.
+
+        Args:
+            architecture: The model.
+            max_length: Its context in tokens; a window as wide hides nothing.
+            candidates: The blocks to look at; `middle_third` where absent.
 
         Returns:
             The blocks; or in words why there are none.
         """
         config = architecture.model.config.get_text_config(decoder=True)
         full = full_attention(config, architecture.n_blocks, max_length)
-        wanted = [block for block in middle_third(architecture.n_blocks) if full[block]]
+        where = "the middle third of the blocks" if candidates is None else "any block"
+        candidates = middle_third(architecture.n_blocks) if candidates is None else candidates
+        wanted = [block for block in candidates if full[block]]
         if not wanted:
             return (
-                "attention to all earlier tokens in the middle third of the blocks: theirs is windowed or linear, for "
-                "which the method is not defined"
+                f"attention to all earlier tokens in {where}: it is windowed or linear there, for which the method is "
+                "not defined"
             )
         if architecture.attention not in ("sdpa", "eager"):
             return f"attention weights, which {architecture.attention} attention does not give: {_WAY_OUT}"
