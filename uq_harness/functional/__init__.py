@@ -15,7 +15,8 @@ Scores of one answer or of samples:
 - whole distributions of tokens: `self_certainty`, `probability_margin`, `boosted_probability`, `top_k_entropy`,
   `renyi_divergence`, `fisher_rao`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`,
-  or `semantic_energy` of the tokens' logits
+  or `semantic_energy` of the tokens' logits; with the graph of samples, and corrected for meanings that no sample
+  showed, `semantic_alphabet_size` and `coverage_adjusted_semantic_entropy`
 - token log-probabilities with and without the question: `pointwise_mutual_information`, `conditional_pmi`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - likelihood of the answer and its likeness to samples: `cocoa`
@@ -45,6 +46,7 @@ Decisions from a score:
 """
 
 from uq_harness.functional._agreement import degree, self_consistency
+from uq_harness.functional._alphabet import coverage_adjusted_semantic_entropy, semantic_alphabet_size
 from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._attention import attention_score, csl, rauq, rauq_tokens
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
@@ -128,6 +130,7 @@ __all__ = [
     "cocoa",
     "conditional_pmi",
     "control_risk",
+    "coverage_adjusted_semantic_entropy",
     "csl",
     "degree",
     "detectable_difference",
@@ -171,6 +174,7 @@ __all__ = [
     "sar",
     "self_certainty",
     "self_consistency",
+    "semantic_alphabet_size",
     "semantic_density",
     "semantic_energy",
     "semantic_entropy",
