@@ -63,9 +63,9 @@ def group_of(method: type[Method]) -> str:
         return GROUPS[0] if stages <= {"answer"} else GROUPS[1]
     if any(isinstance(need.sample_set, DiverseBeams) for need in needs):
         return GROUPS[5]
-    if stages & {"nli", "similarity"}:
-        return GROUPS[3]
-    return GROUPS[2] if stages <= {"answer", "samples"} else GROUPS[4]
+    if stages <= {"answer", "samples"}:
+        return GROUPS[2]
+    return GROUPS[4] if "scoring" in stages else GROUPS[3]
 
 
 def _describe(method: type[Method]) -> dict[str, Any]:

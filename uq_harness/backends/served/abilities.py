@@ -14,6 +14,7 @@ from uq_harness.evidence import (
     AnswerLogProbs,
     AnswersGivenAnswers,
     AnswerSimilarity,
+    ComparedContinuationLogProb,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -79,7 +80,7 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
         return engine.lacks(Ability.LOGPROBS)
     if isinstance(need, TokenStatistic):
         return _missing_likeliest(need.statistic, engine)
-    if isinstance(need, ContinuationLogProb | UnconditionalLogProbs):
+    if isinstance(need, ContinuationLogProb | ComparedContinuationLogProb | UnconditionalLogProbs):
         drawn = need.sample_set
         return engine.lacks(Ability.FORCED) or (None if drawn is None else _missing_set(drawn, engine, n_ends))
     drawn = need.sample_set
