@@ -10,9 +10,13 @@ import pytest
 import torch
 
 from tests.backends.served.demo import demo, engine, prompts, served, stop
+from tests.backends.served.engine_stubs import LlamaCppStub, SGLangStub
+from tests.backends.test_what_engines_serve import backend_of
+from tests.backends.transformers.test_second_pass import as_given
 from tests.methods.sampled import nli, same_cluster, samples
 from uq_harness.answering.answerer import Answerer
 from uq_harness.backends.transformers.backend import TransformersBackend
+from uq_harness.backends.transformers.second_pass import SecondPass
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Answer,
@@ -23,6 +27,7 @@ from uq_harness.evidence import (
     Samples,
 )
 from uq_harness.evidence.backend import Backend
+from uq_harness.evidence.prompt import Prompt
 from uq_harness.functional.text import normalize_answer
 from uq_harness.methods import build_methods, scores
 from uq_harness.methods.clustered_self_assessment import ChoiceOfMeanings
@@ -132,11 +137,12 @@ def own() -> TransformersBackend:
     return TransformersBackend(*demo(), max_length=1024, pad_id=0)
 
 
-def answered(backend: Backend, size: int, count: int = 8, **how: Any) -> list[tuple[Evidence, float]]:
+def answered(
+    backend: Backend, size: int, count: int = 8, asked: Sequence[Prompt] | None = None
+) -> list[tuple[Evidence, float]]:
     """The evidence about each prompt in their order, with its score."""
-    methods = build_methods("clustered_self_assessment", how)
-    answerer = Answerer(backend, (build_nli("lexical"), build_similarity("lexical")), methods)
-    some = dict(answerer.answer(prompts(count), stop(), size))
+    answerer = Answerer(backend, (build_nli("lexical"), build_similarity("lexical")), [METHOD])
+    some = dict(answerer.answer(asked or prompts(count), stop(), size))
     return [(some[row], answerer.scores(some[row])["clustered_self_assessment"]) for row in range(count)]
 
 
@@ -156,6 +162,21 @@ def test_the_score_is_that_of_a_plain_pass(kind: str) -> None:
 def test_requests_of_an_engine_count() -> None:
     ((evidence, _),) = answered(served(engine(), []), 1, count=1)
     assert evidence.cost["requests"] == 3  # the answer, its samples, the choice
+
+
+@pytest.mark.parametrize("stub", [SGLangStub(), LlamaCppStub()], ids=["sglang", "llama.cpp"])
+def test_servers_are_asked_the_same(stub: SGLangStub | LlamaCppStub) -> None:
+    with backend_of(stub) as backend:
+        for evidence, score in answered(backend, 2, count=2):
+            assert score == pytest.approx(-plain(by_hand(evidence, TEN)[0]), abs=1e-4)
+
+
+def test_a_second_pass_chooses_among_the_answers_that_another_engine_wrote() -> None:
+    written = answered(served(engine(), []), 4)
+    second = SecondPass(*demo(), max_length=1024, pad_id=0)
+    given = as_given(prompts(8), [evidence for evidence, _ in written], METHOD.needs())
+    read = answered(second, 4, asked=given)
+    assert [score for _, score in read] == pytest.approx([score for _, score in written], abs=1e-4)
 
 
 def test_the_batch_changes_nothing() -> None:
