@@ -25,6 +25,7 @@ from uq_harness.evidence import (
     AnswerLogProbs,
     AnswersGivenAnswers,
     AnswerSimilarity,
+    ComparedContinuationLogProb,
     ContinuationLogProb,
     DiverseBeams,
     HeadGradient,
@@ -49,8 +50,16 @@ NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
     "texts": (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity),
     "answer": (AnswerLogProbs,),
     "values": (SampleLogProbs, TokenRelevance),
+<<<<<<< HEAD
     "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams, UnconditionalLogProbs),
     "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention, AnswerAttention),
+=======
+    "tokens": (
+        *(ContinuationLogProb, ComparedContinuationLogProb, AnswersGivenAnswers),
+        *(RescoredLogProb, DiverseBeams, UnconditionalLogProbs),
+    ),
+    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention),
+>>>>>>> selfassess
 }
 
 
@@ -100,7 +109,12 @@ def test_the_groups_are_what_they_were() -> None:
     assert "g_nll" in ANSWER
     assert {"ln_pe", "semantic_entropy", "sentence_sar", "token_sar", "sar"} <= VALUES
     assert {"p_true", "mutual_information", "semantic_density", "pointwise_mutual_information"} <= TOKENS
+<<<<<<< HEAD
     assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi", "csl"} <= WEIGHTS
+=======
+    assert "clustered_self_assessment" in TOKENS
+    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi"} <= WEIGHTS
+>>>>>>> selfassess
 
 
 @pytest.mark.parametrize(

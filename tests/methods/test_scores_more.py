@@ -105,6 +105,7 @@ def test_the_threshold_of_eccentricity() -> None:
     [
         *("eigenvalue_laplacian", "eccentricity", "degree", "luq", "num_semantic_sets", "kernel_language_entropy"),
         *("label_prob", "noncontradiction", "answer_entailment"),
+        *("semantic_alphabet_size", "coverage_adjusted_semantic_entropy"),
     ],
 )
 def test_a_pair_without_probabilities_leaves_the_score_undefined(name: str) -> None:
@@ -115,7 +116,8 @@ def test_a_pair_without_probabilities_leaves_the_score_undefined(name: str) -> N
 def test_all_read_the_same_ten_samples_as_the_semantic_entropies() -> None:
     names = (
         "eigenvalue_laplacian+eccentricity+luq+kernel_language_entropy+lexical_similarity+noncontradiction+"
-        "answer_entailment+num_semantic_sets+predictive_entropy+monte_carlo_probability+label_prob+exact_match_rate"
+        "answer_entailment+num_semantic_sets+predictive_entropy+monte_carlo_probability+label_prob+exact_match_rate+"
+        "semantic_alphabet_size+coverage_adjusted_semantic_entropy"
     )
     options: dict[str, Any] = {"entropy_samples": 3, "entropy_temperature": 0.8, "entropy_top_p": 0.9}
     for method in build_methods(names, options):

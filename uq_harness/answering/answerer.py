@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from uq_harness.answering.choose import unsupported
+from uq_harness.answering.further_prompts import Asker
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.evidence import Evidence, Need
 from uq_harness.evidence.backend import Backend, first_missing
@@ -91,6 +92,7 @@ class Answerer:
         backend.prepare(needs)
         self._comparer = Comparer(needs, *services, decode=backend.decode, special_ids=backend.special_ids)
         self._comparer.prepare()
+        self._asker = Asker(needs, backend)
 
     def answer(self, prompts: Sequence[Prompt], stop: StopCriteria, batch_size: int) -> Iterator[tuple[int, Evidence]]:
         """Answers prompts in batches of similar length, longest first so that memory runs out early or never.
@@ -109,7 +111,7 @@ class Answerer:
         order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row].token_ids))
         for positions, evidence in self._backend.gather([prompts[row] for row in order], stop, batch_size):
             compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
-            for position, found in zip(positions, compared, strict=True):
+            for position, found in zip(positions, self._asker.add_choices(compared), strict=True):
                 if self._thinking is not None:
                     self._thinking.look(prompts[order[position]].token_ids, found.answer.token_ids or ())
                 yield order[position], found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from uq_harness.evidence.found import Evidence
 from uq_harness.evidence.needs import Need
@@ -57,6 +57,34 @@ class Backend(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What of the backend changes answers or scores, for the results' configuration."""
+
+
+class ReadPrompt(NamedTuple):
+    """What a backend found out about a further prompt.
+
+    Attributes:
+        logprob: Log-probability of the continuation, in nats; ``nan`` where it cannot be had.
+        cost: What it cost, by the names of a record's ``cost``.
+    """
+
+    logprob: float
+    cost: Mapping[str, float]
+
+
+@runtime_checkable
+class FurtherPrompts(Protocol):
+    """A backend that can ask its model again when texts have been compared (`ComparedContinuationLogProb`)."""
+
+    def read_prompts(self, prompts: Sequence[str], continuation: str) -> list[ReadPrompt]:
+        """The log-probability of a continuation behind each of some raw-text prompts.
+
+        Args:
+            prompts: The prompts, as texts without a chat template.
+            continuation: The text that follows each.
+
+        Raises:
+            UQHarnessError: The backend can no longer be used.
+        """
 
 
 def first_missing(backend: Backend, needs: Iterable[Need[Any]]) -> str | None:

@@ -291,6 +291,26 @@ class SampleStates(_OfSamples[FloatArray]):
     stage = "samples"
 
 
+@dataclass(frozen=True)
+class ComparedContinuationLogProb(_OfSamples[float]):
+    """Need: the log-probability that the model gives to a fixed continuation of a prompt made of compared texts.
+
+    The model is asked when the comparisons of the same question have been made. Its value is in nats; ``nan`` where
+    there is no prompt, or it does not fit into the context.
+
+    Attributes:
+        samples: The sampled answers that are compared.
+        prompt: Makes the raw-text prompt from the evidence with its comparisons; ``None`` where there is nothing to
+            ask. What it reads, the method declares too.
+        continuation: The text whose tokens' log-probabilities are summed.
+    """
+
+    stage = "scoring"
+
+    prompt: Callable[[Evidence], str | None]
+    continuation: str
+
+
 # The order of NLI probabilities on the last axis.
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 

@@ -17,7 +17,8 @@ Scores of one answer or of samples:
 - the likeliest tokens at each of an answer's, and whether they entail or contradict it:
   `claim_conditioned_probability`
 - clusters of meaning: `cluster_by_entailment`, then `semantic_entropy`, `discrete_semantic_entropy` or `label_prob`,
-  or `semantic_energy` of the tokens' logits
+  or `semantic_energy` of the tokens' logits; with the graph of samples, and corrected for meanings that no sample
+  showed, `semantic_alphabet_size` and `coverage_adjusted_semantic_entropy`
 - token log-probabilities with and without the question: `pointwise_mutual_information`, `conditional_pmi`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - likelihood of the answer and its likeness to samples: `cocoa`
@@ -47,6 +48,7 @@ Decisions from a score:
 """
 
 from uq_harness.functional._agreement import degree, self_consistency
+from uq_harness.functional._alphabet import coverage_adjusted_semantic_entropy, semantic_alphabet_size
 from uq_harness.functional._arrays import FloatArray
 from uq_harness.functional._attention import attention_score, csl, rauq, rauq_tokens
 from uq_harness.functional._bootstrap import BootstrapErrors, bootstrap_stderr
@@ -132,6 +134,7 @@ __all__ = [
     "cocoa",
     "conditional_pmi",
     "control_risk",
+    "coverage_adjusted_semantic_entropy",
     "csl",
     "degree",
     "detectable_difference",
@@ -175,6 +178,7 @@ __all__ = [
     "sar",
     "self_certainty",
     "self_consistency",
+    "semantic_alphabet_size",
     "semantic_density",
     "semantic_energy",
     "semantic_entropy",

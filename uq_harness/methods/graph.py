@@ -39,10 +39,7 @@ class GraphOption(Method):
         if self.graph == WORDS:
             return functional.word_overlap([sample.text for sample in evidence[samples]])
         pairs = evidence[PairwiseEntailment(samples)]
-        weights = pairs[..., ENTAILMENT] if self.graph == "entailment" else 1 - pairs[..., CONTRADICTION]
-        weights = (weights + weights.T) / 2
-        np.fill_diagonal(weights, 1.0)
-        return np.asarray(weights, dtype=np.float64)
+        return _both_ways(pairs[..., ENTAILMENT] if self.graph == "entailment" else 1 - pairs[..., CONTRADICTION])
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,24 @@ class GraphMethod(EntropySamplesMethod, GraphOption):
 
     def weights(self, evidence: Evidence) -> FloatArray:
         """The symmetric weights, shape ``[n, n]``."""
-        texts = np.array([sample.text for sample in evidence[self.samples]], dtype=object)
-        weights = self.graph_of(self.samples, evidence)
-        return np.where(texts[:, None] == texts[None, :], 1.0, weights)
+        return _equal_joined(self.graph_of(self.samples, evidence), self.samples, evidence)
+
+
+def entailment_graph(samples: SampleSet, evidence: Evidence) -> FloatArray:
+    """The graph whose weights are the mean of both directions' ``P(entail)``, and 1 for two equal texts.
+
+    Returns:
+        Symmetric weights, shape ``[n, n]``, 1 on the diagonal; ``nan`` where a pair has no probabilities.
+    """
+    return _equal_joined(_both_ways(evidence[PairwiseEntailment(samples)][..., ENTAILMENT]), samples, evidence)
+
+
+def _both_ways(weights: FloatArray) -> FloatArray:
+    weights = (weights + weights.T) / 2
+    np.fill_diagonal(weights, 1.0)
+    return np.asarray(weights, dtype=np.float64)
+
+
+def _equal_joined(weights: FloatArray, samples: SampleSet, evidence: Evidence) -> FloatArray:
+    texts = np.array([sample.text for sample in evidence[samples]], dtype=object)
+    return np.where(texts[:, None] == texts[None, :], 1.0, weights)

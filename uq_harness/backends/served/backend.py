@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -12,12 +14,14 @@ from transformers import PreTrainedTokenizerBase
 from uq_harness.backends.refusals import unless_all_are_refused
 from uq_harness.backends.served.abilities import missing, tells_own_logprobs
 from uq_harness.backends.served.engine import Ability, Engine, Steps
+from uq_harness.backends.served.forcing import continuation_logprob
 from uq_harness.backends.served.question import Plan, Question
-from uq_harness.backends.served.requests import QuestionRefusedError
+from uq_harness.backends.served.requests import QuestionRefusedError, TokenReply, TokenRequest, Usage
 from uq_harness.backends.served.rescoring import TOLERANCE
 from uq_harness.backends.transformers.backend import special_ids
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb, DiverseBeams, Evidence, Need
+from uq_harness.evidence.backend import ReadPrompt
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
 
@@ -118,6 +122,16 @@ class ServedBackend:
         if ended:
             yield _columns(ended)
 
+    def read_prompts(self, prompts: Sequence[str], continuation: str) -> list[ReadPrompt]:
+        """See `FurtherPrompts`; ``nan`` where it does not fit into the context, or the engine refuses the request."""
+        found = [ReadPrompt(math.nan, {})] * len(prompts)
+        for place, one in self._engine.drive((partial(self._read, prompt, continuation) for prompt in prompts), GROUP):
+            if isinstance(one, QuestionRefusedError):
+                log.warning("the engine refuses a prompt about an answer, whose score is null: %s", one)
+            else:
+                found[place] = one
+        return found
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer's tokens, special ones left out."""
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True)
@@ -126,6 +140,18 @@ class ServedBackend:
     def describe(self) -> dict[str, Any]:
         """The engine, which samples depend on as much as on the seed."""
         return {"engine": self._engine.describe()}
+
+    def _read(self, prompt: str, continuation: str) -> Steps[ReadPrompt]:
+        usage, texts = Usage(), 0
+
+        def ask(requests: list[TokenRequest]) -> Steps[list[TokenReply]]:
+            nonlocal usage, texts
+            replies = yield requests
+            usage, texts = sum((reply.usage for reply in replies), usage), texts + len(requests)
+            return replies
+
+        logprob = yield from continuation_logprob(prompt, continuation, self._encode, ask, self._max_length)
+        return ReadPrompt(logprob, {**usage.as_cost(), "scored_texts": texts})
 
     def _ended(
         self, prompts: Sequence[Prompt], stop: StopCriteria, size: int, notes: _Notes

@@ -69,6 +69,7 @@ from uq_harness.evidence import (
     UnconditionalLogProbs,
     VocabularySize,
 )
+from uq_harness.evidence.backend import ReadPrompt
 from uq_harness.evidence.cost import Stopwatch
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 
@@ -219,6 +220,18 @@ class TransformersBackend:
         for row in too_large:
             yield [row], [self._gather_apart(prompts[row], stop, essential=not answered)]
             answered = True
+
+    def read_prompts(self, prompts: Sequence[str], continuation: str) -> list[ReadPrompt]:
+        """See `FurtherPrompts`; ``nan`` where prompt and continuation do not fit into the context, or into memory."""
+        need = ContinuationLogProb(prefix="", prompt=lambda prompt, _: prompt, continuation=continuation)
+        room = self._alone if self._batch_invariant else self._room
+        watch = Stopwatch(len(prompts))
+        with self._working(), watch.stage("scoring"):
+            score = ContinuationScorer(self._architecture, self._tokenizer, need, self._max_length, self._pad_id, room)
+            found = score([(prompt, "") for prompt in prompts])
+        return [
+            ReadPrompt(logprob, {**cost, "scored_texts": 1}) for logprob, cost in zip(found, watch.shares, strict=True)
+        ]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer's tokens, special ones left out."""

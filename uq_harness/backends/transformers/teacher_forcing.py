@@ -353,7 +353,10 @@ class ContinuationScorer:
         wholes = [self._encode(prompt + self._need.continuation) for prompt in prompts]
         fitting = [i for i, whole in enumerate(wholes) if len(whole) <= self._max_length]
         if len(fitting) < len(pairs):
-            log.warning("%d prompts of P(True) do not fit into the context and get no score", len(pairs) - len(fitting))
+            log.warning(
+                "%d prompts that ask about answers do not fit into the context and get no score",
+                len(pairs) - len(fitting),
+            )
         scores = [float("nan")] * len(pairs)
 
         def score(part: Sequence[int]) -> list[float]:
