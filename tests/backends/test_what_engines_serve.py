@@ -50,16 +50,11 @@ NEEDS: dict[str, tuple[type[Need[Any]], ...]] = {
     "texts": (Samples, PairwiseEntailment, AnswerEntailment, PairwiseSimilarity, AnswerSimilarity),
     "answer": (AnswerLogProbs,),
     "values": (SampleLogProbs, TokenRelevance),
-<<<<<<< HEAD
-    "tokens": (ContinuationLogProb, AnswersGivenAnswers, RescoredLogProb, DiverseBeams, UnconditionalLogProbs),
-    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention, AnswerAttention),
-=======
     "tokens": (
         *(ContinuationLogProb, ComparedContinuationLogProb, AnswersGivenAnswers),
         *(RescoredLogProb, DiverseBeams, UnconditionalLogProbs),
     ),
-    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention),
->>>>>>> selfassess
+    "weights": (AnswerEntropies, HeadGradient, StateGradient, SampleStates, SelfAttention, AnswerAttention),
 }
 
 
@@ -109,12 +104,8 @@ def test_the_groups_are_what_they_were() -> None:
     assert "g_nll" in ANSWER
     assert {"ln_pe", "semantic_entropy", "sentence_sar", "token_sar", "sar"} <= VALUES
     assert {"p_true", "mutual_information", "semantic_density", "pointwise_mutual_information"} <= TOKENS
-<<<<<<< HEAD
-    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi", "csl"} <= WEIGHTS
-=======
     assert "clustered_self_assessment" in TOKENS
-    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi"} <= WEIGHTS
->>>>>>> selfassess
+    assert {"exgrad", "paragrad", "semgrad", "hybridgrad", "eigenscore", "conditional_pmi", "csl"} <= WEIGHTS
 
 
 @pytest.mark.parametrize(

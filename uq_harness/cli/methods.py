@@ -63,17 +63,10 @@ def group_of(method: type[Method]) -> str:
     if not method.sampling:
         return GROUPS[0] if stages <= {"answer"} else GROUPS[1] if stages <= {"answer", "nli"} else GROUPS[2]
     if any(isinstance(need.sample_set, DiverseBeams) for need in needs):
-<<<<<<< HEAD
         return GROUPS[6]
-    if stages & {"nli", "similarity"}:
-        return GROUPS[4]
-    return GROUPS[3] if stages <= {"answer", "samples"} else GROUPS[5]
-=======
-        return GROUPS[5]
     if stages <= {"answer", "samples"}:
-        return GROUPS[2]
-    return GROUPS[4] if "scoring" in stages else GROUPS[3]
->>>>>>> selfassess
+        return GROUPS[3]
+    return GROUPS[5] if "scoring" in stages else GROUPS[4]
 
 
 def _describe(method: type[Method]) -> dict[str, Any]:

@@ -81,17 +81,12 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
     if isinstance(need, AnswerLogProbs):
         return engine.lacks(Ability.LOGPROBS)
     if isinstance(need, TokenStatistic):
-<<<<<<< HEAD
         return _missing_statistic(need.statistic, engine)
     if isinstance(need, LikeliestTokens):
         return engine.lacks(Ability.LOGPROBS) or _missing_likeliest(need.count, engine)
     if isinstance(need, AlternativeEntailment):
         return missing(need.alternatives, engine, n_ends)
-    if isinstance(need, ContinuationLogProb | UnconditionalLogProbs):
-=======
-        return _missing_likeliest(need.statistic, engine)
     if isinstance(need, ContinuationLogProb | ComparedContinuationLogProb | UnconditionalLogProbs):
->>>>>>> selfassess
         drawn = need.sample_set
         return engine.lacks(Ability.FORCED) or (None if drawn is None else _missing_set(drawn, engine, n_ends))
     drawn = need.sample_set
