@@ -39,7 +39,8 @@ class FurtherTurn:
             if not found:
                 return None
             parts.append(part)
-        return cls(*parts, rest)
+        before, header, between = parts
+        return cls(before, header, between, closing=rest)
 
     def text(self, prompt: str, closing: str, answer: str, message: str) -> str:
         """The conversation up to the model's reply.

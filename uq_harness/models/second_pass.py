@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer
 from uq_harness.answering.prompts import PromptText
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.backends.saved.backend import NO_STOP, serving, taken
 from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedTokens
 from uq_harness.backends.transformers.second_pass import GivenAnswer, GivenPrompt, SecondPass
@@ -70,6 +71,8 @@ class SecondPassReader:
         self.rank = self._lm.rank
         self._bounds = Bounds.of(self._lm.mixed_precision_dtype or self._lm.model.dtype, options.max_difference)
         self._answerers: dict[tuple[Method, ...], Answerer] = {}
+        # answers have ended already: of replies alone
+        self._stop = stop_criteria(self._lm.model, self._lm.tokenizer, stop_strings=(), max_new_tokens=0)
         self._store: SecondPassStore | None = None
         if output is not None:
             self._store = SecondPassStore(output, {"model": self._lm.configuration, "scores": dict(stamp)})
@@ -195,7 +198,7 @@ class SecondPassReader:
         with tqdm(total=len(order), disable=hidden, desc="Reading and scoring") as bar:
             for methods, part in groups.items():
                 prompts = [self._prompt(job) for _, job in part]
-                for row, evidence in self._answerers[methods].answer(prompts, NO_STOP, self._batch_size):
+                for row, evidence in self._answerers[methods].answer(prompts, self._stop, self._batch_size):
                     key, job = part[row]
                     reading = Reading.of(evidence, job)
                     done[key] = reading.as_json()
@@ -222,6 +225,7 @@ class SecondPassReader:
             semantic_token=-1 if tokens.semantic_token is None else tokens.semantic_token,
             restate=partial(self._lm.encoder.restate, text),
             semantic_text=tokens.semantic_text or "",
+            go_on=partial(self._lm.encoder.go_on, text),
             answer=GivenAnswer(
                 saved.answer, tokens.token_ids, tokens.emitted_ids, saved.logprobs, saved.record.get("complete", True)
             ),

@@ -18,6 +18,7 @@ from uq_harness.evidence import (
     AnswerLogProbs,
     AnswersGivenAnswers,
     AnswerSimilarity,
+    ConfidenceReply,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -111,6 +112,9 @@ class SavedBackend:
             return "token log-probabilities of the answer" if saved.logprobs is None else None
         if isinstance(need, AnswerEntropies):
             return "entropies of the answer's tokens" if saved.entropies is None else None
+        if isinstance(need, ConfidenceReply):
+            told = saved.confidence_reply is not None
+            return None if told else "what the model replies when asked about its answer (confidence_reply)"
         if type(need) in _OF_THE_MODEL:
             return _OF_THE_MODEL[type(need)]
         samples = need.sample_set
@@ -170,10 +174,12 @@ class SavedBackend:
             AnswerEntropies(): [saved.entropies],
             **{SampleLogProbs(one): [sample.logprobs for sample in drawn] for one, drawn in sets.items()},
         }
+        values: dict[Need[Any], Any] = dict(sets.items())
+        values |= {need: saved.confidence_reply for need in self._needs if isinstance(need, ConfidenceReply)}
         return Evidence(
             question=saved.question,
             answer=Answer(saved.answer, None, saved.logprobs, saved.entropies, complete=None),
-            values=dict(sets.items()),
+            values=values,
             undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
         )
 

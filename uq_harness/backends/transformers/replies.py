@@ -56,9 +56,12 @@ def replies(
         read = _read(architecture, prefill, part, lengths, given, max(new[row] for row in part), pad_id)
         return _written(architecture, read, end_ids, max_tokens)
 
+    def too_large(row: int) -> list[Reply]:
+        return [None]
+
     found: list[Reply] = [None] * len(conversations)
     longest_first = sorted(new, key=lambda row: (-new[row], -len(prompts[row])))
-    for part, some in in_shrinking_batches(work, longest_first, room, lambda _: [None]):
+    for part, some in in_shrinking_batches(work, longest_first, room, too_large):
         for row, reply in zip(part, some, strict=True):
             found[row] = reply
     return found
