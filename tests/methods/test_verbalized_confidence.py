@@ -212,7 +212,7 @@ def test_a_file_that_holds_replies_is_scored(tmp_path: Path, caplog: pytest.LogC
 
 @pytest.mark.parametrize("reply", [3, ["0.9"], True])
 def test_a_reply_in_a_file_is_a_text(reply: object, tmp_path: Path) -> None:
-    with pytest.raises(UQHarnessError, match="confidence_reply is .*: it needs to be a text"):
+    with pytest.raises(UQHarnessError, match=r"confidence_reply is .*: it needs to be a text"):
         read_saved(saved_file(tmp_path, reply))  # type: ignore[arg-type]
 
 
