@@ -49,7 +49,8 @@ def reference(models: dict[str, str]) -> list[dict]:
 def test_every_method_scores_every_answer(reference: list[dict]) -> None:
     for record in reference:
         assert set(record["uncertainty"]) == set(all_methods())
-        assert all(value is not None and math.isfinite(value) for value in record["uncertainty"].values())
+        without = {name for name, value in record["uncertainty"].items() if value is None or not math.isfinite(value)}
+        assert without <= {"verbalized_confidence"}  # a model that knows no numbers states none
 
 
 def test_batch_mates_change_no_score(models: dict[str, str], reference: list[dict]) -> None:

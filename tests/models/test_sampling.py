@@ -36,7 +36,8 @@ def reference() -> list[dict]:
 def test_every_method_scores_every_answer(reference: list[dict]) -> None:
     for row in reference:
         assert set(row) == set(all_methods())
-        assert all(value is not None and math.isfinite(value) for value in row.values()), row
+        without = {name for name, value in row.items() if value is None or not math.isfinite(value)}
+        assert without <= {"verbalized_confidence"}, row  # a model that knows no numbers states none
 
 
 @requires_shared
