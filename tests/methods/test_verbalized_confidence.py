@@ -173,7 +173,17 @@ def test_without_a_chat_template_nothing_begins() -> None:
     assert "a chat template" in str(ServedBackend(engine(), tokenizer, max_length=CONTEXT).missing(REPLY))
     words = "verbalized_confidence cannot be computed: a chat template, which writes.*the methods .*g_nll"
     with pytest.raises(UQHarnessError, match=words):
-        UncertaintyModel(demo()[0], tokenizer, methods="verbalized_confidence", apply_chat_template=False)
+        UncertaintyModel(demo()[0], tokenizer, methods="g_nll+verbalized_confidence", apply_chat_template=False)
+
+
+def test_without_a_chat_template_all_is_all_else(caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = copy.deepcopy(demo()[1])
+    tokenizer.chat_template = None
+    how = {"apply_chat_template": False, "max_new_tokens": 4, "nli_model": "lexical", "similarity_model": "lexical"}
+    with caplog.at_level(logging.WARNING, "uq_harness"):
+        model = UncertaintyModel(demo()[0], tokenizer, methods="all", **how)
+    assert set(model.describe()["methods"]) == {one.name for one in select_methods("all")} - {"verbalized_confidence"}
+    assert "leaves out verbalized_confidence (a chat template" in caplog.text
 
 
 def saved_file(folder: Path, *replies: str | None) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.choose import Chosen
 from uq_harness.answering.prompts import PromptText
 from uq_harness.answering.stopping import stop_criteria
 from uq_harness.backends.saved.backend import NO_STOP, serving, taken
 from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedTokens
 from uq_harness.backends.transformers.second_pass import GivenAnswer, GivenPrompt, SecondPass
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence.backend import first_missing
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import Method, all_options, build_methods
 from uq_harness.models.agreement import Agreement, Bounds
@@ -80,16 +83,18 @@ class SecondPassReader:
                 self._store.lock()
                 self._store.warn_of_others()
 
-    def read(self, jobs: Sequence[Job], name: str) -> list[Reading] | None:
+    def read(self, jobs: Sequence[Job], name: str, by_name: bool = True) -> list[Reading] | None:
         """What the model finds about each answer; ``None`` in all processes but the first.
 
         Args:
             jobs: The answers, the same in every process.
             name: What they are called, for messages.
+            by_name: Whether the methods were asked for; else those that the model does not give are left out.
 
         Raises:
             UQHarnessError: An answer does not fit the model, or the model is not the one that answered.
         """
+        jobs = jobs if by_name else self._possible(jobs)
         done = {key: found for one in from_all([self._earlier()], self._lm.world_size) for key, found in one.items()}
         keys = [job.key for job in jobs]
         waiting = list(dict(zip(reversed(keys), reversed(jobs), strict=True)).items())[::-1]
@@ -110,6 +115,15 @@ class SecondPassReader:
         readings = [Reading.from_json(done[key]) for key in keys]
         self.agreement(jobs, readings).check(self._bounds, f"the answers of {name}")
         return readings
+
+    def _possible(self, jobs: Sequence[Job]) -> list[Job]:
+        """The same answers without the methods that the model does not give, which are named once."""
+        backend = self._lm.backend_of(SecondPass)
+        methods = list(dict.fromkeys(method for job in jobs for method in job.methods))
+        lacking = {one: what for one in methods if (what := first_missing(backend, one.needs())) is not None}
+        if self.rank == 0:
+            Chosen([], {one.name: what for one, what in lacking.items()}, "all").warn()
+        return [replace(job, methods=tuple(one for one in job.methods if one not in lacking)) for job in jobs]
 
     @staticmethod
     def agreement(jobs: Sequence[Job], readings: Sequence[Reading]) -> Agreement:
