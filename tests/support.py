@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from uq_harness.methods import all_methods
+
 _beside = Path(__file__).resolve().parents[2] / "shared"
 SHARED: Path | None = Path(os.environ.get("UQ_HARNESS_SHARED", _beside))
 if not SHARED.is_dir():
@@ -13,3 +15,6 @@ if not SHARED.is_dir():
 requires_shared = pytest.mark.skipif(
     SHARED is None, reason="needs the folder of golden numbers, data and models (../shared, or $UQ_HARNESS_SHARED)"
 )
+
+# The methods that give a score to every answer of the small models: these know no numbers, and so state no probability.
+SCORING = tuple(name for name in all_methods() if name != "verbalized_confidence")

@@ -67,7 +67,7 @@ class TestNumbers:
         alone = model.answer([ASKED[3]])[0]
         assert alone.token_ids == answered[3].token_ids
         for method, score in answered[3].uncertainty.items():
-            assert alone.uncertainty[method] == pytest.approx(score, rel=1e-4, abs=1e-9), method
+            assert alone.uncertainty[method] == pytest.approx(score, rel=1e-4, abs=1e-9, nan_ok=True), method
 
     def test_samples_change_with_the_seed_alone(self, demo: tuple) -> None:
         def texts(seed: int) -> list[str]:
@@ -100,7 +100,9 @@ class TestAnswer:
     def test_cannot_be_changed_and_can_be_stored(self, answered: list[ScoredAnswer]) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             answered[0].text = "another"  # type: ignore[misc]
-        assert pickle.loads(pickle.dumps(answered[0])) == answered[0]
+        defined = {name: score for name, score in answered[0].uncertainty.items() if not math.isnan(score)}
+        one = dataclasses.replace(answered[0], uncertainty=defined)  # no nan equals another
+        assert pickle.loads(pickle.dumps(one)) == one
         assert json.loads(json.dumps(answered[0].to_dict()))["answer"] == answered[0].text
 
     def test_stops_before_a_stop_string(self, demo: tuple, answered: list[ScoredAnswer]) -> None:

@@ -8,11 +8,10 @@ from lm_eval.api.model import CachingLM
 
 from tests.models.test_hf import ask, golden, golden_model
 from tests.similarity.models import save_classifier, save_cross_encoder
-from tests.support import SHARED, requires_shared
+from tests.support import SCORING, SHARED, requires_shared
 from tests.test_task import DEMO, evaluate
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import record_of
-from uq_harness.methods import all_methods
 
 COMPARING = {
     "nli": ("degree", "self_consistency", "semantic_density", "semantic_entropy", "discrete_semantic_entropy"),
@@ -27,7 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Model arguments that choose every method and the two models."""
     vocabulary = (SHARED / "data/bert_vocab/vocab.txt").read_text(encoding="utf-8").splitlines()
     return {
-        "methods": "all",
+        "methods": "+".join(SCORING),
         "nli_model": save_classifier(tmp_path_factory.mktemp("nli"), vocabulary=vocabulary),
         "similarity_model": save_cross_encoder(tmp_path_factory.mktemp("similarity"), vocabulary=vocabulary),
         "nli_device": "cpu",
@@ -48,7 +47,7 @@ def reference(models: dict[str, str]) -> list[dict]:
 
 def test_every_method_scores_every_answer(reference: list[dict]) -> None:
     for record in reference:
-        assert set(record["uncertainty"]) == set(all_methods())
+        assert set(record["uncertainty"]) == set(SCORING)
         assert all(value is not None and math.isfinite(value) for value in record["uncertainty"].values())
 
 
@@ -83,7 +82,7 @@ def test_the_models_decide_where_texts_are_compared_and_nowhere_else(
 def test_a_whole_run_of_lm_eval(models: dict[str, str]) -> None:
     found = evaluate(model_args={**DEMO, **models}, limit=12)
     results = found["results"]["uq_demo"]
-    for name in all_methods():
+    for name in SCORING:
         assert math.isfinite(results[f"auroc_{name},exact_match"])
     assert results["undefined_scores,exact_match"] == 0
     settings = found["config"]["uncertainty"]

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from tests.models.test_hf import GREEDY, ask, golden, golden_model
-from tests.support import requires_shared
+from tests.support import SCORING, requires_shared
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import record_of
-from uq_harness.methods import all_methods
 
-LEXICAL = {"methods": "all", "nli_model": "lexical", "similarity_model": "lexical"}
+LEXICAL = {"methods": "+".join(SCORING), "nli_model": "lexical", "similarity_model": "lexical"}
 
 
 def scores(count: int = 24, gen_kwargs: dict = GREEDY, **kwargs) -> list[dict]:
@@ -35,7 +34,7 @@ def reference() -> list[dict]:
 @requires_shared
 def test_every_method_scores_every_answer(reference: list[dict]) -> None:
     for row in reference:
-        assert set(row) == set(all_methods())
+        assert set(row) == set(SCORING)
         assert all(value is not None and math.isfinite(value) for value in row.values()), row
 
 
@@ -137,7 +136,7 @@ def test_nan_logits_make_every_score_null() -> None:
     with torch.no_grad():
         lm.model.lm_head.weight[5].fill_(float("nan"))
     found = record_of(ask(lm, [cases[0]["question"]], template)[0])["uncertainty"]
-    assert found == dict.fromkeys(all_methods())  # also where nothing but texts and states is read
+    assert found == dict.fromkeys(SCORING)  # also where nothing but texts and states is read
 
 
 @requires_shared

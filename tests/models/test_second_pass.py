@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from tests.support import SHARED, requires_shared
 from uq_harness.backends.saved.read import read_saved
 from uq_harness.cli.run import run_lm_eval
+from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError
 from uq_harness.models import second_pass
 from uq_harness.models.agreement import Agreement, Bounds
@@ -189,6 +191,33 @@ def test_two_phases_of_a_trained_model_and_stop_strings(tmp_path: Path) -> None:
     assert_same_scores(written(scored), expected)
     assert scored.agreement is not None
     assert scored.agreement.worst < 1e-5
+
+
+def test_what_a_model_without_a_chat_template_cannot_be_asked_is_left_out(
+    first_phase: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(MODEL_DIR, folder, ignore=shutil.ignore_patterns("chat_template*"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        scored = score(first_phase, str(folder), output=tmp_path / "out", limit=2)
+    assert "leaves out verbalized_confidence (a chat template" in caplog.text
+    for record in written(scored):
+        assert record["uncertainty"]["p_true"] is not None
+        assert record["uncertainty"].get("verbalized_confidence") is None
+    with pytest.raises(UQHarnessError, match="verbalized_confidence cannot be computed: a chat template"):
+        score(first_phase, str(folder), methods="verbalized_confidence", limit=2)
+
+
+def test_the_reply_about_an_answer_is_that_of_a_direct_run(
+    first_phase: Path, direct: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    scored = score(first_phase, output=tmp_path, methods="verbalized_confidence")
+    found = [record["confidence_reply"] for record in written(scored)]
+    assert found == [record["confidence_reply"] for record in direct]
+    assert len(set(found)) > 1
 
 
 class TestRefusals:

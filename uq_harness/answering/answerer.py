@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from uq_harness.answering.choose import unsupported
 from uq_harness.answering.further_prompts import Asker
+from uq_harness.answering.replies import ReplyNotice, confidence_reply
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.evidence import Evidence, Need
 from uq_harness.evidence.backend import Backend, first_missing
@@ -40,6 +41,7 @@ def record(
         "token_logprobs": None if answer.logprobs is None else plain(answer.logprobs.tolist()),
         "token_entropies": None if answer.entropies is None else plain(answer.entropies.tolist()),
         "token_values": {name: plain(values.tolist()) for name, values in (token_values or {}).items()} or None,
+        "confidence_reply": confidence_reply(evidence),
     }
     return {
         "uncertainty": plain(uncertainty),
@@ -109,12 +111,15 @@ class Answerer:
             UQHarnessError: A prompt is too short for what is needed, or the backend can no longer be used.
         """
         order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row].token_ids))
+        replies = ReplyNotice()
         for positions, evidence in self._backend.gather([prompts[row] for row in order], stop, batch_size):
             compared = self._comparer.add_similarity(self._comparer.add_entailment(evidence))
             for position, found in zip(positions, self._asker.add_choices(compared), strict=True):
                 if self._thinking is not None:
                     self._thinking.look(prompts[order[position]].token_ids, found.answer.token_ids or ())
+                replies.look(found)
                 yield order[position], found
+        replies.tell()
 
     def forget(self) -> None:
         """Forgets earlier comparisons of texts, so that they are made again: for measuring what they cost."""

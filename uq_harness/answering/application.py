@@ -16,6 +16,7 @@ from markupsafe import Markup
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.choose import choose_methods, with_default_by_name
 from uq_harness.answering.conversation import PLACE, Conversation, PromptStyle
 from uq_harness.answering.measured_token import measure_token
 from uq_harness.answering.options import (
@@ -119,7 +120,7 @@ class UncertaintyModel:
         model: A decoder-only model of transformers, in evaluation mode, on its device.
         tokenizer: Its tokenizer.
         methods: Method names joined by ``+`` or in a list, or ``default``, ``cheap``, ``sampling_free``,
-            ``sampling``, ``all``.
+            ``sampling``, ``all``; the last four shrink to what the model can give.
         max_new_tokens: Limit on an answer's tokens, thinking included.
         stop: An answer stops before the first of these texts.
         batch_size: Questions answered at a time; it halves where memory runs out.
@@ -182,7 +183,8 @@ class UncertaintyModel:
         _check_template_arguments(chat_template_args)
         check_think_end(think_end_token, tokenizer)
         max_length = read_context(max_length, model.config)
-        self._methods = build_methods(methods, take_options(options))
+        own, names = take_options(options), with_default_by_name(methods)
+        build_methods(names or methods, own)  # what is wrong with them shows before any work
         services = take_auxiliary_models(options)
         if options:
             raise unknown_option(next(iter(options)), _KNOWN)
@@ -220,6 +222,9 @@ class UncertaintyModel:
             seed=seed,
             batch_invariant=batch_invariant,
         )
+        chosen = choose_methods(names, own, backend)
+        chosen.warn()
+        self._methods = chosen.methods
         thinking = ThinkingNotice(tokenizer, think_end_token)
         self._answerer = Answerer(backend, services, self._methods, thinking=thinking)
         self._settings = {

@@ -10,7 +10,7 @@ from typing import Any
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Need
 from uq_harness.evidence.backend import Backend, first_missing
-from uq_harness.methods import Method, all_methods, build_methods
+from uq_harness.methods import Method, all_methods, build_methods, select_methods
 from uq_harness.methods.base import read_names
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,16 @@ def wanted_methods(
     """
     wanted = [part for name in read_names(methods) for part in (default if name == "default" else [name])]
     return build_methods(wanted or methods, options)
+
+
+def with_default_by_name(methods: str | Iterable[str]) -> list[str]:
+    """The names in a ``methods=`` argument, those of the methods of ``default`` in its place: so they must all work.
+
+    Raises:
+        UQHarnessError: The argument is neither a text nor a list.
+    """
+    own = [method.name for method in select_methods("default")]
+    return [part for name in read_names(methods) for part in (own if name == "default" else [name])]
 
 
 @dataclass(frozen=True)

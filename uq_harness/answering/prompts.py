@@ -13,6 +13,7 @@ from jinja2 import TemplateError
 from lm_eval.models.utils import has_bos_prefix
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.answering.further_turn import FurtherTurn
 from uq_harness.answering.identity import ModelIdentity
 from uq_harness.answering.semantic_token import ChatTail, SemanticToken, anchor_of, user_end
 from uq_harness.answering.template import holds, rendered
@@ -156,7 +157,15 @@ class PromptEncoder:
 
     def _prompt(self, prompt: PromptText, ids: list[int], position: int) -> Prompt:
         text = self._tokenizer.decode([ids[position]])
-        return Prompt(prompt.question, prompt.message, ids, position, partial(self.restate, prompt), text)
+        return Prompt(
+            prompt.question,
+            prompt.message,
+            ids,
+            position,
+            partial(self.restate, prompt),
+            text,
+            partial(self.go_on, prompt),
+        )
 
     def fit(self, prompt: Prompt, max_new_tokens: int) -> Prompt:
         """The prompt without its beginning, where prompt and answer would not fit into the context.
@@ -235,13 +244,7 @@ class PromptEncoder:
         )
 
     def _render(self, user: str, header: bool) -> str:
-        def apply(messages: list[dict[str, Any]]) -> str:
-            text: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=header, **self._chat_template_args
-            )
-            return text
-
-        return rendered(apply, [{"role": "user", "content": user}])
+        return rendered(partial(self._apply_template, header=header), [{"role": "user", "content": user}])
 
     def restate(self, prompt: PromptText, message: str) -> list[int]:
         """Token ids of a prompt with another message in the place of its own."""
@@ -255,6 +258,44 @@ class PromptEncoder:
                 *(len(ids), room, prompt.question),
             )
         return ids[-room:]
+
+    def go_on(self, prompt: PromptText, answer: str, message: str) -> list[int]:
+        """Token ids of the conversation that goes on with an answer and another message, up to the model's reply.
+
+        Raises:
+            UQHarnessError: There is no chat template, or it does not write such a conversation.
+        """
+        closing = "" if self._tail is None else self._tail.closing
+        text = self._further_turn.text(prompt.text, closing, answer, message)
+        ids: list[int] = self._tokenizer(text, **self._special_tokens(text))["input_ids"]
+        self._check_ids(ids)
+        return ids
+
+    @cached_property
+    def _further_turn(self) -> FurtherTurn:
+        """What the chat template puts around an answer and another message of the user's.
+
+        Raises:
+            UQHarnessError: There is no template, or it does not write such a conversation.
+        """
+        name = self._tokenizer.name_or_path or "the tokenizer"
+        if self._tokenizer.chat_template is None:
+            raise UQHarnessError(f"{name} has no chat template, so no conversation can go on behind an answer")
+        try:
+            found = FurtherTurn.of(lambda messages: rendered(self._apply_template, messages))
+        except TemplateError as error:
+            raise UQHarnessError(
+                f"the chat template of {name} refuses a conversation that goes on behind an answer: {error}"
+            ) from None
+        if found is None:
+            raise UQHarnessError(f"the chat template of {name} loses a message of a conversation of three")
+        return found
+
+    def _apply_template(self, messages: list[dict[str, Any]], header: bool = True) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=header, **self._chat_template_args
+        )
+        return text
 
     def _with_message(self, prompt: PromptText, message: str) -> str:
         """The prompt's text with another message; what is before it, such as earlier turns, stays."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from lm_eval.models.utils import postprocess_generated_text
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.answering.thinking import ReplyReader
 from uq_harness.evidence.prompt import StopCriteria
-from uq_harness.evidence.token_spans import tokens_of_beginning
+from uq_harness.evidence.token_spans import Decode, tokens_of_beginning
 
 
 def stop_criteria(
@@ -65,11 +66,12 @@ def stop_at(
         read=reader.read,
         stops=reader.stops if stop_strings else None,
         stop_strings=tuple(stop_strings),
+        read_reply=ReplyReader.of(tokenizer, think_end_token),
     )
 
 
 def text_stop_criteria(
-    decode: Callable[[list[int]], str],
+    decode: Decode,
     *,
     stop_strings: Sequence[str],
     max_new_tokens: int,
@@ -84,7 +86,13 @@ def text_stop_criteria(
         think_end: The text that ends the model's thinking; what is before it is not part of the answer.
     """
     reader = _Reader(decode, tuple(stop_strings), frozenset(), think_end)
-    return StopCriteria(frozenset(), max_new_tokens, reader.read, stop_strings=tuple(stop_strings))
+    return StopCriteria(
+        frozenset(),
+        max_new_tokens,
+        reader.read,
+        stop_strings=tuple(stop_strings),
+        read_reply=ReplyReader(decode, decode, think_end),
+    )
 
 
 def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[str]) -> frozenset[int]:
@@ -97,7 +105,7 @@ def _special_stops(tokenizer: PreTrainedTokenizerBase, stop_strings: Sequence[st
 class _Reader:
     """Reads tokens as lm_eval's ``hf`` reads them, and keeps account of which tokens make up the text."""
 
-    decode: Callable[[list[int]], str]
+    decode: Decode
     stop_strings: tuple[str, ...]
     stop_ids: frozenset[int]
     think_end_token: str | int | None

@@ -1,11 +1,14 @@
-"""Notices that answers hold the model's thinking, where no one said how it ends."""
+"""The model's thinking: noticed in answers where no one said how it ends, and left out of short replies."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
+
+from uq_harness.evidence.token_spans import Decode, tokens_of_beginning
 
 log = logging.getLogger(__name__)
 
@@ -67,3 +70,47 @@ class ThinkingNotice:
     def _decode(self, tokens: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False)
         return text
+
+
+@dataclass(frozen=True)
+class ReplyReader:
+    """Reads short replies: a thought before one is not part of it, and leaves nothing where it has not ended.
+
+    Attributes:
+        decode: Turns tokens into text, special tokens left out.
+        decode_all: The same with special tokens.
+        think_end: The text that ends the model's thinking, as the user said; ``None`` for nothing. Where it is none of
+            the usual marks, what opens a thought is unknown: a reply without it is taken for a thought.
+    """
+
+    decode: Decode
+    decode_all: Decode
+    think_end: str | None = None
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, think_end_token: str | int | None) -> ReplyReader:
+        """Reads replies of a tokenizer's tokens; ``think_end_token`` as in `stop_criteria`."""
+
+        def decode_all(tokens: Sequence[int]) -> str:
+            text: str = tokenizer.decode(list(tokens), skip_special_tokens=False)
+            return text
+
+        def decode(tokens: Sequence[int]) -> str:
+            text: str = tokenizer.decode(list(tokens), skip_special_tokens=True)
+            return text
+
+        end = decode_all([think_end_token]) if isinstance(think_end_token, int) else think_end_token
+        return cls(decode, decode_all, end)
+
+    def __call__(self, prompt: Sequence[int], tokens: Sequence[int]) -> str:
+        """The text of a reply to a prompt, white space around it left out."""
+        before, text = self.decode_all(prompt[-_LAST_TOKENS:]).rstrip(), self.decode_all(tokens)
+        usual = {end for _, end in _MARKS}
+        marks = _MARKS if self.think_end is None or self.think_end in usual else (("", self.think_end), *_MARKS)
+        for opening, end in marks:
+            if end in text:
+                thought = text.removesuffix(text.split(end)[-1])
+                return self.decode(tokens[tokens_of_beginning(self.decode_all, tokens, thought) :]).strip()
+            if before.endswith(opening) or text.lstrip().startswith(opening):
+                return ""
+        return self.decode(tokens).strip()

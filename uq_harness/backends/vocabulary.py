@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 
 class Vocabulary:
     """Gives each text of a token a number, so that answers can be put together without some of their tokens.
 
-    A token without text writes a character together with those behind it.
+    A token without text writes a character together with those behind it. Threads may share it.
     """
 
     SPECIAL = 0  # a token that an answer's text does not show
@@ -17,6 +18,7 @@ class Vocabulary:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._texts: list[str] = ["", ""]
+        self._lock = threading.Lock()
 
     def encode(self, tokens: Sequence[str], text: str) -> tuple[int, ...] | None:
         """The tokens of a text as numbers; tokens behind the end of the text are special.
@@ -46,6 +48,8 @@ class Vocabulary:
         if not token:
             return self.UNFINISHED
         if token not in self._numbers:
-            self._numbers[token] = len(self._texts)
-            self._texts.append(token)
+            with self._lock:
+                if token not in self._numbers:
+                    self._texts.append(token)
+                    self._numbers[token] = len(self._texts) - 1
         return self._numbers[token]

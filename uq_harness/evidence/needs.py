@@ -522,6 +522,25 @@ def _known(values: FloatArray | None, need: Need[Any]) -> FloatArray:
 
 
 @dataclass(frozen=True)
+class ConfidenceReply(Need[str]):
+    """Need: what the model replies when the conversation goes on and it is asked how likely its answer is right.
+
+    The conversation is the prompt, the greedy answer as the assistant's turn, and one more turn of the user's. The
+    reply is greedy; stop strings do not end it, and thoughts are not part of it: one that is not finished leaves
+    nothing. ``…`` at its end says that the limit on its tokens cut it.
+
+    Attributes:
+        message: The user's turn.
+        max_tokens: Limit on the reply's tokens.
+    """
+
+    stage = "scoring"
+
+    message: str
+    max_tokens: int
+
+
+@dataclass(frozen=True)
 class UnconditionalLogProbs(Need[FloatArray]):
     """Need: log-probability of each token of the greedy answer without its prompt, in nats, shape ``[tokens]``.
 

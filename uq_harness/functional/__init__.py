@@ -20,6 +20,7 @@ Scores of one answer or of samples:
   or `semantic_energy` of the tokens' logits; with the graph of samples, and corrected for meanings that no sample
   showed, `semantic_alphabet_size` and `coverage_adjusted_semantic_entropy`
 - token log-probabilities with and without the question: `pointwise_mutual_information`, `conditional_pmi`
+- what the model replies when asked: `stated_confidence`
 - likelihood and meaning together: `semantic_density`, `token_sar`, `sentence_sar`, `sar`
 - likelihood of the answer and its likeness to samples: `cocoa`
 - hidden states: `eigenscore`
@@ -107,6 +108,7 @@ from uq_harness.functional._pointwise import conditional_pmi, pointwise_mutual_i
 from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
+from uq_harness.functional._stated import stated_confidence
 from uq_harness.functional._words import exact_match, lexical_similarity, word_overlap
 
 __all__ = [
@@ -184,6 +186,7 @@ __all__ = [
     "semantic_entropy",
     "semantic_preservation_score",
     "sentence_sar",
+    "stated_confidence",
     "token_sar",
     "top_k_entropy",
     "word_overlap",

@@ -13,6 +13,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
 from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.choose import choose_methods, with_default_by_name
 from uq_harness.answering.identity import ModelIdentity
 from uq_harness.answering.measured_token import MESSAGE, measure_token
 from uq_harness.answering.options import (
@@ -69,7 +70,8 @@ class UQHFLM(UncertainLM, HFLM):
 
     Args:
         pretrained: The model; ``demo`` means the small model that comes with the package.
-        methods: Method names joined by ``+``, or ``default``, ``cheap``, ``sampling_free``, ``sampling``, ``all``.
+        methods: Method names joined by ``+``, or ``default``, ``cheap``, ``sampling_free``, ``sampling``, ``all``; the
+            last four shrink to what the model can give.
         sp_token: The semantic-preserving token: ``auto`` (found from the chat template), ``last``, ``measured`` (the
             token behind the question with the best Semantic Preservation Score, found when the model is loaded), a
             position from the prompt's end such as ``-3``, or the result file of ``uq-harness sps`` for this model.
@@ -154,19 +156,20 @@ class UQHFLM(UncertainLM, HFLM):
         if self._sp_token.to_measure:
             self._measure_token()
         self._services = nli, similarity
-        self._answerer = self._build_answerer(self._methods)
+        backend = self.backend_of(TransformersBackend)
+        self._take(choose_methods(with_default_by_name(methods), options, backend))
+        self._answerer = self._answerer_over(backend, self._methods)
+        self._configuration["methods"] = [method.name for method in self._methods]
         self._configuration |= auxiliary_models(self._answerer.describe())
         if draws(self._methods) or self._saver is not None:
             self._configuration["seed"] = self._seed
 
     def _build_answerer(self, methods: Sequence[Method]) -> Answerer:
-        return Answerer(
-            self.backend_of(TransformersBackend),
-            self._services,
-            methods,
-            self._recorders(),
-            ThinkingNotice(self.tokenizer, self.think_end_token),
-        )
+        return self._answerer_over(self.backend_of(TransformersBackend), methods)
+
+    def _answerer_over(self, backend: TransformersBackend, methods: Sequence[Method]) -> Answerer:
+        thinking = ThinkingNotice(self.tokenizer, self.think_end_token)
+        return Answerer(backend, self._services, methods, self._recorders(), thinking)
 
     def backend_of(self, kind: type[B]) -> B:
         """A backend of some kind over the loaded model."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from uq_harness.answering.replies import confidence_reply
 from uq_harness.backends.saved.read import SavedAnswer
 from uq_harness.evidence import Evidence
 from uq_harness.files import plain
@@ -71,12 +72,14 @@ class Reading:
         logprobs: Log-probability of each of the answer's tokens; ``None`` where memory did not hold the answer.
         entropies: Entropy of the distribution of each, in nats; likewise.
         cost: What it cost.
+        confidence_reply: What the model replied when asked about the answer; ``None`` where it was not.
     """
 
     scores: Mapping[str, float]
     logprobs: list[float | None] | None
     entropies: list[float | None] | None
     cost: Mapping[str, float] = field(default_factory=dict)
+    confidence_reply: str | None = None
 
     @classmethod
     def of(cls, evidence: Evidence, job: Job) -> Reading:
@@ -88,6 +91,7 @@ class Reading:
             _listed(answer.logprobs) if whole else None,
             _listed(answer.entropies) if whole else None,
             dict(evidence.cost),
+            confidence_reply(evidence),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -99,7 +103,7 @@ class Reading:
     def from_json(cls, found: Mapping[str, Any]) -> Reading:
         """The same from JSON."""
         known = {name: float("nan") if score is None else score for name, score in found["scores"].items()}
-        return cls(known, found["logprobs"], found["entropies"], found["cost"])
+        return cls(known, found["logprobs"], found["entropies"], found["cost"], found.get("confidence_reply"))
 
     def agreement(self, saved: SavedAnswer) -> Agreement:
         """How well the model agrees with what was recorded."""

@@ -142,10 +142,12 @@ def _kind(saved: SavedAnswer) -> object:
     )
     tokens = saved.tokens
     readable = tokens and (tokens.message is None, tokens.semantic_token is None, saved.has_prompt)
-    told = saved.alternatives
-    listed = told and (told.logprobs.shape[1] if len(told.logprobs) else None, told.texts is None, told.own is None)
+    known = saved.alternatives
+    n_listed = known.logprobs.shape[1] if known and len(known.logprobs) else None
+    listed = known and (n_listed, known.texts is None, known.own is None)
     scored = frozenset((name, math.isnan(score)) for name, score in saved.uncertainty.items())
-    return saved.refused, saved.logprobs is None, saved.entropies is None, sets, scored, readable, listed
+    told = saved.logprobs is None, saved.entropies is None, saved.confidence_reply is None
+    return saved.refused, told, sets, scored, readable, listed
 
 
 def _told(told: set[bool], samples: Sequence[SavedSample]) -> object:
@@ -246,6 +248,7 @@ class Scorer:
             known |= reading.scores
             found["token_entropies"] = reading.entropies
             found["token_logprobs"] = reading.logprobs if saved.logprobs is None else None
+            found["confidence_reply"] = reading.confidence_reply
         return {
             **record(evidence, {name: known.get(name, float("nan")) for name in names}),
             **{name: value for name, value in found.items() if value is not None},

@@ -138,7 +138,7 @@ def score_files(
     try:
         if reader is not None:
             for one in prepared:
-                one.read(reader)
+                one.read(reader, by_name=methods is not None)
             if reader.rank != 0:
                 return []
         names_of_chosen = [method.name for method in chosen]
@@ -173,12 +173,12 @@ class _PreparedFile:
     read_by: dict[str, Any] = field(default_factory=dict)
     agreement: Agreement | None = None
 
-    def read(self, reader: SecondPassReader) -> None:
-        """Has a model read the answers that have to be read."""
+    def read(self, reader: SecondPassReader, by_name: bool) -> None:
+        """Has a model read the answers that have to be read; ``by_name`` as in `SecondPassReader.read`."""
         jobs = self.scorer.jobs()
         if not jobs:
             return
-        found = reader.read(list(jobs.values()), str(self.saved.path))
+        found = reader.read(list(jobs.values()), str(self.saved.path), by_name)
         if found is None:
             return
         self.scorer.readings = dict(zip(jobs, found, strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from typing import Any
 from tqdm import tqdm
 
 from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.choose import Chosen
 from uq_harness.answering.prompts import PromptText
+from uq_harness.answering.stopping import stop_criteria
 from uq_harness.backends.saved.backend import NO_STOP, serving, taken
 from uq_harness.backends.saved.read import SavedAnswer, SavedSample, SavedTokens
 from uq_harness.backends.transformers.second_pass import GivenAnswer, GivenPrompt, SecondPass
 from uq_harness.errors import UQHarnessError
+from uq_harness.evidence.backend import first_missing
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import Method, all_options, build_methods
 from uq_harness.models.agreement import Agreement, Bounds
@@ -70,6 +74,8 @@ class SecondPassReader:
         self.rank = self._lm.rank
         self._bounds = Bounds.of(self._lm.mixed_precision_dtype or self._lm.model.dtype, options.max_difference)
         self._answerers: dict[tuple[Method, ...], Answerer] = {}
+        # answers have ended already: of replies alone
+        self._stop = stop_criteria(self._lm.model, self._lm.tokenizer, stop_strings=(), max_new_tokens=0)
         self._store: SecondPassStore | None = None
         if output is not None:
             self._store = SecondPassStore(output, {"model": self._lm.configuration, "scores": dict(stamp)})
@@ -77,16 +83,18 @@ class SecondPassReader:
                 self._store.lock()
                 self._store.warn_of_others()
 
-    def read(self, jobs: Sequence[Job], name: str) -> list[Reading] | None:
+    def read(self, jobs: Sequence[Job], name: str, by_name: bool = True) -> list[Reading] | None:
         """What the model finds about each answer; ``None`` in all processes but the first.
 
         Args:
             jobs: The answers, the same in every process.
             name: What they are called, for messages.
+            by_name: Whether the methods were asked for; else those that the model does not give are left out.
 
         Raises:
             UQHarnessError: An answer does not fit the model, or the model is not the one that answered.
         """
+        jobs = jobs if by_name else self._possible(jobs)
         done = {key: found for one in from_all([self._earlier()], self._lm.world_size) for key, found in one.items()}
         keys = [job.key for job in jobs]
         waiting = list(dict(zip(reversed(keys), reversed(jobs), strict=True)).items())[::-1]
@@ -107,6 +115,15 @@ class SecondPassReader:
         readings = [Reading.from_json(done[key]) for key in keys]
         self.agreement(jobs, readings).check(self._bounds, f"the answers of {name}")
         return readings
+
+    def _possible(self, jobs: Sequence[Job]) -> list[Job]:
+        """The same answers without the methods that the model does not give, which are named once."""
+        backend = self._lm.backend_of(SecondPass)
+        methods = list(dict.fromkeys(method for job in jobs for method in job.methods))
+        lacking = {one: what for one in methods if (what := first_missing(backend, one.needs())) is not None}
+        if self.rank == 0:
+            Chosen([], {one.name: what for one, what in lacking.items()}, "all").warn()
+        return [replace(job, methods=tuple(one for one in job.methods if one not in lacking)) for job in jobs]
 
     @staticmethod
     def agreement(jobs: Sequence[Job], readings: Sequence[Reading]) -> Agreement:
@@ -195,7 +212,7 @@ class SecondPassReader:
         with tqdm(total=len(order), disable=hidden, desc="Reading and scoring") as bar:
             for methods, part in groups.items():
                 prompts = [self._prompt(job) for _, job in part]
-                for row, evidence in self._answerers[methods].answer(prompts, NO_STOP, self._batch_size):
+                for row, evidence in self._answerers[methods].answer(prompts, self._stop, self._batch_size):
                     key, job = part[row]
                     reading = Reading.of(evidence, job)
                     done[key] = reading.as_json()
@@ -222,6 +239,7 @@ class SecondPassReader:
             semantic_token=-1 if tokens.semantic_token is None else tokens.semantic_token,
             restate=partial(self._lm.encoder.restate, text),
             semantic_text=tokens.semantic_text or "",
+            go_on=partial(self._lm.encoder.go_on, text),
             answer=GivenAnswer(
                 saved.answer, tokens.token_ids, tokens.emitted_ids, saved.logprobs, saved.record.get("complete", True)
             ),

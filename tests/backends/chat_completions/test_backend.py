@@ -216,7 +216,7 @@ def test_refused_samples_leave_the_answer_alone(caplog: pytest.LogCaptureFixture
         assert without.defines([AnswerLogProbs()])
         assert not any(without.defines([need]) for need in NEEDS if need.sample_set is not None)
         assert all(one.defines(NEEDS) for one in others)
-    assert "refused samples for 1 of 3 questions" in caplog.text
+    assert "refused samples or further turns for 1 of 3 questions" in caplog.text
 
 
 def test_samples_that_no_seed_repeats_are_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,6 +28,7 @@ from uq_harness.evidence import (
     AnswersGivenAnswers,
     AnswerSimilarity,
     ComparedContinuationLogProb,
+    ConfidenceReply,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -101,16 +102,19 @@ class _Replies:
     Attributes:
         greedy: The greedy answer.
         drawn: The samples, less those that it refused.
+        stated: The replies about the answer, less those that it refused.
         refusals: Why it refused the others.
     """
 
     greedy: ChatReply
     drawn: Mapping[Samples, ChatReply]
+    stated: Mapping[ConfidenceReply, ChatReply]
     refusals: Sequence[str] = ()
 
     @property
     def cost(self) -> dict[str, float]:
-        return sum((reply.usage for reply in self.drawn.values()), self.greedy.usage).as_cost()
+        others = [*self.drawn.values(), *self.stated.values()]
+        return sum((reply.usage for reply in others), self.greedy.usage).as_cost()
 
 
 class ChatBackend:
@@ -140,6 +144,8 @@ class ChatBackend:
             if kind in _NEVER:
                 return _NEVER[kind]
         found = self._found
+        if isinstance(need, ConfidenceReply):
+            return None
         if isinstance(need, AnswerLogProbs):
             return found.values or (None if found.greedy_law else _FOREIGN)
         samples = need.sample_set
@@ -232,6 +238,7 @@ class ChatBackend:
             logprobs=self._found.values is None,
         )
         drawn: dict[Samples, ChatReply] = {}
+        stated: dict[ConfidenceReply, ChatReply] = {}
         refusals: list[str] = []
         try:
             for one in self._samplers:
@@ -239,9 +246,27 @@ class ChatBackend:
                     drawn[one] = self._server.ask(self._drawing(greedy, one))
                 except RequestRefused as error:
                     refusals.append(str(error))
-            return _Replies(self._server.ask(greedy), drawn, refusals)
+            answered = self._server.ask(greedy)
+            for need in self._confidences:
+                try:
+                    stated[need] = self._server.ask(self._going_on(prompt, answered, stop, need))
+                except RequestRefused as error:
+                    refusals.append(str(error))
+            return _Replies(answered, drawn, stated, refusals)
         except UQHarnessError as error:
             return error
+
+    @property
+    def _confidences(self) -> list[ConfidenceReply]:
+        return [need for need in self._needs if isinstance(need, ConfidenceReply)]
+
+    def _going_on(
+        self, prompt: ChatPrompt, answered: ChatReply, stop: StopCriteria, need: ConfidenceReply
+    ) -> ChatRequest:
+        """Asks about the answer in a further turn."""
+        answer = self._sample(answered.choices[0], stop, Counter()).text
+        turns = ({"role": "assistant", "content": answer}, {"role": "user", "content": need.message})
+        return ChatRequest((*prompt.messages, *turns), need.max_tokens)
 
     @property
     def _samplers(self) -> list[Samples]:
@@ -274,8 +299,8 @@ class ChatBackend:
                 refused=str(replies),
             )
         for refusal in replies.refusals[:1]:
-            log.warning("%s: %r has no scores that need these samples", refusal, prompt.question)
-            seen["without samples"] += 1
+            log.warning("%s: %r has no scores that need this reply", refusal, prompt.question)
+            seen["in part"] += 1
         greedy = self._sample(replies.greedy.choices[0], stop, seen)
         drawn: dict[SampleSet, list[Sample]] = {
             one: [self._sample(choice, stop, seen) for choice in reply.choices] for one, reply in replies.drawn.items()
@@ -288,10 +313,13 @@ class ChatBackend:
         undefined |= {TokenRelevance(one) for one in untold}
         nothing: tuple[Sample, ...] = ()
         undefined |= set(self._sets.divide({one: nothing for one in self._samplers if one not in replies.drawn}))
+        undefined |= {need for need in self._confidences if need not in replies.stated}
+        values: dict[Need[Any], Any] = dict(sets.items())
+        values |= {need: self._stated(reply.choices[0], stop) for need, reply in replies.stated.items()}
         return Evidence(
             question=prompt.question,
             answer=Answer(greedy.text, None, greedy.logprobs, None, complete=greedy.complete),
-            values=dict(sets.items()),
+            values=values,
             undefined=frozenset(undefined),
             message=prompt.message,
             cost=replies.cost,
@@ -317,6 +345,9 @@ class ChatBackend:
         part = slice(counted.start, counted.stop)
         return Sample(text, numbers[part], np.minimum(values[part], 0.0), choice.ended)
 
+    def _stated(self, choice: ChatChoice, stop: StopCriteria) -> str:
+        return stop.reply((), [self._vocabulary.number(character) for character in choice.text], choice.ended)
+
     def _numbers(self, choice: ChatChoice, stop: StopCriteria) -> tuple[int, ...] | None:
         """The tokens of a message as numbers; ``None`` where they are not told or do not make it up."""
         if not choice.tokens or choice.thoughts:
@@ -335,10 +366,10 @@ class ChatBackend:
     def _warn(seen: Counter[str], questions: int) -> None:
         if seen["refused"]:
             log.warning("the endpoint refused %d of %d questions, which have no scores", seen["refused"], questions)
-        if seen["without samples"]:
+        if seen["in part"]:
             log.warning(
-                "the endpoint refused samples for %d of %d questions: what reads them is undefined",
-                seen["without samples"],
+                "the endpoint refused samples or further turns for %d of %d questions: what reads them is undefined",
+                seen["in part"],
                 questions,
             )
         if seen["without values"]:

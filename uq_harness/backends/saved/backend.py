@@ -22,6 +22,7 @@ from uq_harness.evidence import (
     AnswersGivenAnswers,
     AnswerSimilarity,
     ComparedContinuationLogProb,
+    ConfidenceReply,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -123,6 +124,9 @@ class SavedBackend:
             return self.missing(need.alternatives)
         if isinstance(need, LikeliestTokens):
             return _missing_alternatives(need.count, saved)
+        if isinstance(need, ConfidenceReply):
+            told = saved.confidence_reply is not None
+            return None if told else "what the model replies when asked about its answer (confidence_reply)"
         if type(need) in _OF_THE_MODEL:
             return _OF_THE_MODEL[type(need)]
         samples = need.sample_set
@@ -182,10 +186,12 @@ class SavedBackend:
             AnswerEntropies(): [saved.entropies],
             **{SampleLogProbs(one): [sample.logprobs for sample in drawn] for one, drawn in sets.items()},
         }
+        values: dict[Need[Any], Any] = dict(sets.items())
+        values |= {need: saved.confidence_reply for need in self._needs if isinstance(need, ConfidenceReply)}
         return Evidence(
             question=saved.question,
             answer=Answer(saved.answer, None, saved.logprobs, saved.entropies, complete=None),
-            values=dict[Need[Any], Any](sets.items()) | self._of_distributions(saved),
+            values=values | self._of_distributions(saved),
             undefined=frozenset(need for need, arrays in unknown.items() if any(map(_has_null, arrays))),
         )
 

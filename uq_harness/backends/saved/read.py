@@ -44,6 +44,7 @@ _FIELDS = (
     "prompt",
     "prompt_token_ids",
     "semantic_token",
+    "confidence_reply",
 )
 
 
@@ -141,6 +142,12 @@ class SavedAnswer:
     def refused(self) -> bool:
         """Whether the question was refused, so that there is no answer to score."""
         return "refused" in self.record
+
+    @property
+    def confidence_reply(self) -> str | None:
+        """What the model replied when it was asked about its answer; ``None`` where the file has nothing."""
+        reply: str | None = self.record.get("confidence_reply")
+        return reply
 
 
 @dataclass(frozen=True)
@@ -364,6 +371,7 @@ _KEPT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "answer_tokens": (lambda value: _is_number(value) and value >= 0, "a number"),
     "complete": (lambda value: isinstance(value, bool), "true or false"),
     "refused": (lambda value: isinstance(value, str), "a text"),
+    "confidence_reply": (lambda value: isinstance(value, str), "a text"),
     "tokens": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
     "token_values": (
         lambda value: isinstance(value, dict) and all(map(_are_numbers, value.values())),

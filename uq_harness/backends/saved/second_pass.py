@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uq_harness.backends.saved.backend import serving, taken, what_set
 from uq_harness.backends.saved.read import SavedAnswer
-from uq_harness.evidence import AnswersGivenAnswers, StateGradient
+from uq_harness.evidence import AnswersGivenAnswers, ConfidenceReply, StateGradient
 from uq_harness.methods import Method
 
 
@@ -21,6 +21,8 @@ def lacking(saved: SavedAnswer, method: Method) -> str | None:
             return "the place of the semantic-preserving token (semantic_token)"
         if isinstance(need, AnswersGivenAnswers) and (tokens.message is None or not saved.has_prompt):
             return "the prompt's text and the user's message in it (message)"
+        if isinstance(need, ConfidenceReply) and not saved.has_prompt:
+            return "the prompt's text (prompt)"
         if need.sample_set is None:
             continue
         found = serving(need.sample_set, saved.sets)

@@ -17,6 +17,7 @@ from uq_harness.evidence import (
     AnswersGivenAnswers,
     AnswerSimilarity,
     ComparedContinuationLogProb,
+    ConfidenceReply,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -78,6 +79,8 @@ def missing(need: Need[Any], engine: Abilities, n_ends: int) -> str | None:
     """
     if type(need) in _OF_THE_WEIGHTS:
         return f"{_OF_THE_WEIGHTS[type(need)]}, which an engine does not give: {_AFTERWARDS}"
+    if isinstance(need, ConfidenceReply):
+        return None
     if isinstance(need, AnswerLogProbs):
         return engine.lacks(Ability.LOGPROBS)
     if isinstance(need, TokenStatistic):

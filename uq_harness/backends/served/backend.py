@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from uq_harness.backends.further_turn import check_turns, missing_template
 from uq_harness.backends.refusals import unless_all_are_refused
 from uq_harness.backends.served.abilities import missing, tells_own_logprobs
 from uq_harness.backends.served.engine import Ability, Engine, Steps
@@ -20,7 +21,7 @@ from uq_harness.backends.served.requests import QuestionRefusedError, TokenReply
 from uq_harness.backends.served.rescoring import TOLERANCE
 from uq_harness.backends.transformers.backend import special_ids
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import ContinuationLogProb, DiverseBeams, Evidence, Need
+from uq_harness.evidence import ConfidenceReply, ContinuationLogProb, DiverseBeams, Evidence, Need
 from uq_harness.evidence.backend import ReadPrompt
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.evidence.sets import SampleSets
@@ -69,6 +70,8 @@ class ServedBackend:
 
     def missing(self, need: Need[Any]) -> str | None:
         """What the engine lacks for a need, in words, and the way out; ``None`` where it lacks nothing."""
+        if isinstance(need, ConfidenceReply):
+            return missing_template(self._tokenizer)
         return missing(need, self._engine, self._n_ends)
 
     def prepare(self, needs: Sequence[Need[Any]]) -> None:
@@ -171,7 +174,7 @@ class ServedBackend:
             yield (position, found), found.refused
 
     def _check(self, prompts: Sequence[Prompt], stop: StopCriteria) -> None:
-        """Refuses what the engine would cut, or answer with too little.
+        """Refuses what the engine would cut, or answer with too little, and prompts that cannot be gone on with.
 
         Raises:
             UQHarnessError: See `gather`.
@@ -183,6 +186,7 @@ class ServedBackend:
                 f"the prompt of {longest.question!r} has {len(longest.token_ids)} tokens, which leaves no room for "
                 f"{stop.max_new_tokens} more in a context of {self._max_length}: use a smaller max_gen_toks"
             )
+        check_turns(prompts, self._plan.of_kind(ConfidenceReply))
         for search in self._plan.sets.samplers:
             lacking = missing(search, self._engine, len(stop.end_ids)) if isinstance(search, DiverseBeams) else None
             if lacking is not None:

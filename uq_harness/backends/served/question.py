@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from uq_harness.backends.further_turn import conversation
 from uq_harness.backends.served.abilities import alternatives
 from uq_harness.backends.served.answers import Written
 from uq_harness.backends.served.beams import diverse_beams
@@ -22,6 +23,7 @@ from uq_harness.evidence import (
     Answer,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    ConfidenceReply,
     ContinuationLogProb,
     DiverseBeams,
     DrawLogProbs,
@@ -212,7 +214,14 @@ class Question:
         alone = self._plan.of_kind(UnconditionalLogProbs)
         pieces: list[Steps[Any]] = [self._continuation(need, written.text) for need in verdicts]
         pieces += [self._unconditional(written.token_ids) for _ in alone]
-        yield from self._add([*verdicts, *alone], pieces)
+        turns = {
+            need: conversation(self._prompt, written.text, need, self._plan.max_length)
+            for need in self._plan.of_kind(ConfidenceReply)
+        }
+        self._found.undefined |= {need for need, ids in turns.items() if ids is None}
+        asked = {need: ids for need, ids in turns.items() if ids is not None}
+        pieces += [self._reply(ids, need.max_tokens) for need, ids in asked.items()]
+        yield from self._add([*verdicts, *alone, *asked], pieces)
 
     def _note_likeliest(self, written: Written) -> None:
         """The likeliest tokens and numbers of them; undefined where too few of them are known."""
@@ -278,6 +287,14 @@ class Question:
 
     def _unconditional(self, answer: Sequence[int]) -> Steps[FloatArray]:
         return (yield from unconditional_logprobs(answer, self._plan.bos, self._score, self._plan.max_length))
+
+    def _reply(self, conversation: Sequence[int], max_tokens: int) -> Steps[str]:
+        """The reply to a conversation that goes on behind the answer."""
+        request = TokenRequest(tuple(conversation), max_tokens, end_ids=tuple(sorted(self._stop.end_ids)))
+        (reply,) = yield from self._ask([request])
+        _check_count(reply.choices, 1)
+        (choice,) = reply.choices
+        return self._stop.reply(conversation, choice.token_ids, choice.ended)
 
     def _rescored(self, need: RescoredLogProb, samples: Sequence[Sample]) -> Steps[Any]:
         means, error = yield from mean_logprobs(

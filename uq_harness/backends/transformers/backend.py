@@ -16,6 +16,7 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from uq_harness.backends.further_turn import check_turns, conversation, missing_template
 from uq_harness.backends.transformers.answer_attention import AnswerInPrompt, answer_attention
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.assemble import (
@@ -36,6 +37,7 @@ from uq_harness.backends.transformers.last_states import last_states, mean_cosin
 from uq_harness.backends.transformers.plan import KINDS, Plan
 from uq_harness.backends.transformers.prefixes import Layout
 from uq_harness.backends.transformers.reference import reference_gradients
+from uq_harness.backends.transformers.replies import replies
 from uq_harness.backends.transformers.self_attention import ReadableBlocks, SelfAttentionReader
 from uq_harness.backends.transformers.self_check import SelfCheck
 from uq_harness.backends.transformers.sequences import IntArray
@@ -54,6 +56,7 @@ from uq_harness.evidence import (
     AnswerAttention,
     AnswerLogProbs,
     AnswersGivenAnswers,
+    ConfidenceReply,
     ContinuationLogProb,
     Evidence,
     HeadGradient,
@@ -142,6 +145,8 @@ class TransformersBackend:
         """
         if not isinstance(need, KINDS):
             return f"no evidence of the kind {type(need).__name__} in the transformers engine"
+        if isinstance(need, ConfidenceReply):
+            return missing_template(self._tokenizer)
         if isinstance(need, SelfAttention):
             return self._readable if isinstance(self._readable, str) else None
         if isinstance(need, AnswerAttention):
@@ -193,8 +198,8 @@ class TransformersBackend:
         Of a question that memory does not hold alone, what does not fit is undefined, in the end the answer itself.
 
         Raises:
-            UQHarnessError: A prompt does not have a position whose gradients are needed, or the model has been put into
-                training mode.
+            UQHarnessError: A prompt does not have a position whose gradients are needed, the chat template does not
+                write the turn that asks about an answer, or the model has been put into training mode.
         """
         self._check(prompts)
         room = Room(1 if self._batch_invariant else size, "its samples are drawn one set at a time")
@@ -292,11 +297,12 @@ class TransformersBackend:
         )
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
-        """Checks that every prompt has the positions whose gradients are needed.
+        """Checks that every prompt has the positions whose gradients are needed, and can be gone on with.
 
         Raises:
-            UQHarnessError: One is too short.
+            UQHarnessError: One is too short, or the chat template does not write the turn that asks about an answer.
         """
+        check_turns(prompts, self._plan.of_kind(ConfidenceReply))
         short = [prompt for prompt in prompts if len(prompt.token_ids) < self._plan.n_positions]
         if short:
             shortest = min(short, key=lambda prompt: len(prompt.token_ids))
@@ -407,6 +413,10 @@ class TransformersBackend:
             columns |= self._rescored(decoded, answers)
             rescored = [_distinct_texts(self._plan, drawn) for drawn in answers.samples]
             divide(rescored)
+        with watch.stage("scoring") as divide:
+            asked = self._replies(prompts, decoded, answers, stop)
+            columns |= asked
+            divide([len(prompt.token_ids) for prompt in prompts])
         del decoded  # its caches would only be in the way of the scorers
         with watch.stage("scoring") as divide:
             conditional = self._conditional(prompts, answers)
@@ -426,7 +436,12 @@ class TransformersBackend:
             {
                 **decoding[row],
                 **watch.shares[row],
-                "scored_texts": rescored[row] + stated[row] + len(self._scorers) + len(alone) + len(graded),
+                "scored_texts": rescored[row]
+                + stated[row]
+                + len(self._scorers)
+                + len(alone)
+                + len(graded)
+                + len(asked),
             }
             for row in range(len(prompts))
         ]
@@ -491,6 +506,29 @@ class TransformersBackend:
             for need in self._plan.of_kind(RescoredLogProb)
             if answers.have(need.samples)
         }
+
+    def _replies(self, prompts: Sequence[Prompt], decoded: Decoded, answers: Answers, stop: StopCriteria) -> Columns:
+        columns: Columns = {}
+        for need in self._plan.of_kind(ConfidenceReply):
+            asked = [
+                conversation(prompt, answer.text, need, self._max_length)
+                for prompt, answer in zip(prompts, answers.greedy, strict=True)
+            ]
+            written = replies(
+                self._architecture,
+                decoded.prefill,
+                [prompt.token_ids for prompt in prompts],
+                asked,
+                end_ids=stop.end_ids,
+                max_tokens=need.max_tokens,
+                pad_id=self._pad_id,
+                room=self._room,
+            )
+            columns[need] = [
+                None if ids is None or tokens is None else stop.reply(ids, tokens, ended=False)
+                for ids, tokens in zip(asked, written, strict=True)
+            ]
+        return columns
 
     def _conditional(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
         return {

@@ -46,6 +46,35 @@ def cut(cache: DynamicCache, length: int) -> DynamicCache | None:
     return twin
 
 
+def beginnings(
+    cache: DynamicCache, rows: Sequence[int], lengths: Sequence[int], kept: Sequence[int]
+) -> DynamicCache | None:
+    """The first positions of some prompts, padded on the left; ``None`` where a sliding window has dropped some.
+
+    Args:
+        cache: The cache of all prompts, padded on the left.
+        rows: The prompts' rows.
+        lengths: Number of tokens of each.
+        kept: How many of them are meant, of each.
+    """
+    twin, width = share(cache), max(kept)
+    for layer in twin.layers:
+        if not layer.is_initialized:  # a layer that reads another layer's keys
+            continue
+        columns = layer.keys.shape[-2]
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            if layer.cumulative_length > columns:
+                return None
+            layer.cumulative_length = width
+        starts = [columns - length for length in lengths]
+        parts = [slice(start, start + count) for start, count in zip(starts, kept, strict=True)]
+        layer.keys, layer.values = (
+            torch.stack([_right(values[row, :, part], width) for row, part in zip(rows, parts, strict=True)])
+            for values in (layer.keys, layer.values)
+        )
+    return twin
+
+
 def repeat(cache: DynamicCache, times: int) -> DynamicCache:
     """A one-row cache as ``times`` equal rows."""
     twin = share(cache)

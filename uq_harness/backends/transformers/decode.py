@@ -26,8 +26,19 @@ from uq_harness.backends.transformers.next_token import GREEDY, NextToken
 from uq_harness.backends.transformers.prefixes import Layout, Prefixes, begin
 from uq_harness.backends.transformers.self_attention import SelfAttentionReader
 from uq_harness.backends.transformers.sequences import IntArray, Sequences, take
-from uq_harness.evidence import HeadGradient, Need, RescoredLogProb, SampleSet, StateGradient, StateGradientMap
+from uq_harness.evidence import (
+    ConfidenceReply,
+    HeadGradient,
+    Need,
+    RescoredLogProb,
+    SampleSet,
+    StateGradient,
+    StateGradientMap,
+)
 from uq_harness.evidence.sets import SampleSets
+
+# Needs whose passes go on from the prompts' keys and values.
+_READ_ON = StateGradient | StateGradientMap | RescoredLogProb | ConfidenceReply
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class Kept:
         needs = tuple(needs)
         return cls(
             head_states=any(isinstance(need, HeadGradient | StateGradient | StateGradientMap) for need in needs),
-            prompt_cache=any(isinstance(need, StateGradient | StateGradientMap | RescoredLogProb) for need in needs),
+            prompt_cache=any(isinstance(need, _READ_ON) for need in needs),
             states=sets.stateful,
             laws=sets.lawful,
             logits=sets.with_logits,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -167,8 +167,11 @@ def saved_answer(*sets: SavedSet, tokens: bool = True, alternatives: SavedAltern
 SAMPLE = SavedSample("!", np.zeros(1), ("!",), (1,), (1,), complete=True)
 _BEAMS = SemanticDensity()
 _LISTED = 20  # as many likeliest tokens as servers tell
-_SAVED = saved_answer(
-    SavedSet((SAMPLE,)),  # serves whatever is drawn
-    SavedSet((SAMPLE,), {"groups": _BEAMS.density_beams, "penalty": _BEAMS.density_penalty}),
-    alternatives=SavedAlternatives(np.full((1, _LISTED), -4.0), (("!",) * _LISTED,), ("!",)),
+_SAVED = replace(
+    saved_answer(
+        SavedSet((SAMPLE,)),  # serves whatever is drawn
+        SavedSet((SAMPLE,), {"groups": _BEAMS.density_beams, "penalty": _BEAMS.density_penalty}),
+        alternatives=SavedAlternatives(np.full((1, _LISTED), -4.0), (("!",) * _LISTED,), ("!",)),
+    ),
+    record={"confidence_reply": "0.9"},
 )
