@@ -37,6 +37,7 @@ from uq_harness.results.run import TaskRun
 TASKS = ("uq_sciq", "uq_truthfulqa")
 ALPHA = 0.05
 COST = "cost"
+MARK = "<!-- What follows is written by benchmarks/methods.py --page. -->"
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,21 @@ def main() -> None:
     for model in models:
         folder = args.output / model.name
         found, said = read_with_warnings([folder / "runs"])
-        runs += [replace(run, model=model.name) for run in found]
+        oldest_first = sorted(found, key=lambda run: run.date.timestamp() if run.date else -math.inf)
+        newest = {run.task: replace(run, model=model.name) for run in oldest_first}
+        runs += newest.values()
         warnings += said
         if model.measured:
-            methods = {name for run in found for name in run.uncertainty}
+            methods = {name for run in newest.values() for name in run.uncertainty}
             costs[model.name] = _measure(model, args, data, methods, folder / "cost.json")
     content = collect(runs, title="Every method", alpha=ALPHA, warnings=warnings)
     files = write_report(content, args.output / "report", pictures=False)
     (args.output / "numbers.csv").write_bytes((args.output / "report" / "report.csv").read_bytes())
     text = _markdown(content, costs)
     (args.output / "table.md").write_text(text, encoding="utf-8")
+    if args.page is not None:
+        before = args.page.read_text(encoding="utf-8").partition(MARK)[0]
+        args.page.write_text(f"{before}{MARK}\n\n{text}", encoding="utf-8")
     print(text)
     print(f"{args.output / 'table.md'}, {args.output / 'numbers.csv'}, {files[0]}", file=sys.stderr)
 
@@ -106,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="as for lm_eval")
     parser.add_argument("--jobs", type=int, default=1, help="runs of lm_eval at a time")
     parser.add_argument("--output", type=Path, required=True, help="folder for answers, costs and tables")
+    parser.add_argument("--page", type=Path, help="page to whose end the tables are written, behind its mark")
     return parser.parse_args()
 
 
