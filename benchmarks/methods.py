@@ -8,7 +8,9 @@ package's own report makes tables of both. What has been answered or measured is
 a killed command goes on where it stopped, and more questions add to those answered already.
 
 - ``table.md``: AUROC with the costs beside, AURC and PRR, methods sorted by their mean AUROC;
-- ``numbers.csv``: the same in full, with p-values; ``report/``: the whole report.
+- ``report/``: the whole report, with all digits and p-values in ``report.csv``.
+
+``--publish`` writes the tables onto the page and the numbers to ``benchmarks/methods.csv``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ from uq_harness.results.run import TaskRun
 TASKS = ("uq_sciq", "uq_truthfulqa")
 ALPHA = 0.05
 COST = "cost"
-MARK = "<!-- What follows is written by benchmarks/methods.py --page. -->"
+PAGE = Path(__file__).parents[1] / "docs" / "table_of_methods.md"
+MARK = "<!-- What follows is written by benchmarks/methods.py --publish. -->"
+NUMBERS = Path(__file__).with_suffix(".csv")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Model:
         name: Its name in the tables and of its folder.
         pretrained: What ``pretrained=`` takes.
         arguments: Further arguments of ``uq-hf``.
-        judge: Who says whether an answer is right.
+        judge: Who says whether an answer is right, as under ``--metadata``.
+        examples: Worked examples before each question, as turns of the chat.
         questions: Questions of each task.
         measured: Questions of each task whose cost is measured; 0 for none.
         batch_size: Questions in a batch.
@@ -57,7 +62,8 @@ class Model:
     name: str
     pretrained: str
     arguments: str
-    judge: str
+    judge: str | dict[str, Any]
+    examples: int
     questions: int
     measured: int
     batch_size: int
@@ -66,34 +72,29 @@ class Model:
 def main() -> None:
     """Answers what is not answered yet, measures what is not measured yet, and writes the tables."""
     args = _arguments()
-    data = {task: args.shared.resolve() / "data" / task.removeprefix("uq_") / "questions.jsonl" for task in TASKS}
-    runs: list[TaskRun] = []
-    warnings: list[str] = []
-    costs: dict[str, dict[str, float]] = {}
     models = _models(args)
+    data = {task: args.shared.resolve() / "data" / task.removeprefix("uq_") / "questions.jsonl" for task in TASKS}
     with ThreadPoolExecutor(args.jobs) as pool:
         for done in [pool.submit(_answer, model, args, task, data[task]) for model in models for task in TASKS]:
             done.result()
+    runs: list[TaskRun] = []
+    warnings: list[str] = []
     for model in models:
-        folder = args.output / model.name
-        found, said = read_with_warnings([folder / "runs"])
-        oldest_first = sorted(found, key=lambda run: run.date.timestamp() if run.date else -math.inf)
-        newest = {run.task: replace(run, model=model.name) for run in oldest_first}
-        runs += newest.values()
+        found, said = _read(model, args.output / model.name / "runs")
+        runs += found
         warnings += said
-        if model.measured:
-            methods = {name for run in newest.values() for name in run.uncertainty}
-            costs[model.name] = _measure(model, args, data, methods, folder / "cost.json")
+    methods = {name for run in runs for name in run.uncertainty}
+    costs = {model.name: _measure(model, args, data, methods) for model in models if model.measured}
     content = collect(runs, title="Every method", alpha=ALPHA, warnings=warnings)
     files = write_report(content, args.output / "report", pictures=False)
-    (args.output / "numbers.csv").write_bytes((args.output / "report" / "report.csv").read_bytes())
     text = _markdown(content, costs)
     (args.output / "table.md").write_text(text, encoding="utf-8")
-    if args.page is not None:
-        before = args.page.read_text(encoding="utf-8").partition(MARK)[0]
-        args.page.write_text(f"{before}{MARK}\n\n{text}", encoding="utf-8")
+    if args.publish:
+        before = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
+        PAGE.write_text(f"{before}{MARK}\n\n{text}", encoding="utf-8")
+        NUMBERS.write_bytes((args.output / "report" / "report.csv").read_bytes())
     print(text)
-    print(f"{args.output / 'table.md'}, {args.output / 'numbers.csv'}, {files[0]}", file=sys.stderr)
+    print(f"{args.output / 'table.md'}, {', '.join(map(str, files))}", file=sys.stderr)
 
 
 def _arguments() -> argparse.Namespace:
@@ -104,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--nli-model", default="lexical", help="an NLI classifier; without it words are compared")
     parser.add_argument("--methods", default="all", help="as for uq-hf")
     parser.add_argument("--small-questions", type=int, default=450, help="questions of each task for qa-small")
-    parser.add_argument("--smollm2-questions", type=int, default=100, help="questions of each task for SmolLM2")
+    parser.add_argument("--smollm2-questions", type=int, default=150, help="questions of each task for SmolLM2")
     parser.add_argument(
         "--small-measured", type=int, default=32, help="of these, those whose cost is measured; 0 for none"
     )
@@ -112,7 +113,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="as for lm_eval")
     parser.add_argument("--jobs", type=int, default=1, help="runs of lm_eval at a time")
     parser.add_argument("--output", type=Path, required=True, help="folder for answers, costs and tables")
-    parser.add_argument("--page", type=Path, help="page to whose end the tables are written, behind its mark")
+    parser.add_argument(
+        "--publish", action="store_true", help="write the tables onto the page, the numbers beside this"
+    )
     return parser.parse_args()
 
 
@@ -122,6 +125,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         pretrained=str(args.shared.resolve() / "models" / "qa-small"),
         arguments="dtype=float32",
         judge="exact_match",
+        examples=0,
         questions=args.small_questions,
         measured=args.small_measured,
         batch_size=16,
@@ -133,7 +137,8 @@ def _models(args: argparse.Namespace) -> list[Model]:
         name="SmolLM2-135M-Instruct",
         pretrained=str(file.parent),
         arguments=f"gguf_file={file.name},dtype=float32",
-        judge="token_recall",
+        judge={"name": "token_recall", "strict": False},
+        examples=4,
         questions=args.smollm2_questions,
         measured=args.smollm2_measured,
         batch_size=4,
@@ -150,18 +155,25 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     folder = args.output / model.name
     arguments = f"pretrained={model.pretrained},{model.arguments},methods={args.methods},{_auxiliary(args)}"
     metadata = {"data_files": {task: str(data)}, "correctness": model.judge}
+    shown = ("--num_fewshot", str(model.examples), "--fewshot_as_multiturn") if model.examples else ()
     _run(
-        *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template"),
+        *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template", *shown),
         *("--metadata", json.dumps(metadata), "--limit", str(model.questions), "--batch_size", str(model.batch_size)),
         *("--device", args.device, "--use_cache", str(folder / f"answers_{task}")),
         *("--output_path", str(folder / "runs"), "--log_samples"),
     )
 
 
-def _measure(
-    model: Model, args: argparse.Namespace, data: dict[str, Path], methods: set[str], kept: Path
-) -> dict[str, float]:
+def _read(model: Model, folder: Path) -> tuple[list[TaskRun], list[str]]:
+    """The newest run of each task under the model's name, and what reading them has met with."""
+    found, warnings = read_with_warnings([folder])
+    oldest_first = sorted(found, key=lambda run: run.date.timestamp() if run.date else -math.inf)
+    return list({run.task: replace(run, model=model.name) for run in oldest_first}.values()), warnings
+
+
+def _measure(model: Model, args: argparse.Namespace, data: dict[str, Path], methods: set[str]) -> dict[str, float]:
     """What each method alone adds to generation, as a share of it; measured again where a method is not in the file."""
+    kept = args.output / model.name / "cost.json"
     if kept.exists() and methods <= (known := _shares(kept)).keys():
         return known
     printed = _run(
