@@ -5,7 +5,8 @@
 One command makes the tables of docs/table_of_methods.md: stock lm_eval (``--model uq-hf``) answers the first questions
 of SciQ and TruthfulQA with ``methods=all``, ``uq-harness bench`` measures each method's cost on some of them, and the
 package's own report makes tables of both. What has been answered or measured is kept in the folder of ``--output``, so
-a killed command goes on where it stopped, and more questions add to those answered already.
+a killed command goes on where it stopped, and more questions add to those answered already. Further ``--methods`` over
+the same questions add rows.
 
 - ``table.md``: AUROC with the costs beside, AURC and PRR, methods sorted by their mean AUROC;
 - ``report/``: the whole report, with all digits and p-values in ``report.csv``.
@@ -159,38 +160,48 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     _run(
         *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template", *shown),
         *("--metadata", json.dumps(metadata), "--limit", str(model.questions), "--batch_size", str(model.batch_size)),
-        *("--device", args.device, "--use_cache", str(folder / f"answers_{task}")),
+        *("--device", args.device, "--use_cache", str(folder / f"{task}_{args.methods}")),
         *("--output_path", str(folder / "runs"), "--log_samples"),
     )
 
 
 def _read(model: Model, folder: Path) -> tuple[list[TaskRun], list[str]]:
-    """The newest run of each task under the model's name, and what reading them has met with."""
+    """A run of each task under the model's name, and what reading them has met with."""
     found, warnings = read_with_warnings([folder])
-    oldest_first = sorted(found, key=lambda run: run.date.timestamp() if run.date else -math.inf)
-    return list({run.task: replace(run, model=model.name) for run in oldest_first}.values()), warnings
+    newest_last = sorted(found, key=lambda run: run.date.timestamp() if run.date else -math.inf)
+    by_task = {task: [run for run in newest_last if run.task == task] for task in TASKS}
+    return [replace(_joined(runs), model=model.name) for runs in by_task.values() if runs], warnings
+
+
+def _joined(runs: list[TaskRun]) -> TaskRun:
+    """The last run, with the scores that earlier ones have for the same answers to the same questions."""
+    last = runs[-1]
+    same = [run for run in runs if (run.keys, run.answers, run.judge) == (last.keys, last.answers, last.judge)]
+    scores = {name: values for run in same for name, values in run.uncertainty.items()}
+    metrics = {name: value for run in same for name, value in run.metrics.items()}
+    return replace(last, uncertainty=scores, metrics=metrics)
 
 
 def _measure(model: Model, args: argparse.Namespace, data: dict[str, Path], methods: set[str]) -> dict[str, float]:
-    """What each method alone adds to generation, as a share of it; measured again where a method is not in the file."""
-    kept = args.output / model.name / "cost.json"
-    if kept.exists() and methods <= (known := _shares(kept)).keys():
-        return known
-    printed = _run(
-        *("uq_harness", "bench", "--model", model.pretrained, "--tasks", ",".join(TASKS)),
-        *("--methods", args.methods, "--model-args", f"{model.arguments},{_auxiliary(args)}"),
-        *("--metadata", json.dumps({"data_files": {task: str(file) for task, file in data.items()}})),
-        *("--apply-chat-template", "--limit", str(model.measured), "--batch-size", str(model.batch_size)),
-        *("--repeats", "1", "--device", args.device, "--threads", "1", "--json"),
-        keep=True,
-    )
-    kept.write_text(printed, encoding="utf-8")
-    return _shares(kept)
+    """What each method alone adds to generation, as a share of it; measured where one of them has no cost yet."""
+    folder = args.output / model.name / "costs"
+    if not methods <= _shares(folder).keys():
+        printed = _run(
+            *("uq_harness", "bench", "--model", model.pretrained, "--tasks", ",".join(TASKS)),
+            *("--methods", args.methods, "--model-args", f"{model.arguments},{_auxiliary(args)}"),
+            *("--metadata", json.dumps({"data_files": {task: str(file) for task, file in data.items()}})),
+            *("--apply-chat-template", "--limit", str(model.measured), "--batch-size", str(model.batch_size)),
+            *("--repeats", "1", "--device", args.device, "--threads", "1", "--json"),
+            keep=True,
+        )
+        folder.mkdir(exist_ok=True)
+        (folder / f"{args.methods}.json").write_text(printed, encoding="utf-8")
+    return _shares(folder)
 
 
-def _shares(file: Path) -> dict[str, float]:
-    measured: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return {one["name"]: one["share"]["median"] for one in measured["costs"]}
+def _shares(folder: Path) -> dict[str, float]:
+    measured: list[dict[str, Any]] = [json.loads(one.read_text(encoding="utf-8")) for one in folder.glob("*.json")]
+    return {cost["name"]: cost["share"]["median"] for one in measured for cost in one["costs"]}
 
 
 def _run(module: str, *arguments: str, keep: bool = False) -> str:

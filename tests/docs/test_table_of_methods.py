@@ -55,23 +55,23 @@ def test_methods_are_sorted_by_their_mean_auroc() -> None:
 
 @requires_shared
 def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Questions that were answered before are not asked again, and what was asked for is in the table."""
+    """Questions that were answered before are not asked again, and methods that come later join those that are there."""
     assert SHARED is not None
-    command = [sys.executable, SCRIPT, "--shared", SHARED, "--methods", "g_nll+exgrad", "--output", tmp_path]
+    command = [sys.executable, SCRIPT, "--shared", SHARED, "--output", tmp_path, "--small-measured", "1"]
 
-    def run(questions: int) -> str:
-        counts = ("--small-questions", str(questions), "--small-measured", "1")
-        done = subprocess.run([*map(str, command), *counts], capture_output=True, text=True, check=False)
+    def run(questions: int, methods: str, titles: set[str]) -> str:
+        words = [*map(str, command), "--small-questions", str(questions), "--methods", methods]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert table("auroc", done.stdout).keys() == {
-            (method, column)
-            for method in ("G-NLL", "ExGrad")
-            for column in ("qa-small uq_sciq", "qa-small uq_truthfulqa", "Avg.", "qa-small cost")
-        }
+        columns = ("qa-small uq_sciq", "qa-small uq_truthfulqa", "Avg.", "qa-small cost")
+        assert table("auroc", done.stdout).keys() == {(title, column) for title in titles for column in columns}
         assert done.stdout == (tmp_path / "table.md").read_text(encoding="utf-8")
         return done.stderr
 
-    run(4)
-    costs = (tmp_path / "qa-small" / "cost.json").read_bytes()
-    assert "Cached requests: 4, Requests remaining: 2" in run(6)
-    assert (tmp_path / "qa-small" / "cost.json").read_bytes() == costs
+    run(4, "g_nll+exgrad", {"G-NLL", "ExGrad"})
+    costs = tmp_path / "qa-small" / "costs"
+    before = (costs / "g_nll+exgrad.json").read_bytes()
+    assert "Cached requests: 4, Requests remaining: 2" in run(6, "g_nll+exgrad", {"G-NLL", "ExGrad"})
+    assert (costs / "g_nll+exgrad.json").read_bytes() == before
+    run(6, "perplexity", {"G-NLL", "ExGrad", "Perplexity"})
+    assert "–" not in " ".join(table("auroc", (tmp_path / "table.md").read_text(encoding="utf-8")).values())
