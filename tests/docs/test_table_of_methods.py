@@ -55,7 +55,7 @@ def test_methods_are_sorted_by_their_mean_auroc() -> None:
 
 @requires_shared
 def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Questions that were answered before are not asked again, and methods that come later join those that are there."""
+    """What was answered before is not asked again, and methods that come later join those that are there."""
     assert SHARED is not None
     command = [sys.executable, SCRIPT, "--shared", SHARED, "--output", tmp_path, "--small-measured", "1"]
 
