@@ -54,7 +54,7 @@ class Model:
         pretrained: What ``pretrained=`` takes.
         arguments: Further arguments of ``uq-hf``.
         judge: Who says whether an answer is right, as under ``--metadata``.
-        examples: Worked examples before each question, as turns of the chat.
+        examples: Worked examples before each question, as turns of the chat, of the tasks that have some.
         questions: Questions of each task.
         measured: Questions of each task whose cost is measured; 0 for none.
         batch_size: Questions in a batch.
@@ -64,7 +64,7 @@ class Model:
     pretrained: str
     arguments: str
     judge: str | dict[str, Any]
-    examples: int
+    examples: dict[str, int]
     questions: int
     measured: int
     batch_size: int
@@ -106,7 +106,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--nli-model", default="lexical", help="an NLI classifier; without it words are compared")
     parser.add_argument("--methods", default="all", help="as for uq-hf")
     parser.add_argument("--small-questions", type=int, default=450, help="questions of each task for qa-small")
-    parser.add_argument("--smollm2-questions", type=int, default=150, help="questions of each task for SmolLM2")
+    parser.add_argument("--smollm2-questions", type=int, default=120, help="questions of each task for SmolLM2")
     parser.add_argument(
         "--small-measured", type=int, default=32, help="of these, those whose cost is measured; 0 for none"
     )
@@ -126,7 +126,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         pretrained=str(args.shared.resolve() / "models" / "qa-small"),
         arguments="dtype=float32",
         judge="exact_match",
-        examples=0,
+        examples={},
         questions=args.small_questions,
         measured=args.small_measured,
         batch_size=16,
@@ -139,7 +139,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         pretrained=str(file.parent),
         arguments=f"gguf_file={file.name},dtype=float32",
         judge={"name": "token_recall", "strict": False},
-        examples=4,
+        examples={"uq_truthfulqa": 4},
         questions=args.smollm2_questions,
         measured=args.smollm2_measured,
         batch_size=4,
@@ -156,7 +156,8 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     folder = args.output / model.name
     arguments = f"pretrained={model.pretrained},{model.arguments},methods={args.methods},{_auxiliary(args)}"
     metadata = {"data_files": {task: str(data)}, "correctness": model.judge}
-    shown = ("--num_fewshot", str(model.examples), "--fewshot_as_multiturn") if model.examples else ()
+    examples = model.examples.get(task, 0)
+    shown = ("--num_fewshot", str(examples), "--fewshot_as_multiturn") if examples else ()
     _run(
         *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template", *shown),
         *("--metadata", json.dumps(metadata), "--limit", str(model.questions), "--batch_size", str(model.batch_size)),
