@@ -81,7 +81,7 @@ def main() -> None:
     runs: list[TaskRun] = []
     warnings: list[str] = []
     for model in models:
-        found, said = _read(model, args.output / model.name / "runs")
+        found, said = read_model(model.name, args.output / model.name / "runs")
         runs += found
         warnings += said
     methods = {name for run in runs for name in run.uncertainty}
@@ -94,7 +94,7 @@ def main() -> None:
         before = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
         PAGE.write_text(f"{before}{MARK}\n\n{text}", encoding="utf-8")
         NUMBERS.write_bytes((args.output / "report" / "report.csv").read_bytes())
-    print(text)
+    print(text, end="")
     print(f"{args.output / 'table.md'}, {', '.join(map(str, files))}", file=sys.stderr)
 
 
@@ -166,12 +166,12 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     )
 
 
-def _read(model: Model, folder: Path) -> tuple[list[TaskRun], list[str]]:
+def read_model(name: str, folder: Path) -> tuple[list[TaskRun], list[str]]:
     """A run of each task under the model's name, and what reading them has met with."""
     found, warnings = read_with_warnings([folder])
     newest_last = sorted(found, key=lambda run: run.date.timestamp() if run.date else -math.inf)
     by_task = {task: [run for run in newest_last if run.task == task] for task in TASKS}
-    return [replace(_joined(runs), model=model.name) for runs in by_task.values() if runs], warnings
+    return [replace(_joined(runs), model=name) for runs in by_task.values() if runs], warnings
 
 
 def _joined(runs: list[TaskRun]) -> TaskRun:

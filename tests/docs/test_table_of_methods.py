@@ -1,14 +1,17 @@
 """docs/table_of_methods.md: every method stands in its tables, with the numbers that benchmarks/methods.csv holds."""
 
 import csv
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.docs.blocks import ROOT, text_of
+from tests.report.runs import made_up, write_run
 from tests.support import SHARED, requires_shared
 from uq_harness.functional import MEASURES
 from uq_harness.methods import all_methods
@@ -53,25 +56,50 @@ def test_methods_are_sorted_by_their_mean_auroc() -> None:
     assert means == sorted(means, reverse=True)
 
 
+def test_methods_that_come_later_join_the_same_answers(tmp_path: Path) -> None:
+    """Scores of an earlier run over other questions or other answers do not."""
+    correct, scores = made_up(30, methods=("g_nll", "semgrad", "sar"))
+    written = [
+        (correct, {"sar": scores["sar"]}, ["another"] * 30),
+        (correct[:20], {"sar": scores["sar"][:20]}, None),
+        (correct, {"g_nll": scores["g_nll"]}, None),
+        (correct, {"semgrad": scores["semgrad"]}, None),
+    ]
+    for day, (verdicts, values, answers) in enumerate(written, 1):
+        date = datetime(2026, 1, day, tzinfo=UTC)
+        write_run(
+            tmp_path,
+            verdicts,
+            values,
+            answers=answers,
+            date=f"{date:%Y-%m-%dT%H-%M-%S.%f}",
+            timestamp=date.timestamp(),
+        )
+    (run,), _ = runpy.run_path(str(SCRIPT))["read_model"]("small", tmp_path)
+    assert run.model == "small"
+    assert {name: list(values) for name, values in run.uncertainty.items()} == {
+        name: list(scores[name]) for name in ("g_nll", "semgrad")
+    }
+
+
 @requires_shared
 def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """What was answered before is not asked again, and methods that come later join those that are there."""
     assert SHARED is not None
-    command = [sys.executable, SCRIPT, "--shared", SHARED, "--output", tmp_path, "--small-measured", "1"]
+    command = [sys.executable, SCRIPT, "--shared", SHARED, "--output", tmp_path, "--methods", "g_nll+exgrad"]
 
-    def run(questions: int, methods: str, titles: set[str]) -> str:
-        words = [*map(str, command), "--small-questions", str(questions), "--methods", methods]
+    def run(questions: int) -> str:
+        words = [*map(str, command), "--small-measured", "1", "--small-questions", str(questions), "--jobs", "2"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         columns = ("qa-small uq_sciq", "qa-small uq_truthfulqa", "Avg.", "qa-small cost")
-        assert table("auroc", done.stdout).keys() == {(title, column) for title in titles for column in columns}
+        told = table("auroc", done.stdout)
+        assert told.keys() == {(title, column) for title in ("G-NLL", "ExGrad") for column in columns}
+        assert "–" not in told.values()
         assert done.stdout == (tmp_path / "table.md").read_text(encoding="utf-8")
         return done.stderr
 
-    run(4, "g_nll+exgrad", {"G-NLL", "ExGrad"})
-    costs = tmp_path / "qa-small" / "costs"
-    before = (costs / "g_nll+exgrad.json").read_bytes()
-    assert "Cached requests: 4, Requests remaining: 2" in run(6, "g_nll+exgrad", {"G-NLL", "ExGrad"})
-    assert (costs / "g_nll+exgrad.json").read_bytes() == before
-    run(6, "perplexity", {"G-NLL", "ExGrad", "Perplexity"})
-    assert "–" not in " ".join(table("auroc", (tmp_path / "table.md").read_text(encoding="utf-8")).values())
+    run(4)
+    (costs,) = (tmp_path / "qa-small" / "costs").iterdir()
+    measured = costs.read_bytes()
+    assert run(6).count("Cached requests: 4, Requests remaining: 2") == 2
+    assert costs.read_bytes() == measured
