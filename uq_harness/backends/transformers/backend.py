@@ -436,12 +436,7 @@ class TransformersBackend:
             {
                 **decoding[row],
                 **watch.shares[row],
-                "scored_texts": rescored[row]
-                + stated[row]
-                + len(self._scorers)
-                + len(alone)
-                + len(graded)
-                + len(asked),
+                "scored_texts": rescored[row] + stated[row] + len([*self._scorers, *alone, *graded, *asked]),
             }
             for row in range(len(prompts))
         ]
