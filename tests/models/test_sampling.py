@@ -81,7 +81,8 @@ def test_a_method_alone_scores_as_among_all(reference: list[dict]) -> None:
 @requires_shared
 def test_answers_cut_by_the_limit_and_single_tokens() -> None:
     for row in scores(6, {**GREEDY, "max_gen_toks": 1}):
-        assert all(value is not None for value in row.values()), row
+        # the first token is chosen before the model is fed one of its own
+        assert [name for name, value in row.items() if value is None] == ["attention_score"], row
 
 
 @requires_shared
@@ -95,7 +96,7 @@ def test_an_empty_sample_leaves_its_batch_alone() -> None:
     assert record_of(together[1])["answer_tokens"] == 1
     for question, answer in zip(questions, together, strict=True):
         (alone,) = ask(lm, [question], template)
-        assert numbers(answer) == pytest.approx(numbers(alone), rel=1e-4, abs=1e-8)
+        assert numbers(answer) == pytest.approx(numbers(alone), rel=1e-4, abs=1e-8, nan_ok=True)
 
 
 @requires_shared
