@@ -17,6 +17,7 @@ the same questions add rows.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import subprocess
@@ -151,6 +152,11 @@ def _auxiliary(args: argparse.Namespace) -> str:
     return f"similarity_model={args.similarity_model},nli_model={args.nli_model}"
 
 
+def _label(methods: str) -> str:
+    """What stands for a choice of methods in the name of a file."""
+    return methods if len(methods) <= 60 else hashlib.sha256(methods.encode()).hexdigest()[:12]
+
+
 def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> None:
     """A run of lm_eval, which takes from its cache what was answered before."""
     folder = args.output / model.name
@@ -161,7 +167,7 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     _run(
         *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template", *shown),
         *("--metadata", json.dumps(metadata), "--limit", str(model.questions), "--batch_size", str(model.batch_size)),
-        *("--device", args.device, "--use_cache", str(folder / f"{task}_{args.methods}")),
+        *("--device", args.device, "--use_cache", str(folder / f"{task}_{_label(args.methods)}")),
         *("--output_path", str(folder / "runs"), "--log_samples"),
     )
 
@@ -196,7 +202,7 @@ def _measure(model: Model, args: argparse.Namespace, data: dict[str, Path], meth
             keep=True,
         )
         folder.mkdir(exist_ok=True)
-        (folder / f"{args.methods}.json").write_text(printed, encoding="utf-8")
+        (folder / f"{_label(args.methods)}.json").write_text(printed, encoding="utf-8")
     return _shares(folder)
 
 
