@@ -69,6 +69,10 @@ def test_what_is_no_probability_or_has_two_readings_is_undefined(reply: str) -> 
     [
         ("The probability is 0.…", math.nan),
         ("The probability is 0.9…", math.nan),
+        ("The answer is 0.0101…", 0.0101),
+        ("0.99…", 0.99),
+        ("0.95/…", math.nan),
+        ("0.95 out of…", math.nan),
         ("95…", math.nan),
         ("8/…", math.nan),
         ("8/1…", math.nan),

@@ -23,6 +23,7 @@ _NUMBER = re.compile(
     rf"(?:(?P<percent>\s*(?:%|per\s?cent\b))|(?P<unfinished>(?:[\s.,/]|out|of|in)*…|/))?",
     re.IGNORECASE,
 )
+_PRECISE = re.compile(r".*[.,]\d{2,}")  # whatever digits follow change it by less than 0.01
 _GROUPED = re.compile(r"[1-9]\d*,\d{3}")
 
 
@@ -34,7 +35,8 @@ def stated_confidence(reply: str) -> float:
     where a reply repeats it (``0.0 to 1.0``), does not count as a number, nor do digits within words.
 
     Args:
-        reply: The reply. It ends with ``…`` where it was cut: a number at its very end may not be whole then.
+        reply: The reply. It ends with ``…`` where it was cut: a number at its very end may not be whole then, and
+            counts if two digits stand behind its decimal sign.
 
     Returns:
         A probability in [0, 1]; ``nan`` where the reply has no number, or the first one is no probability: negative,
@@ -53,7 +55,9 @@ def stated_confidence(reply: str) -> float:
         raise UQHarnessError(f"the reply is {reply!r}: it needs to be a text")
     digits = "".join(str(int(one)) if one.isdecimal() else one for one in reply.translate(_SIGNS))
     found = _NUMBER.search(_SCALE.sub(" ", _ENUMERATION.sub("", digits)))
-    if found is None or found["sign"] or found["more"] or found["unfinished"] or _GROUPED.fullmatch(found["number"]):
+    if found is None or found["sign"] or found["more"] or _GROUPED.fullmatch(found["number"]):
+        return math.nan
+    if found["unfinished"] and not (found["unfinished"] == "…" and _PRECISE.fullmatch(found["number"])):
         return math.nan
     whole = found["of"] or found["of_whole"]
     value = _value(found["number"])
