@@ -84,7 +84,13 @@ def test_options_of_what_a_set_left_out_are_allowed_and_others_are_not() -> None
         ({"OWN_LAW": "x"}, {"mutual_information"}),  # the others' samples are at temperature 1
         ({"FORCED_ALTERNATIVES": "x"}, {"semantic_density"}),
         ({"ALTERNATIVES": "x"}, {"semantic_density"}),
-        ({"FORCED": "x"}, {"semantic_density", "mutual_information", "p_true", "pointwise_mutual_information"}),
+        (
+            {"FORCED": "x"},
+            {
+                *("clustered_self_assessment", "mutual_information", "p_true", "pointwise_mutual_information"),
+                "semantic_density",
+            },
+        ),
         ({"most_alternatives": 10}, {"semantic_density"}),
     ],
 )
