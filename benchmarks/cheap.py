@@ -64,7 +64,9 @@ def main() -> None:
 
         return run
 
-    ways = {name: way(methods) for name, methods in _chosen(lm.methods, args.methods).items()}
+    chosen = _chosen(lm.methods, args.methods)
+    names = [GREEDY, AGAIN, *args.ways.split(",")] if args.ways else list(chosen)
+    ways = {name: way(chosen[name]) for name in names}
     for answer in ways.values():
         answer(batches[-1])  # warms up
     tokens.clear()
@@ -110,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", default="uq_demo", help="an uncertainty task")
     parser.add_argument("--data-files", help="its questions, JSON lines")
     parser.add_argument("--methods", default="cheap", help="the methods that come last, all together")
+    parser.add_argument("--ways", help="names of the ways that are measured beside greedy decoding, joined by commas")
     parser.add_argument("--limit", type=int, default=32, help="number of questions")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)

@@ -163,6 +163,37 @@ def test_dominant_tokens_are_found_in_a_large_vocabulary(heat: float) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("greedy", [[0], [1, 2], [0, 2, 5], [], list(range(6))], ids=str)
+def test_sums_do_not_depend_on_what_is_in_memory_nor_on_other_rows(greedy: list[int], monkeypatch) -> None:
+    """Rows that follow each other or not, in several parts, in memory that holds the last step's values."""
+    from uq_harness.backends.transformers import next_token
+    from uq_harness.backends.transformers.distributions import Sums
+    from uq_harness.backends.transformers.scratch import Scratch
+
+    monkeypatch.setattr(next_token, "ENTRIES", 2 * 500)
+    torch.manual_seed(0)
+    scores, before = torch.randn(2, 6, 500) * 3
+    scores[1, 7:50] = -torch.inf
+    sums, scratch, rows = Sums.of(NEEDS), Scratch(), torch.arange(6)
+    precisely = np.isin(np.arange(6), greedy)
+    next_token.logprobs_and_entropies(before, before.argmax(-1), rows, rows, precisely, sums, scratch)
+    logprobs, entropies, taken = next_token.logprobs_and_entropies(
+        scores, scores.argmax(-1), rows, rows, precisely, sums, scratch
+    )
+    exact = scores.double().log_softmax(-1)
+    torch.testing.assert_close(logprobs, exact[rows, rows], rtol=0, atol=1e-5)
+    torch.testing.assert_close(entropies, torch.special.entr(exact.exp()).sum(-1), rtol=0, atol=1e-5)
+    assert len(taken) == len(greedy)
+    if not greedy:
+        return
+    torch.testing.assert_close(logprobs[greedy], exact[greedy, greedy], rtol=0, atol=1e-12)
+    found = sums.sums(list(taken.numpy()), logprobs[greedy].numpy(), 500)
+    np.testing.assert_allclose(found.mean_logprobs, exact[greedy].mean(-1), atol=1e-12)
+    for power, values in found.log_power_sums.items():
+        np.testing.assert_allclose(values, (power * exact[greedy]).logsumexp(-1), atol=1e-12)
+    np.testing.assert_allclose(found.likeliest, exact[greedy].topk(sums.n_likeliest).values, atol=1e-12)
+
+
 def test_more_likeliest_tokens_than_there_are_is_said() -> None:
     backend = TransformersBackend(tiny_model("llama"), tokenizer(), max_length=128, pad_id=0)
     (method,) = build_methods("top_k_entropy", {"top_k_entropy_k": 200})
