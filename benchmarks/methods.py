@@ -107,7 +107,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--nli-model", default="lexical", help="an NLI classifier; without it words are compared")
     parser.add_argument("--methods", default="all", help="as for uq-hf")
     parser.add_argument("--small-questions", type=int, default=450, help="questions of each task for qa-small")
-    parser.add_argument("--smollm2-questions", type=int, default=120, help="questions of each task for SmolLM2")
+    parser.add_argument("--smollm2-questions", type=int, default=80, help="questions of each task for SmolLM2")
     parser.add_argument(
         "--small-measured", type=int, default=32, help="of these, those whose cost is measured; 0 for none"
     )
