@@ -14,7 +14,12 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import record_of
 
 COMPARING = {
-    "nli": ("degree", "self_consistency", "semantic_density", "semantic_entropy", "discrete_semantic_entropy"),
+    "nli": (
+        *("degree", "eigenvalue_laplacian", "eccentricity", "kernel_language_entropy", "luq", "num_semantic_sets"),
+        *("semantic_entropy", "discrete_semantic_entropy", "label_prob", "semantic_energy", "semantic_density"),
+        *("semantic_alphabet_size", "coverage_adjusted_semantic_entropy", "clustered_self_assessment"),
+        *("self_consistency", "noncontradiction", "answer_entailment", "claim_conditioned_probability"),
+    ),
     "similarity": ("sar", "sentence_sar", "token_sar", "cocoa_msp", "cocoa_mte", "cocoa_ppl", "dissimilarity"),
 }
 

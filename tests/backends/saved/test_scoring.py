@@ -39,6 +39,7 @@ OF_SAVED = {
     *("g_nll", "perplexity", "max_token_nll", "mean_token_entropy", "max_token_entropy"),
     *("ln_pe", "predictive_entropy", "monte_carlo_probability", "exact_match_rate", "lexical_similarity"),
     *("semantic_entropy", "discrete_semantic_entropy", "label_prob", "num_semantic_sets", "luq"),
+    *("semantic_alphabet_size", "coverage_adjusted_semantic_entropy"),
     *("degree", "eigenvalue_laplacian", "eccentricity", "kernel_language_entropy"),
     *("self_consistency", "noncontradiction", "answer_entailment"),
     *("sar", "token_sar", "sentence_sar", "cocoa_msp", "cocoa_ppl", "cocoa_mte", "dissimilarity"),
@@ -163,6 +164,7 @@ class TestLacking:
         assert {one.name for one in scored.methods if one.scored} == {
             *("degree", "eigenvalue_laplacian", "eccentricity", "kernel_language_entropy"),
             *("discrete_semantic_entropy", "label_prob", "num_semantic_sets", "luq", "lexical_similarity"),
+            *("semantic_alphabet_size", "coverage_adjusted_semantic_entropy"),
             *("self_consistency", "noncontradiction", "answer_entailment", "exact_match_rate", "dissimilarity"),
         }
         found = lacks(scored)
