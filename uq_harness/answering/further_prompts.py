@@ -41,7 +41,9 @@ class Asker:
                 continue
             read = self._backend.read_prompts(list(prompts.values()), need.continuation)
             for row, one in zip(prompts, read, strict=True):
-                found[row] = found[row].plus([(need, one.logprob)], _added(found[row].cost, one.cost))
+                seconds = one.cost.get("scoring_seconds")
+                own: dict[frozenset[Need[Any]], float] = {} if seconds is None else {frozenset([need]): seconds}
+                found[row] = found[row].plus([(need, one.logprob)], _added(found[row].cost, one.cost), own)
         return found
 
 
