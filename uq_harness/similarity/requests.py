@@ -5,7 +5,7 @@ Requests become pairs of texts, the pairs of a whole batch are scored at once, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, zip_longest
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -198,11 +198,14 @@ class Work(Generic[K]):
         return round(sum(self.pairs.values()))
 
     @classmethod
-    def of(cls, found: Mapping[K, _Asked]) -> Work[K]:
-        """The work of a question's requests."""
-        new = {pair for one in found.values() for pair in one.new_pairs()}
+    def of(cls, found: Iterable[tuple[K, _Asked]]) -> Work[K]:
+        """The work of a question's requests, each under its key."""
+        read: dict[K, set[Pair]] = {}
+        new: set[Pair] = set()
+        for key, one in found:
+            read.setdefault(key, set()).update(one.pairs)
+            new.update(one.new_pairs())
         sizes = {pair: float(sum(map(len, pair))) for pair in new}
-        read = {key: set(one.pairs) for key, one in found.items()}
         return cls(parts_by_readers(read, dict.fromkeys(new, 1.0)), parts_by_readers(read, sizes))
 
 
@@ -240,7 +243,7 @@ def entailment(
     """
     found = iter(_compare(_flat(batch), nli))
     compared = [{key: next(found) for key in requests} for requests in batch]
-    count([Work.of(some) for some in compared])
+    count([Work.of(some.items()) for some in compared])
 
     def array(request: AllPairs | AgainstAnswer | WordAlternatives, rows: FloatArray) -> FloatArray:
         return request.arrange(rows, SAME_ENTAILMENT) if isinstance(request, AllPairs) else request.arrange(rows)
@@ -281,7 +284,7 @@ def similarities(
     compared = [{key: next(found) for key in requests} for requests in answers]
     removed = [{key: next(found) for key in requests} for requests in removals]
     none: dict[Any, _Asked] = {}
-    count([Work.of({**some, **more}) for some, more in zip_longest(compared, removed, fillvalue=none)])
+    count([Work.of([*some.items(), *more.items()]) for some, more in zip_longest(compared, removed, fillvalue=none)])
 
     def array(request: AllPairs | LikeAnswer, rows: FloatArray) -> FloatArray:
         return request.arrange(rows, SAME_SIMILARITY) if isinstance(request, AllPairs) else request.arrange(rows)
