@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.functional.strategies import logprobs, matrices, samples_with_clusters, similarity_matrix, token_lists
 from uq_harness import functional as f
+from uq_harness.errors import UQHarnessError
 
 probabilities = st.floats(0, 1)
 
@@ -192,6 +193,22 @@ def _exact_information(first, second, gamma1=0.0, gamma2=0.0):
                 for b in answers
             )
         )
+
+
+def test_only_the_likeliest_answers_are_kept():
+    texts, logprobs = ["one", "two", "three", "two four", "five"], [-3.0, -2.0, -2.0, -2.0, -1.0]
+    every = f.merge_by_f1(texts, logprobs)
+    assert every.answers == ["one", "two", "three", "five"]
+    kept = f.merge_by_f1(texts, logprobs, most=3)
+    assert kept.answers == ["two", "three", "five"]  # "two" and "two four" are likelier together than "one"
+    assert kept.probabilities == pytest.approx(every.probabilities[1:] / every.probabilities[1:].sum())
+    tied = f.merge_by_f1(["a b", "c d", "e f"], [-1.0, -1.0, -1.0], most=2)
+    assert tied.answers == ["a b", "c d"]
+    for most in (4, 9, None):
+        assert f.merge_by_f1(texts, logprobs, most=most).answers == every.answers
+    assert np.isnan(f.merge_by_f1(texts, [np.nan, *logprobs[1:]], most=2).probabilities).all()
+    with pytest.raises(UQHarnessError, match="most is 0, but at least 1 answer"):
+        f.merge_by_f1(texts, logprobs, most=0)
 
 
 def test_one_answer_has_no_mutual_information():

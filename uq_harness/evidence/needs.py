@@ -395,6 +395,7 @@ class AnswersGivenAnswers(_OfSamples[ConditionalLogProbs]):
         threshold: Token F1 above which two answers count as one.
         prompt: Makes the user's message from the bare question, the stated answer and the task's own message.
         sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
+        most: How many of the distinct answers are kept, the likeliest; ``None`` for all.
     """
 
     stage = "scoring"
@@ -403,6 +404,7 @@ class AnswersGivenAnswers(_OfSamples[ConditionalLogProbs]):
     threshold: float
     prompt: Callable[[str, str, str], str]
     sampled: bool = False
+    most: int | None = None
 
 
 @dataclass(frozen=True)

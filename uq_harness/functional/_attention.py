@@ -71,13 +71,13 @@ def rauq_tokens(confidence: ArrayLike, attention: ArrayLike, alpha: float = 0.2)
         if values.size == 1:
             return np.asarray(-logs, dtype=np.float64)
         heads = weights.mean(-1).argmax(-1)
-        handed_on = np.log(np.take_along_axis(weights, heads[:, None, None], 1)[:, 0])
-        of_layers = np.empty((len(weights), len(logs)))
-        of_layers[:, 0] = logs[0]
-        for at, log in enumerate(logs[1:], 1):
-            before = inherited + handed_on[:, at - 1] + of_layers[:, at - 1]
-            of_layers[:, at] = np.logaddexp(own + log, before)
-        surprise: FloatArray = -of_layers[(-of_layers).mean(axis=1).argmax()]
+        # tokens first, and all that does not depend on the token before outside the loop: answers are short and many
+        handed_on = inherited + np.log(weights[np.arange(len(weights)), heads].T)
+        of_layers = np.empty((len(logs), len(weights)))
+        of_layers[0] = logs[0]
+        for at, log in enumerate((own + logs[1:]).tolist()):
+            np.logaddexp(log, handed_on[at] + of_layers[at], out=of_layers[at + 1])
+        surprise: FloatArray = -of_layers[:, of_layers.sum(axis=0).argmin()]
     return surprise
 
 

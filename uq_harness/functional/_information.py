@@ -33,7 +33,9 @@ class MergedAnswers(NamedTuple):
     probabilities: FloatArray
 
 
-def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: float = 0.25) -> MergedAnswers:
+def merge_by_f1(
+    texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: float = 0.25, most: int | None = None
+) -> MergedAnswers:
     """Merges distinct answers that share words, and adds their likelihoods.
 
     In order, an answer joins the first cluster whose first answer it resembles, else it opens one. A text that came up
@@ -43,13 +45,14 @@ def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: f
         texts: The sampled answers.
         sequence_logprobs: ``L_i``, log-likelihood of each whole answer, shape ``(samples,)``, in nats.
         threshold: An answer resembles another if their token F1 (after SQuAD normalisation) is above this.
+        most: How many clusters are kept, the most probable ones, the earlier of equal ones; ``None`` for all.
 
     Returns:
-        The clusters' first answers, and ``μ1``: the clusters' likelihoods, normalised. Empty without samples;
-        probabilities are ``nan`` where no answer is possible.
+        The first answers of the clusters that are kept, in the order of the texts, and ``μ1``: these clusters'
+        likelihoods, normalised. Empty without samples; probabilities are ``nan`` where no answer is possible.
 
     Raises:
-        UQHarnessError: Lengths differ, or a log-likelihood is above 0.
+        UQHarnessError: Lengths differ, a log-likelihood is above 0, or ``most`` is below 1.
 
     Source:
         Abbasi-Yadkori et al. 2024, arXiv 2406.02543, algorithm 3.
@@ -60,6 +63,8 @@ def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: f
     """
     log_likelihoods = as_logprobs("sequence_logprobs", sequence_logprobs)
     check_lengths(texts=texts, sequence_logprobs=log_likelihoods)
+    if most is not None and most < 1:
+        raise UQHarnessError(f"most is {most}, but at least 1 answer must be kept (None keeps all)")
     members: dict[str, list[float]] = {}
     words_of: dict[str, list[str]] = {}
     for text, log_likelihood in zip(texts, log_likelihoods, strict=True):
@@ -70,7 +75,11 @@ def merge_by_f1(texts: Sequence[str], sequence_logprobs: ArrayLike, threshold: f
         members.setdefault(next(alike, text), []).append(float(log_likelihood))
     with np.errstate(invalid="ignore"):  # nan stays nan
         log_mass = np.array([np.logaddexp.reduce(cluster) for cluster in members.values()], dtype=np.float64)
-    return MergedAnswers(list(members), _normalised(log_mass))
+    answers, probabilities = list(members), _normalised(log_mass)
+    if most is None or len(answers) <= most:
+        return MergedAnswers(answers, probabilities)
+    kept = np.sort(np.argsort(-log_mass, kind="stable")[:most])  # stable: the earlier of equal ones
+    return MergedAnswers([answers[place] for place in kept], probabilities[kept] / probabilities[kept].sum())
 
 
 def mutual_information(

@@ -8,7 +8,7 @@ import numpy as np
 from uq_harness import functional
 from uq_harness.evidence import AnswersGivenAnswers, Evidence, Need, Samples
 from uq_harness.methods.base import register_method
-from uq_harness.methods.options import likeliest, mass, not_negative, positive, probability, whole
+from uq_harness.methods.options import compared, likeliest, mass, not_negative, positive, probability, whole
 from uq_harness.methods.samples import LikelihoodMethod
 from uq_harness.methods.sets import SAMPLING
 
@@ -51,6 +51,7 @@ class MutualInformation(LikelihoodMethod):
     mi_top_p: float = mass(1.0, meaning="mass of the likeliest tokens that are drawn from")
     mi_top_k: int = likeliest(0, meaning="number of the likeliest tokens drawn from, 0 for all")
     mi_threshold: float = probability(0.25, meaning="token F1 above which two answers count as one")
+    mi_answers: int = compared(meaning="number of the likeliest distinct answers that are compared, 0 for all")
     mi_gamma1: float = not_negative(0.0, meaning="what is added to the joint probability of two answers")
     mi_gamma2: float = not_negative(0.0, meaning="what is added to the product of their probabilities")
 
@@ -80,4 +81,5 @@ class MutualInformation(LikelihoodMethod):
 
     @property
     def _conditionals(self) -> AnswersGivenAnswers:
-        return AnswersGivenAnswers(self.samples, self.mi_threshold, stating_prompt, self.sampled)
+        most = self.mi_answers or None
+        return AnswersGivenAnswers(self.samples, self.mi_threshold, stating_prompt, self.sampled, most)

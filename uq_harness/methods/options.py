@@ -79,6 +79,18 @@ def likeliest(default: int, meaning: str) -> Any:
     return whole(default, meaning, at_least=0, at_most=2**31)
 
 
+def compared(meaning: str) -> Any:
+    """An option that takes how many of something are compared with each other, two or more; 0, the default, for all."""
+
+    def read(value: Any) -> int:
+        number = arguments.whole(value, 0, MOST)
+        if number == 1:
+            raise ValueError(value)
+        return number
+
+    return option(0, read, f"0 for all, or a whole number from 2 to {MOST}", meaning)
+
+
 def _number(default: float, allows: Callable[[float], bool], allowed: str, meaning: str) -> Any:
     def read(value: Any) -> float:
         number = float(value)

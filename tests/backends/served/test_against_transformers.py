@@ -16,8 +16,9 @@ from tests.support import SHARED, requires_shared
 from uq_harness.backends.served.question import Question
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.backend import TransformersBackend
+from uq_harness.backends.transformers.conditionals import conditionals
 from uq_harness.backends.transformers.forward import Prefill
-from uq_harness.backends.transformers.teacher_forcing import ContinuationScorer, conditionals, mean_logprobs, rescore
+from uq_harness.backends.transformers.teacher_forcing import ContinuationScorer, mean_logprobs, rescore
 from uq_harness.evidence import AnswersGivenAnswers, ContinuationLogProb, DiverseBeams, Evidence, Need, RescoredLogProb
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import build_methods, scores

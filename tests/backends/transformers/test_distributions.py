@@ -144,23 +144,56 @@ def test_the_likeliest_are_found_by_blocks(vocabulary: int, count: int) -> None:
     assert all(len(set(row)) == len(row) for row in places.tolist())
 
 
-@pytest.mark.parametrize("heat", [0.5, 2.0, 6.0])
-def test_dominant_tokens_are_found_in_a_large_vocabulary(heat: float) -> None:
+@pytest.mark.parametrize(
+    ("heat", "likely", "read"), [(0.5, 60, 64), (2.0, 60, 64), (6.0, 60, 64), (6.0, 100, 200), (6.0, 150, 200)]
+)
+def test_dominant_tokens_are_found_in_a_large_vocabulary(heat: float, likely: int, read: int) -> None:
     """Also where the last gap lies far behind the few likeliest tokens that are read at first."""
     from uq_harness.backends.transformers.distributions import Sums
     from uq_harness.backends.transformers.next_token import logprobs_and_entropies
 
     torch.manual_seed(0)
     scores = torch.randn(200, 3000, dtype=torch.float64) / heat
-    scores[:, :60] += 8 + torch.arange(60) % 3 * 0.8
+    scores[:, :likely] += 8 + torch.arange(likely) % 3 * (0.8 if likely == 60 else 0)
     tokens = scores.argmax(-1)
     sums = Sums.of([TokenStatistic(DominantMass())])
     logprobs, _, taken = logprobs_and_entropies(scores, tokens, torch.arange(200), tokens, np.ones(200, bool), sums)
     rows = sums.complete(scores, range(200), taken.numpy())
-    assert (heat < 1) or max(map(len, rows)) == 200
+    assert max(map(len, rows)) == read
     found = DominantMass().of(sums.sums(rows, logprobs.numpy(), 3000))
     expected = [1 - functional.boosted_probability([row], [token]) for row, token in zip(scores, tokens, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("greedy", [[0], [1, 2], [0, 2, 5], [], list(range(6))], ids=str)
+def test_sums_do_not_depend_on_what_is_in_memory_nor_on_other_rows(greedy: list[int], monkeypatch) -> None:
+    """Rows that follow each other or not, in several parts, in memory that holds the last step's values."""
+    from uq_harness.backends.transformers import next_token
+    from uq_harness.backends.transformers.distributions import Sums
+    from uq_harness.backends.transformers.scratch import Scratch
+
+    monkeypatch.setattr(next_token, "ENTRIES", 2 * 500)
+    torch.manual_seed(0)
+    scores, before = torch.randn(2, 6, 500) * 3
+    scores[1, 7:50] = -torch.inf
+    sums, scratch, rows = Sums.of(NEEDS), Scratch(), torch.arange(6)
+    precisely = np.isin(np.arange(6), greedy)
+    next_token.logprobs_and_entropies(before, before.argmax(-1), rows, rows, precisely, sums, scratch)
+    logprobs, entropies, taken = next_token.logprobs_and_entropies(
+        scores, scores.argmax(-1), rows, rows, precisely, sums, scratch
+    )
+    exact = scores.double().log_softmax(-1)
+    torch.testing.assert_close(logprobs, exact[rows, rows], rtol=0, atol=1e-5)
+    torch.testing.assert_close(entropies, torch.special.entr(exact.exp()).sum(-1), rtol=0, atol=1e-5)
+    assert len(taken) == len(greedy)
+    if not greedy:
+        return
+    torch.testing.assert_close(logprobs[greedy], exact[greedy, greedy], rtol=0, atol=1e-12)
+    found = sums.sums(list(taken.numpy()), logprobs[greedy].numpy(), 500)
+    np.testing.assert_allclose(found.mean_logprobs, exact[greedy].mean(-1), atol=1e-12)
+    for power, values in found.log_power_sums.items():
+        np.testing.assert_allclose(values, (power * exact[greedy]).logsumexp(-1), atol=1e-12)
+    np.testing.assert_allclose(found.likeliest, exact[greedy].topk(sums.n_likeliest).values, atol=1e-12)
 
 
 def test_more_likeliest_tokens_than_there_are_is_said() -> None:

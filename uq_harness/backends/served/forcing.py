@@ -108,12 +108,16 @@ def conditionals(
         max_length: The model's context in tokens.
     """
     likelihoods = [sample.log_likelihood(need.sampled) for sample in samples]
-    answers, probabilities = functional.merge_by_f1([sample.text for sample in samples], likelihoods, need.threshold)
+    drawn = [sample.text for sample in samples]
+    answers, probabilities = functional.merge_by_f1(drawn, likelihoods, need.threshold, need.most)
     count = len(answers)
     logprobs = np.zeros((count, count))
     if count > 1:  # one answer alone tells nothing
-        stated = [prompt.stating(answer, words=need.prompt) for answer in answers]
-        texts = [(one, tokenise(other)) for one in stated for other in answers]
-        found = yield from forced_logprobs(texts, ask, max_length)
-        logprobs = np.array([float(one.sum()) for one in found]).reshape(count, count)
+        stated = [tuple(prompt.stating(answer, words=need.prompt)) for answer in answers]
+        written = [tuple(tokenise(answer)) for answer in answers]
+        pairs = [(one, other) for one in stated for other in written]
+        distinct = list(dict.fromkeys(pairs))
+        found = yield from forced_logprobs(distinct, ask, max_length)
+        sums = dict(zip(distinct, (float(one.sum()) for one in found), strict=True))
+        logprobs = np.array([sums[pair] for pair in pairs]).reshape(count, count)
     return ConditionalLogProbs(tuple(answers), probabilities, logprobs)

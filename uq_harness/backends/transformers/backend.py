@@ -28,6 +28,7 @@ from uq_harness.backends.transformers.assemble import (
     self_attention_columns,
 )
 from uq_harness.backends.transformers.attention_sink import AttentionSinkCheck
+from uq_harness.backends.transformers.conditionals import TEXTS, conditionals
 from uq_harness.backends.transformers.decode import decode_stream
 from uq_harness.backends.transformers.decoded import Decoded, DecodedAnswer, DecodedPrompt
 from uq_harness.backends.transformers.distributions import missing_of_vocabulary
@@ -45,7 +46,6 @@ from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.backends.transformers.teacher_forcing import (
     ROWS,
     ContinuationScorer,
-    conditionals,
     mean_logprobs,
     unconditional_logprobs,
 )
@@ -131,7 +131,7 @@ class TransformersBackend:
         self._plan = Plan((), self._architecture.n_blocks)
         self._scorers: dict[ContinuationLogProb, ContinuationScorer] = {}
         self._layout: Layout = "copied"
-        self._room, self._alone = Room(ROWS), Room(1)
+        self._room, self._stated, self._alone = Room(ROWS), Room(TEXTS), Room(1)
         self._gradients: GradientPass = gradients
         self._blocked: dict[tuple[int, bool], str | None] = {}
         self._reader: SelfAttentionReader | None = None
@@ -548,8 +548,11 @@ class TransformersBackend:
                 self._tokenise,
                 threshold=need.threshold,
                 pad_id=self._pad_id,
-                room=self._room,
+                most=need.most,
+                room=self._stated,
+                copies=self._room,
                 sampled=need.sampled,
+                layout=self._layout,
             )
             for need in stage.each(self._plan.of_kind(AnswersGivenAnswers))
             if answers.have(need.samples)

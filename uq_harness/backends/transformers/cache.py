@@ -92,6 +92,16 @@ def select(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     return twin
 
 
+def gather(cache: DynamicCache, rows: Tensor, columns: Tensor) -> DynamicCache:
+    """A cache of full attention whose row i has the given columns, ``columns[i]``, of the given one's ``rows[i]``."""
+    twin = share(cache)
+    for layer in twin.layers:
+        if layer.is_initialized:
+            at = rows.to(layer.keys.device)[:, None], slice(None), columns.to(layer.keys.device)
+            layer.keys, layer.values = layer.keys[at].transpose(1, 2), layer.values[at].transpose(1, 2)
+    return twin
+
+
 @dataclass(frozen=True)
 class CacheRow:
     """One prompt's keys and values within the cache of all prompts that were read together.

@@ -16,6 +16,8 @@ from uq_harness.functional import FloatArray
 from uq_harness.functional.statistics import GAP, MOST_DOMINANT, DistributionSums
 
 BLOCKS = 64  # tokens whose maximum stands for all of them in the search for the likeliest
+FEW_DOMINANT = 64  # likeliest tokens that reach below a gap in most of the distributions where 16 do not
+_LOG_GAP = float(np.log(GAP))
 
 
 @dataclass(frozen=True)
@@ -63,23 +65,32 @@ class Sums:
         """Whether there is anything to take."""
         return self.mean or bool(self.powers) or self.n_likeliest > 0
 
-    def take(self, scores: Tensor, shifted: Tensor, others: Tensor, rest: Tensor) -> Tensor:
+    def take(
+        self, scores: Tensor, shifted: Tensor, others: Tensor, best: Tensor, rest: Tensor, mean: Tensor | None
+    ) -> Tensor:
         """The sums of some rows, ``[rows, sums]``, in float64.
 
         Args:
             scores: Logits, ``[rows, vocabulary]``.
             shifted: In float64 how far each lies below the row's largest.
-            others: Their exponentials, with 0 for one of the likeliest tokens.
+            others: Their exponentials, with 0 for one of the likeliest tokens; overwritten.
+            best: That token, ``[rows, 1]``.
             rest: The sums of ``others``.
+            mean: The mean of ``shifted``, ``[rows, 1]``, where it is taken.
         """
         log_normaliser = rest.log1p()[:, None]
-        columns = [shifted.mean(-1, keepdim=True) - log_normaliser] if self.mean else []
+        columns = [] if mean is None else [mean - log_normaliser]
+        before = None
         for power in self.powers:
-            raised = _raised(others, power).sum(-1, keepdim=True)
-            columns.append(raised.log1p() - power * log_normaliser)
+            if before is not None and power == 2 * before:
+                others.square_()  # much less than an exponential
+            else:
+                torch.mul(shifted, power, out=others).exp_().scatter_(-1, best, 0)
+            before = power
+            columns.append(others.sum(-1, keepdim=True).log1p_() - power * log_normaliser)
         if self.n_likeliest:
-            best, ids = likeliest(scores, self.n_likeliest)
-            below = in_float64(best) - in_float64(best[:, :1])
+            found, ids = likeliest(scores, self.n_likeliest)
+            below = in_float64(found) - in_float64(found[:, :1])
             columns += [in_float64(ids)] if self.ids else []
             columns.append(below - log_normaliser)
         return torch.cat(columns, -1)
@@ -93,13 +104,17 @@ class Sums:
             found: What was taken of them.
         """
         taken = list(found)
-        width = self._width(scores.shape[-1])
-        if not taken or not self.gaps or width == scores.shape[-1]:
+        vocabulary = scores.shape[-1]
+        width = self._width(vocabulary)
+        if not self.gaps:
             return taken
-        open_ = np.flatnonzero(found[:, -1] > np.log(GAP))
-        if len(open_):
+        for most in (FEW_DOMINANT, MOST_DOMINANT):
+            open_ = [place for place, one in enumerate(taken) if one[-1] > _LOG_GAP]
+            most = min(most, vocabulary)
+            if not open_ or most <= width:
+                continue
             at = torch.as_tensor(np.asarray(rows)[open_], device=scores.device)
-            best, _ = likeliest(scores[at], min(MOST_DOMINANT, scores.shape[-1]))
+            best, _ = likeliest(scores[at], most)
             below = (in_float64(best) - in_float64(best[:, :1])).cpu().numpy()
             for place, more in zip(open_, below, strict=True):
                 first = found[place, -width]  # log-probability of the likeliest token
@@ -115,19 +130,17 @@ class Sums:
             vocabulary: Number of tokens in the vocabulary.
         """
         first = self._first_likeliest(vocabulary)
-        fixed = np.array([row[:first] for row in rows]).reshape(len(rows), first)
-        longest = max((len(row) for row in rows), default=first + self._width(vocabulary))
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
         # padding has probability 0, and stands behind tokens that are too unlikely for a gap
-        best = np.full((len(rows), longest - first), -np.inf)
-        for row, one in zip(best, rows, strict=True):
-            row[: len(one) - first] = one[first:]
+        table = np.full((len(rows), lengths.max(initial=first + self._width(vocabulary))), -np.inf)
+        table[np.arange(table.shape[1]) < lengths[:, None]] = np.concatenate([np.empty(0), *rows])
         start = int(self.mean)
         return DistributionSums(
             chosen=chosen,
             vocabulary=vocabulary,
-            mean_logprobs=fixed[:, 0] if self.mean else None,
-            log_power_sums={power: fixed[:, start + place] for place, power in enumerate(self.powers)},
-            likeliest=best if self.n_likeliest else None,
+            mean_logprobs=table[:, 0] if self.mean else None,
+            log_power_sums={power: table[:, start + place] for place, power in enumerate(self.powers)},
+            likeliest=table[:, first:] if self.n_likeliest else None,
         )
 
     def likeliest_ids(self, rows: Sequence[FloatArray], vocabulary: int) -> FloatArray:
@@ -166,15 +179,6 @@ def likeliest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     places = torch.cat([places, tail], -1)
     best, at = scores.gather(-1, places).topk(count)
     return best, places.gather(-1, at)
-
-
-def _raised(values: Tensor, power: float) -> Tensor:
-    """Powers of probabilities; the common ones without a logarithm and an exponential."""
-    if power == 0.5:
-        return values.sqrt()
-    if power == 0.25:
-        return values.sqrt().sqrt_()
-    return values.pow(power)
 
 
 def missing_of_vocabulary(need: TokenStatistic | LikeliestTokens, vocabulary: int) -> str | None:

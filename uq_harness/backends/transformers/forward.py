@@ -73,6 +73,19 @@ def states(
     return output[0], getattr(output, name, None) if name is not None else None
 
 
+def as_attention_takes_it(architecture: Architecture, mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask for every token apart: truth values for sdpa, summands for eager attention.
+
+    Args:
+        architecture: The model.
+        mask: Which columns each token sees, ``[rows, 1, tokens, columns]``.
+        dtype: Type of the model's states.
+    """
+    if architecture.attention != "eager":
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+
+
 def watched_states(
     architecture: Architecture,
     ids: Tensor,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from uq_harness.backends.transformers.architecture import Architecture
@@ -14,6 +14,7 @@ from uq_harness.backends.transformers.beams import Beams
 from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
 from uq_harness.backends.transformers.forward import in_float64, logits
 from uq_harness.backends.transformers.sampler import Sampler
+from uq_harness.backends.transformers.scratch import Scratch
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
 from uq_harness.evidence import DiverseBeams, Samples, SampleSet
 
@@ -56,7 +57,7 @@ class NextToken:
         laws: Collection[SampleSet] = frozenset(),
         sums: Sums = NO_SUMS,
     ) -> None:
-        self._sums = sums
+        self._sums, self._scratch = sums, Scratch()
         starts = np.cumsum([GREEDY + 1, *map(answers, samplers)])
         self.width = int(starts[-1])
         self.places = {
@@ -123,7 +124,7 @@ class NextToken:
         greedy = np.zeros(len(scores), dtype=np.bool_)
         greedy[prefix[place == GREEDY]] = True
         at = torch.as_tensor(prefix, device=device)
-        *found, sums = logprobs_and_entropies(scores, likeliest, at, tokens, greedy, self._sums)
+        *found, sums = logprobs_and_entropies(scores, likeliest, at, tokens, greedy, self._sums, self._scratch)
         columns = torch.stack([in_float64(tokens), *found, laws, in_float64(scores[at, tokens])])
         # one way to the host for everything; float64 holds token ids exactly
         flat = torch.cat([columns.flatten(), sums.flatten()]).cpu().numpy()
@@ -154,6 +155,7 @@ def logprobs_and_entropies(
     tokens: Tensor,
     precisely: BoolArray,
     sums: Sums = NO_SUMS,
+    scratch: Scratch | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probability of a token of each of the given rows, and the rows' entropies in nats, in float64.
 
@@ -170,28 +172,41 @@ def logprobs_and_entropies(
         tokens: A token for each.
         precisely: Of all rows, those to take in float64.
         sums: What else is taken of them.
+        scratch: Memory to work in; fresh memory where absent.
     """
+    scratch = scratch or Scratch()
     highest = scores.gather(-1, likeliest[:, None])
     device = in_float64(highest[:0]).device
     partition, entropy = torch.empty(2, len(scores), dtype=torch.float64, device=device)
-    taken = torch.empty(0, dtype=torch.float64, device=device)
-    at_least_float32 = partial(Tensor.to, dtype=torch.promote_types(scores.dtype, torch.float32))
-    for chosen, convert in ((precisely, in_float64), (~precisely, at_least_float32)):
-        if not chosen.any():
-            continue
-        at = torch.as_tensor(np.flatnonzero(chosen), device=scores.device)
-        whole = chosen.all()
-        some, top, best = (one if whole else one[at] for one in (scores, highest, likeliest))
-        shifted = convert(some) - convert(top)
-        others = shifted.exp().scatter_(-1, best[:, None].to(shifted.device), 0)
-        rest = in_float64(others.sum(-1))
-        if convert is in_float64 and sums.any:
-            taken = sums.take(some, shifted, others, rest)
-        # the clamp: a logit of minus infinity has no share in the entropy
-        spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(shifted.dtype).min)))
-        at = at.to(device)
-        partition[at] = rest.log1p()
-        entropy[at] = rest.log1p() - spread / (1 + rest)
+    taken = []
+    size = max(1, (ENTRIES if scores.device.type == "cpu" else ENTRIES_ON_GPU) // scores.shape[-1])
+    at_least_float32 = torch.promote_types(scores.dtype, torch.float32)
+    for precise, dtype in ((True, torch.float64), (False, at_least_float32)):
+        for part in _runs(np.flatnonzero(precisely == precise), size):
+            at = part if isinstance(part, slice) else torch.as_tensor(part, device=scores.device)
+            some = scores[at]
+            shifted, others = scratch.pair(some.shape, dtype, device if precise else scores.device)
+            best = likeliest[at, None].to(shifted.device)
+            shifted.copy_(some).sub_(highest[at].to(shifted.device))
+            torch.exp(shifted, out=others).scatter_(-1, best, 0)
+            rest = in_float64(others.sum(-1))
+            mean = shifted.mean(-1, keepdim=True) if precise and sums.mean else None
+            # the clamp: a logit of minus infinity has no share in the entropy
+            spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(dtype).min)))
+            if precise and sums.any:
+                taken.append(sums.take(some, shifted, others, best, rest, mean))
+            at = at if isinstance(at, slice) else at.to(device)
+            partition[at] = rest.log1p()
+            entropy[at] = rest.log1p() - spread / (1 + rest)
     below = in_float64(scores[rows, tokens]) - in_float64(highest[rows, 0])
     rows = rows.to(device)
-    return below - partition[rows], entropy[rows], taken
+    found = torch.cat(taken) if taken else torch.empty(0, dtype=torch.float64, device=device)
+    return below - partition[rows], entropy[rows], found
+
+
+def _runs(rows: NDArray[np.intp], size: int) -> Iterator[slice | NDArray[np.intp]]:
+    """Some rows in parts of a size, a slice where they follow each other, which spares a copy."""
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        first, last = int(part[0]), int(part[-1])
+        yield slice(first, last + 1) if last - first + 1 == len(part) else part

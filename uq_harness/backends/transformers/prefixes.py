@@ -20,7 +20,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import append_rows, growing, trim
-from uq_harness.backends.transformers.forward import Prefill, watched_states
+from uq_harness.backends.transformers.forward import Prefill, as_attention_takes_it, watched_states
 from uq_harness.backends.transformers.self_attention import SelfAttentionReader
 from uq_harness.backends.transformers.sequences import IntArray
 
@@ -182,7 +182,6 @@ class TreePrefixes(Prefixes):
         self._owner: IntArray = np.arange(len(self))  # the cache's row that holds each prefix
         self._sees = prefill.mask.bool()  # the cache's columns that each prefix attends to
         self._too_many_columns = 2 * self._sees.shape[1]
-        self._eager = architecture.attention == "eager"
 
     def grow(self, parents: IntArray, tokens: IntArray, read: IntArray | None = None) -> None:
         """See `Prefixes.grow`."""
@@ -209,20 +208,13 @@ class TreePrefixes(Prefixes):
             hidden, self._cache, entered = watched_states(
                 self._architecture,
                 ids.view(prompts, width),
-                self._as_attention_takes_it(mask.view(prompts, 1, width, -1)),
+                as_attention_takes_it(self._architecture, mask.view(prompts, 1, width, -1), self.head_states.dtype),
                 self._cache,
                 position_ids=positions.view(prompts, width),
                 watch=self._watch,
             )
         self.head_states = hidden.flatten(0, 1)[place.to(hidden.device)]
         self.entered = {block: state.flatten(0, 1)[place.to(state.device)] for block, state in entered.items()}
-
-    def _as_attention_takes_it(self, mask: Tensor) -> Tensor:
-        """A mask of truth values for sdpa, of summands for eager attention."""
-        if not self._eager:
-            return mask
-        dtype = self.head_states.dtype
-        return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
     def _compact_if_idle(self) -> None:
         """Compacts once half of the prompts have no prefix any more, or the columns have doubled."""

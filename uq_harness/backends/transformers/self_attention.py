@@ -62,7 +62,7 @@ class Reading:
         """
         seen = self.seen or [
             _weigh(torch.stack([products for products, _, _ in run]), self._of_rows(run[0][1]), run[0][2])[..., -1]
-            for _, some in groupby(self._one_token, key=lambda one: (id(one[1]), one[2]))
+            for _, some in groupby(self._one_token, key=lambda one: (id(one[1]), one[2], one[0].device))
             for run in [list(some)]
         ]
         if not seen:

@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
-from uq_harness import functional
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import cut, is_plain, repeat, select
 from uq_harness.backends.transformers.forward import (
@@ -24,14 +23,16 @@ from uq_harness.backends.transformers.forward import (
     states,
     watched_states,
 )
-from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
+from uq_harness.batching import Room, in_shrinking_batches
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import ConditionalLogProbs, ContinuationLogProb, Sample
+from uq_harness.evidence import ContinuationLogProb
 from uq_harness.functional import FloatArray
 
 ROWS = 256  # continuations that go through the model at a time
-# Logits in memory at a time; on a CPU few, so that they stay in its cache.
+# Logits in float64 at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
+# Logits of one product with the head's matrix, which is read once for all of them.
+PRODUCT = 2**23
 ENTRIES_ON_GPU = 2**26
 
 
@@ -63,8 +64,8 @@ def rescore(
         read, _ = follow(architecture, prefill, [rows[i] for i in part], tokens, pad_id)
         lengths = [len(one) for one in tokens]
         counted = torch.arange(read.shape[1]) < torch.tensor(lengths)[:, None]
-        chosen = torch.tensor([token for one in tokens for token in one])
-        scores = _logprobs(architecture, read[counted.to(read.device)], chosen, temperature)
+        chosen = [token for one in tokens for token in one]
+        scores = token_logprobs(architecture, read[counted.to(read.device)], range(len(chosen)), chosen, temperature)
         return np.split(scores, np.cumsum(lengths[:-1]))
 
     def undefined(i: int) -> list[FloatArray]:
@@ -78,16 +79,37 @@ def rescore(
     return found
 
 
-def _logprobs(architecture: Architecture, read: Tensor, chosen: Tensor, temperature: float) -> FloatArray:
-    """Log-probability of one token for each state, ``[states]``, with a bounded part of the logits in memory."""
-    found = []
-    entries = ENTRIES if read.device.type == "cpu" else ENTRIES_ON_GPU
-    size = max(1, entries // architecture.vocabulary)
-    for states_, tokens in zip(read.split(size), chosen.split(size), strict=True):
-        scores = in_float64(logits(architecture, states_)) / temperature
-        taken = scores.gather(-1, tokens[:, None].to(scores.device))[:, 0]
-        found.append((taken - scores.logsumexp(-1)).cpu())
-    return torch.cat(found).numpy()
+def token_logprobs(
+    architecture: Architecture, read: Tensor, at: Sequence[int], chosen: Sequence[int], temperature: float = 1.0
+) -> FloatArray:
+    """Log-probability of tokens, ``[tokens]``, with a bounded part of the logits in memory.
+
+    Args:
+        architecture: The model.
+        read: States that the head reads, ``[states, width]``.
+        at: For each token the number of the state that predicts it.
+        chosen: The tokens.
+        temperature: Divides the logits before the softmax.
+    """
+    found = np.empty(len(chosen))
+    order = np.argsort(np.asarray(at, dtype=np.int64), kind="stable")
+    sorted_at, tokens = np.asarray(at, dtype=np.int64)[order], np.asarray(chosen, dtype=np.int64)[order]
+    on_cpu = read.device.type == "cpu"
+    product = max(1, (PRODUCT if on_cpu else ENTRIES_ON_GPU) // architecture.vocabulary)
+    size = max(1, (ENTRIES if on_cpu else ENTRIES_ON_GPU) // architecture.vocabulary)
+    for start in range(0, len(read), product):
+        scores = logits(architecture, read[start : start + product])
+        sums = torch.cat([_scaled(part, temperature).logsumexp(-1) for part in scores.split(size)])
+        first, last = np.searchsorted(sorted_at, [start, start + len(scores)])
+        row = torch.as_tensor(sorted_at[first:last] - start, device=scores.device)
+        taken = _scaled(scores[row, torch.as_tensor(tokens[first:last], device=scores.device)], temperature)
+        found[order[first:last]] = (taken - sums[row.to(sums.device)]).cpu().numpy()
+    return found
+
+
+def _scaled(scores: Tensor, temperature: float) -> Tensor:
+    precise = in_float64(scores)
+    return precise if temperature == 1 else precise / temperature
 
 
 @torch.no_grad()
@@ -201,108 +223,6 @@ def mean_logprobs(
     scores = rescore(architecture, prefill, rows, tokens, pad_id=pad_id, temperature=temperature, room=room)
     means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
     return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
-
-
-def conditionals(
-    architecture: Architecture,
-    samples: Sequence[Sequence[Sample]],
-    stating: Sequence[Tokenise],
-    tokenise: Tokenise,
-    *,
-    threshold: float,
-    pad_id: int,
-    room: Room | None = None,
-    sampled: bool = False,
-) -> list[ConditionalLogProbs]:
-    """Distinct answers to each question, and their likelihoods after prompts that state one of them.
-
-    A likelihood is ``nan`` where memory does not hold prompt and answer.
-
-    Args:
-        architecture: The model.
-        samples: For each question the sampled answers.
-        stating: For each question, the token ids of the whole prompt that states an answer.
-        tokenise: Token ids of a text, without special tokens.
-        threshold: Token F1 above which two answers count as one.
-        pad_id: Token that fills the padding.
-        room: How many prompts, and how many answers to them, go through the model at a time.
-        sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
-    """
-    merged = [
-        functional.merge_by_f1([s.text for s in drawn], [s.log_likelihood(sampled) for s in drawn], threshold)
-        for drawn in samples
-    ]
-    stated: list[list[int]] = []
-    rows: list[int] = []
-    continuations: list[list[int]] = []
-    for state, (answers, _) in zip(stating, merged, strict=True):
-        if len(answers) > 1:  # one answer alone tells nothing
-            for answer in answers:
-                rows += [len(stated)] * len(answers)
-                continuations += [tokenise(other) for other in answers]
-                stated.append(state(answer))
-    scores = iter(_sums(architecture, stated, rows, continuations, pad_id, room or Room(ROWS)))
-    return [
-        ConditionalLogProbs(
-            answers=tuple(answers),
-            probabilities=probabilities,
-            logprobs=np.array([[next(scores) for _ in answers] for _ in answers])
-            if len(answers) > 1
-            else np.zeros((len(answers), len(answers))),
-        )
-        for answers, probabilities in merged
-    ]
-
-
-def _sums(
-    architecture: Architecture,
-    prompts: list[list[int]],
-    rows: list[int],
-    continuations: list[list[int]],
-    pad_id: int,
-    room: Room,
-) -> list[float]:
-    """Log-likelihood of each continuation of the prompt at ``rows``."""
-    following: list[list[int]] = [[] for _ in prompts]
-    for i, row in enumerate(rows):
-        following[row].append(i)
-
-    def score(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], dict[int, float]]]:
-        for positions in _parts([len(following[row]) for row in waiting], size, room):
-            part = [waiting[position] for position in positions]
-            prefill = Prefill.read(architecture, [prompts[row] for row in part], pad_id)
-            numbers = [i for row in part for i in following[row]]
-            places = [place for place, row in enumerate(part) for _ in following[row]]
-            tokens = [continuations[i] for i in numbers]
-            scores = rescore(architecture, prefill, places, tokens, pad_id=pad_id, room=room)
-            yield positions, {i: float(one.sum()) for i, one in zip(numbers, scores, strict=True)}
-
-    def undefined(row: int) -> dict[int, float]:
-        return dict.fromkeys(following[row], np.nan)
-
-    sums: dict[int, float] = {}
-    longest_first = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
-    for _, some in in_shrinking_streams(score, longest_first, room, undefined):
-        sums |= some
-    return [sums[i] for i in range(len(continuations))]
-
-
-def _parts(following: list[int], most: int, room: Room) -> Iterator[list[int]]:
-    """Prompts in their order by their places, so many that they and what follows them go through the model at once.
-
-    Args:
-        following: How many texts follow each prompt.
-        most: The largest number of prompts.
-        room: The largest number of texts, unless one prompt has more.
-    """
-    part: list[int] = []
-    for place, count in enumerate(following):
-        if part and (len(part) == most or sum(following[one] for one in part) + count > room.size):
-            yield part
-            part = []
-        part.append(place)
-    if part:
-        yield part
 
 
 log = logging.getLogger(__name__)
