@@ -188,7 +188,7 @@ def test_records_say_what_each_need_cost() -> None:
     names = (
         "exgrad+paragrad+semgrad+p_true+pointwise_mutual_information+csl+ln_pe+degree+self_consistency+sar+cocoa_msp"
     )
-    names += "+cocoa_msp+semantic_density+mutual_information"
+    names += "+cocoa_msp+semantic_density+mutual_information+clustered_self_assessment"
     template, cases = golden()
     lm = golden_model(**{**LEXICAL, "methods": names})
     for answer in ask(lm, [case["question"] for case in cases[:4]], template):

@@ -36,7 +36,7 @@ class Asker:
             asked = {row: need.prompt(one) for row, one in enumerate(found) if need.samples in one.values}
             prompts = {row: prompt for row, prompt in asked.items() if prompt is not None}
             for row in asked.keys() - prompts.keys():
-                found[row] = found[row].plus([(need, float("nan"))], {})
+                found[row] = found[row].plus([(need, float("nan"))], {}, {frozenset([need]): 0.0})
             if not prompts or self._backend is None:
                 continue
             read = self._backend.read_prompts(list(prompts.values()), need.continuation)
