@@ -131,6 +131,20 @@ def as_text(value: Any, indent: int | None = None) -> str:
     return escaped_in_json(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False))
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Writes a text file so that it is the old one or the new one whenever the process is killed.
+
+    Raises:
+        UQHarnessError: It cannot be written.
+    """
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
+    except OSError as error:
+        raise UQHarnessError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
+
+
 def is_whole(file: Path, lines: int | None = None) -> bool:
     """Whether a file that was written is complete.
 

@@ -9,6 +9,9 @@ from tests.models.test_hf import GREEDY, ask, golden, golden_model
 from tests.support import SCORING, requires_shared
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.instances import record_of
+from uq_harness.evidence import Need
+from uq_harness.evidence.cost import name_of
+from uq_harness.methods import all_methods
 
 LEXICAL = {"methods": "+".join(SCORING), "nli_model": "lexical", "similarity_model": "lexical"}
 
@@ -172,6 +175,37 @@ def test_the_record_says_what_an_answer_cost() -> None:
     free = record_of(ask(golden_model(methods="g_nll"), [cases[0]["question"]], template)[0])["cost"]
     assert free["nli_pairs"] == free["similarity_pairs"] == free["scored_texts"] == 0
     assert "nli_seconds" not in free
+
+
+def own(names: str) -> set[Need]:
+    """The needs of some methods that have seconds of their own."""
+    needs = {need for name in names.split("+") for need in all_methods()[name]().needs()}
+    return {need for need in needs if need.stage != "answer" and (need.stage != "samples" or need.sample_set == need)}
+
+
+@requires_shared
+def test_records_say_what_each_need_cost() -> None:
+    names = (
+        "exgrad+paragrad+semgrad+p_true+pointwise_mutual_information+csl+ln_pe+degree+self_consistency+sar+cocoa_msp"
+    )
+    names += "+cocoa_msp+semantic_density+mutual_information+clustered_self_assessment"
+    template, cases = golden()
+    lm = golden_model(**{**LEXICAL, "methods": names})
+    for answer in ask(lm, [case["question"] for case in cases[:4]], template):
+        cost = record_of(answer)["cost"]
+        alone = {need: cost[f"alone/{name_of(need)}"] for need in own(names)}
+        assert len(alone) == sum(name.startswith("alone/") for name in cost)
+
+        def seconds(stage: str, alone: dict[Need, float] = alone) -> list[float]:
+            return [spent for need, spent in alone.items() if need.stage == stage]
+
+        # nothing is read by two needs here
+        assert sum(seconds("scoring")) == pytest.approx(cost["scoring_seconds"], rel=0.02)
+        drawing = cost["decode_seconds"] - cost["answer_seconds"]
+        assert 0 < max(seconds("samples")) <= drawing * 1.01 <= sum(seconds("samples")) * 1.03
+        assert cost["answer_seconds"] > 0
+        for stage in ("gradients", "nli", "similarity"):
+            assert max(seconds(stage)) <= cost[f"{stage}_seconds"] * 1.01 <= sum(seconds(stage)) * 1.03
 
 
 @requires_shared

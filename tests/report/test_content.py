@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from tests.report.runs import made_up, write_run
+from uq_harness.evidence import PairwiseSimilarity, Samples, TokenRelevance
+from uq_harness.evidence.cost import name_of
+from uq_harness.methods import all_methods
 from uq_harness.report.content import Report, collect
 from uq_harness.report.csv import write_numbers
 from uq_harness.report.figures import run_figures
@@ -208,7 +211,30 @@ def test_confident_errors_are_the_wrong_answers_with_the_lowest_scores(tmp_path:
     assert first.methods == 3
 
 
-def test_costs_are_the_seconds_of_the_stages_that_a_method_needs(tmp_path: Path) -> None:
+def test_costs_are_the_seconds_of_what_a_method_reads_with_its_options(tmp_path: Path) -> None:
+    methods = ("g_nll", "exgrad", "hybridgrad", "p_true", "conditional_pmi", "degree", "sar", "gone")
+    correct, scores = made_up(40, methods=methods)
+    five, ten = Samples(5, 1.0), Samples(10, 1.0)
+    known = {"p_true": 0.25, "conditional_pmi": 0.5, "exgrad": 0.125}
+    needs = {name: next(n for n in all_methods()[name]().needs() if n.stage != "answer") for name in known}
+    semgrad, paragrad = (next(iter(all_methods()[name]().needs())) for name in ("semgrad", "paragrad"))
+    spent = {needs[name]: seconds for name, seconds in known.items()} | {five: 1.0, ten: 2.0}
+    spent |= {PairwiseSimilarity(five): 0.5, TokenRelevance(five): 4.0, semgrad: 1.0, paragrad: 0.75}
+    cost = {"decode_seconds": 3.0, "answer_seconds": 0.5, "gradients_seconds": 1.5, "scoring_seconds": 0.75}
+    cost |= {"similarity_seconds": 4.5, "nli_seconds": 7.0}
+    cost |= {f"alone/{name_of(need)}": seconds for need, seconds in spent.items()}
+    write_run(tmp_path, correct, scores, cost=cost, config={"uncertainty": {"graph": "jaccard", "entropy_samples": 10}})
+    found = content_of(tmp_path).runs[0].costs
+    assert found.answer == 0.5
+    assert {name: found.extra[name] for name in known} == known  # not the whole of a stage
+    assert found.extra["g_nll"] == 0
+    assert found.extra["hybridgrad"] == 1.5  # its two gradients share some of the stage, which is not counted twice
+    assert found.extra["degree"] == 2.0  # with this graph it asks no NLI model
+    assert found.extra["sar"] == 5.5
+    assert math.isnan(found.extra["gone"])
+
+
+def test_costs_in_records_of_earlier_versions_are_those_of_the_stages_that_a_method_needs(tmp_path: Path) -> None:
     correct, scores = made_up(40, methods=("g_nll", "semgrad", "sar", "ln_pe", "gone"))
     cost = {"decode_seconds": 1.0, "row_steps": 50.0, "gradients_seconds": 0.3, "similarity_seconds": 0.2}
     write_run(tmp_path, correct, scores, cost=cost)

@@ -18,6 +18,7 @@ from uq_harness.similarity.requests import (
     AllPairs,
     LikeAnswer,
     TokenRemovals,
+    Work,
     entailment,
     similarities,
 )
@@ -196,13 +197,17 @@ def test_relevances_may_all_be_zero() -> None:
 
 def test_all_similarities_of_a_batch_are_one_call_with_distinct_pairs_once() -> None:
     service = build_similarity("lexical")
-    pairs: list[int] = []
+    work: list[Work[int]] = []
     pairwise = {0: AllPairs("who?", ("it was", "was"))}
     removals = {1: TokenRemovals("who?", ((2, 3), (2, 3)), decode)}
-    squares, relevances = similarities(service, [pairwise, pairwise], [removals, removals], pairs.extend)
+    squares, relevances = similarities(service, [pairwise, pairwise], [removals, removals], work.extend)
     # (it was, was) is asked by both; (was, it was) and (it was, it) by one
     assert service.pairs_scored == 3
-    assert pairs == [3, 0]  # the second question asks the same
+    assert [one.count for one in work] == [3, 0]  # the second question asks the same
+    both, one, other = ("who? it was", "who? was"), ("who? was", "who? it was"), ("who? it was", "who? it")
+    assert work[0].pairs == {frozenset([0, 1]): 1, frozenset([0]): 1, frozenset([1]): 1}
+    readers = {frozenset([0, 1]): both, frozenset([0]): one, frozenset([1]): other}
+    assert work[0].characters == {keys: sum(map(len, pair)) for keys, pair in readers.items()}
     assert squares[0][0][0, 1] == 1 - relevances[1][1][0][0]
 
 
@@ -248,11 +253,11 @@ def test_words_that_say_nothing_are_neutral_and_not_asked_about(nli: NLI) -> Non
 def test_a_word_pair_goes_through_the_model_once_whatever_the_question(tmp_path: Path) -> None:
     service = build_nli(save_classifier(tmp_path), device="cpu")
     again = [{"words": WordAlternatives((("it", "was"), ("was", "it"), ("it", "was")))}] * 2
-    counted: list[int] = []
+    counted: list[Work[str]] = []
     entailment(service, again, counted.extend)
     entailment(service, again, counted.extend)
     assert service.pairs_scored == 2
-    assert counted == [2, 0, 0, 0]
+    assert [one.count for one in counted] == [2, 0, 0, 0]
 
 
 def test_an_answer_without_tokens_has_no_alternatives(nli: NLI) -> None:

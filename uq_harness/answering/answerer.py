@@ -48,7 +48,7 @@ def record(
         "answer": answer.text,
         **({} if evidence.refused is None else {"refused": evidence.refused}),
         **{name: value for name, value in known.items() if value is not None},
-        "cost": dict(evidence.cost),
+        "cost": evidence.recorded_cost,
     }
 
 

@@ -36,12 +36,14 @@ class Asker:
             asked = {row: need.prompt(one) for row, one in enumerate(found) if need.samples in one.values}
             prompts = {row: prompt for row, prompt in asked.items() if prompt is not None}
             for row in asked.keys() - prompts.keys():
-                found[row] = found[row].plus([(need, float("nan"))], {})
+                found[row] = found[row].plus([(need, float("nan"))], {}, {frozenset([need]): 0.0})
             if not prompts or self._backend is None:
                 continue
             read = self._backend.read_prompts(list(prompts.values()), need.continuation)
             for row, one in zip(prompts, read, strict=True):
-                found[row] = found[row].plus([(need, one.logprob)], _added(found[row].cost, one.cost))
+                seconds = one.cost.get("scoring_seconds")
+                own: dict[frozenset[Need[Any]], float] = {} if seconds is None else {frozenset([need]): seconds}
+                found[row] = found[row].plus([(need, one.logprob)], _added(found[row].cost, one.cost), own)
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,8 @@ from rich.text import Text
 
 from uq_harness.cli.app import app
 from uq_harness.cli.arguments import read_metadata
-from uq_harness.files import as_text
+from uq_harness.errors import UQHarnessError
+from uq_harness.files import as_text, user_path, write_whole
 from uq_harness.rendering.escape import visible
 
 if TYPE_CHECKING:
@@ -33,12 +35,18 @@ def bench(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="Questions of each task.")] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions in a batch.")] = 16,
-    repeats: Annotated[int, typer.Option(min=1, help="How often all is measured.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="How often all is measured.")] = 1,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; without it the GPU if there is one.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; without it torch's choice.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="JSON file that keeps what has been measured, as it grows.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Measure what each method costs beyond generation, on your model and machine."""
+    """Measure what each method costs beyond generation, on your model and machine.
+
+    Ctrl-C ends it with what has been measured so far.
+    """
     import torch
     from lm_eval.utils import simple_parse_args_string
 
@@ -50,6 +58,14 @@ def bench(
         arguments["device"] = device
     if threads is not None:
         torch.set_num_threads(threads)
+    paper = paper_table(3)
+
+    def as_json_text(found: Bench) -> str:
+        return as_text({**asdict(found), "paper": asdict(paper)}, indent=2)
+
+    file = None if output is None else user_path(output, "--output")
+    if file is not None and not file.parent.is_dir():
+        raise UQHarnessError(f"--output {str(file)!r}: there is no folder {str(file.parent)!r}: make it first")
     found = run_bench(
         model,
         tasks=[name.strip() for name in tasks.split(",") if name.strip()],
@@ -61,22 +77,31 @@ def bench(
         batch_size=batch_size,
         repeats=repeats,
         progress=sys.stderr.isatty(),
+        keep=lambda found: None if file is None else write_whole(file, as_json_text(found)),
     )
-    paper = paper_table(3)
     if as_json:
-        print(as_text({**asdict(found), "paper": asdict(paper)}, indent=2))
-        return
-    _show(found, paper)
+        print(as_json_text(found))
+    else:
+        _show(found, paper)
+    for name, why in found.failed.items():
+        print(f"{name} could not be measured: {why}", file=sys.stderr)
+    if not found.complete:
+        print(
+            f"stopped after {found.measured} of {found.repeats * sum(found.tasks.values())} questions", file=sys.stderr
+        )
+        raise typer.Exit(1)
 
 
 def _show(found: Bench, paper: ReferenceTable) -> None:
     console = Console()
     console.print(_times(found, paper))
+    console.print(_stages(found))
     console.print(_work(found))
     console.print(
-        "Seconds are those of one question. + is what a method adds to our decoding; decoding is compared with "
-        "generation by lm_eval's hf. In brackets the lowest and the highest of the repeats. Memory is what the first "
-        f"chunk adds at its peak.\npaper: Table 3 of {paper.source}: what a method adds to its generation, on "
+        "Seconds are those of one question. + is what a method adds to our decoding if it is the only one; beside is "
+        "what is saved if it alone is left out. Decoding is compared with generation by lm_eval's hf. In brackets the "
+        "lowest and the highest of the repeats. Memory is what the first chunk adds at its peak.\n"
+        f"paper: Table 3 of {paper.source}: what a method adds to its generation, on "
         f"{', '.join(column.task_title for column in paper.columns)}, in seconds (shares of its generation).",
         highlight=False,
     )
@@ -84,17 +109,30 @@ def _show(found: Bench, paper: ReferenceTable) -> None:
 
 def _times(found: Bench, paper: ReferenceTable) -> Table:
     tasks = ", ".join(f"{count} questions of {name}" for name, count in found.tasks.items())
-    table = Table("way", "ms a question", "+ ms", "+ share", "paper: + s (share)")
+    table = Table("way", "ms a question", "+ ms", "+ share", "beside", "paper: + s (share)")
     title = (
         f"{found.model}, {found.dtype} on {found.device}, {found.threads} threads",
         f"{tasks}, batches of {found.batch_size}, {found.repeats} repeats",
     )
     table.title = Text("\n".join(map(visible, title)))
     _align(table, slice(1, -1))
-    table.add_row("generation", _milliseconds(found.generation), "", "", _paper(None, paper))
+    table.add_row("generation", _milliseconds(found.generation), "", "", "", _paper(None, paper))
     for cost in found.costs:
         times = (_milliseconds(cost.seconds), _milliseconds(cost.extra), _spread(cost.share, 1))
-        table.add_row(cost.name, *times, _paper(cost.name, paper))
+        beside = "" if cost.beside is None else _milliseconds(cost.beside)
+        table.add_row(cost.name, *times, beside, _paper(cost.name, paper))
+    return table
+
+
+def _stages(found: Bench) -> Table:
+    table = Table("stage", "ms a question", "share")
+    table.title = "All methods together, stage by stage; what parts of decoding add alone"
+    _align(table, slice(1, None))
+    for part in found.stages:
+        table.add_row(part.name, _milliseconds(part.seconds), _spread(part.share, 1))
+    table.add_section()
+    for part in found.groups:
+        table.add_row(f"alone: {part.name}", _milliseconds(part.seconds), _spread(part.share, 1))
     return table
 
 
@@ -102,10 +140,11 @@ def _work(found: Bench) -> Table:
     table = Table("way", "tokens", "row-steps", "NLI pairs", "similarity pairs", "+ MB")
     table.title = "Work for a question, memory"
     _align(table, slice(1, None))
-    table.add_row("generation", *[""] * 4, _megabytes(found.generation_peak_megabytes))
+    table.add_row("generation", *[""] * 4, _megabytes(found.peak_megabytes.get("generation")))
     for cost in found.costs:
         work = (cost.work.answer_tokens, cost.work.row_steps, cost.work.nli_pairs, cost.work.similarity_pairs)
-        table.add_row(cost.name, *(f"{amount:.1f}" for amount in work), _megabytes(cost.peak_megabytes))
+        memory = _megabytes(found.peak_megabytes.get(cost.name))
+        table.add_row(cost.name, *(f"{amount:.1f}" for amount in work), memory)
     return table
 
 
@@ -121,7 +160,7 @@ def _milliseconds(spread: Spread) -> str:
 
 def _spread(spread: Spread, factor: float) -> str:
     middle, lowest, highest = (_brief(factor * value) for value in (spread.median, spread.lowest, spread.highest))
-    return f"{middle} ({lowest} to {highest})"
+    return middle if spread.lowest == spread.highest else f"{middle} ({lowest} to {highest})"
 
 
 def _brief(value: float) -> str:

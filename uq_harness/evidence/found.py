@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from uq_harness.evidence import needs
 from uq_harness.evidence.answers import Answer
+from uq_harness.evidence.cost import ByReaders, by_need
 from uq_harness.evidence.needs import Need
 
 T = TypeVar("T")
@@ -47,6 +48,9 @@ class Evidence:
         message: The user's message that put the question; likewise.
         refused: Why the backend gave no answer to the question; ``None`` where it did. The answer is empty then.
         cost: This question's share of its batch's seconds by stage (``decode_seconds``, …), and counts of the work.
+        seconds: The same seconds by all the needs that read what was done, as far as the backend knows; those of the
+            greedy answer are not among them.
+        pairs: Pairs of texts that went through auxiliary models, by all the needs that read them.
 
     >>> import numpy as np
     >>> answer = Answer("Paris", (5, 2), np.array([-0.5, -0.25]), None, complete=True)
@@ -64,6 +68,8 @@ class Evidence:
     message: str | None = None
     refused: str | None = None
     cost: Mapping[str, float] = field(default_factory=dict)
+    seconds: ByReaders = field(default_factory=dict)
+    pairs: ByReaders = field(default_factory=dict)
 
     def __getitem__(self, need: Need[T]) -> T:
         """The value of a need.
@@ -76,9 +82,26 @@ class Evidence:
         except KeyError:
             raise KeyError(f"{need} was not gathered: a method gets what its needs() declares") from None
 
-    def plus(self, values: Iterable[tuple[Need[Any], Any]], cost: Mapping[str, float]) -> Evidence:
+    def plus(
+        self,
+        values: Iterable[tuple[Need[Any], Any]],
+        cost: Mapping[str, float],
+        seconds: ByReaders | None = None,
+        pairs: ByReaders | None = None,
+    ) -> Evidence:
         """The same evidence with further needs and their values, and what they cost."""
-        return replace(self, values={**self.values, **dict(values)}, cost={**self.cost, **cost})
+        return replace(
+            self,
+            values={**self.values, **dict(values)},
+            cost={**self.cost, **cost},
+            seconds={**self.seconds, **(seconds or {})},
+            pairs={**self.pairs, **(pairs or {})},
+        )
+
+    @property
+    def recorded_cost(self) -> dict[str, float]:
+        """The cost as records have it: with the seconds of what each need reads."""
+        return {**self.cost, **by_need(self.seconds)}
 
     def defines(self, declared: Iterable[Need[Any]]) -> bool:
         """Whether every one of the declared needs has a meaningful value, and so has the sample set it is about."""

@@ -58,8 +58,13 @@ class SampleSets:
 
     def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
         """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""
-        serving = {_kind(sampler): sampler for sampler in drawn}
-        return {one: tuple(drawn[serving[_kind(one)]][: _size(one)]) for one in self.wanted if _kind(one) in serving}
+        found = {one: serving(one, drawn) for one in self.wanted}
+        return {one: tuple(drawn[by][: _size(one)]) for one, by in found.items() if by is not None}
+
+
+def serving(one: SampleSet, samplers: Iterable[SampleSet]) -> SampleSet | None:
+    """The sampler that a set is cut out of; ``None`` where there is none."""
+    return next((sampler for sampler in samplers if _kind(sampler) == _kind(one)), None)
 
 
 def _reads_law(need: Need[Any]) -> bool:

@@ -32,7 +32,7 @@ class Prices:
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """The cost with the price in it."""
-        cost = dict(evidence.cost)
+        cost = evidence.recorded_cost
         now = self._of(cost, "prompt_tokens", "completion_tokens")
         kept = self._of(cost, "kept_prompt_tokens", "kept_completion_tokens")
         return {"cost": {**cost, "price": now + kept, "kept_price": kept}}

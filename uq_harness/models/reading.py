@@ -90,7 +90,7 @@ class Reading:
             scores(job.methods, evidence),
             _listed(answer.logprobs) if whole else None,
             _listed(answer.entropies) if whole else None,
-            dict(evidence.cost),
+            evidence.recorded_cost,
             confidence_reply(evidence),
         )
 

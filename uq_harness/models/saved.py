@@ -241,7 +241,7 @@ class Scorer:
     def _record(self, row: int, names: list[str], evidence: Evidence) -> dict[str, Any]:
         saved, plan = self._answers[row], self._plans[row]
         known = {name: saved.uncertainty[name] for name in plan.keep} | scores(plan.compute, evidence)
-        spent = dict(evidence.cost) if plan.compute else {}
+        spent = evidence.recorded_cost if plan.compute else {}
         reading = self.readings.get(row)
         found: dict[str, Any] = {}
         if reading is not None:

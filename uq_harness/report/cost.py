@@ -1,17 +1,23 @@
-"""What a run cost, from the records' ``cost`` fields: seconds of the stages that methods need, requests and tokens."""
+"""What a run cost, from the records' ``cost`` fields: seconds of the answer and of methods, requests and tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uq_harness.methods import all_methods
+from uq_harness.errors import UQHarnessError
+from uq_harness.evidence import Need
+from uq_harness.evidence.cost import ALONE, ANSWER, name_of, with_sets
+from uq_harness.methods import Method, all_methods
+from uq_harness.methods.options import read_option
 
 # What the records of an engine or an endpoint say beside seconds.
 SERVED = ("requests", "prompt_tokens", "completion_tokens", "price")
+_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,9 @@ class Costs:
     """Costs per question, each a mean over the questions; ``nan`` where the records do not say.
 
     Attributes:
-        answer: Seconds of the greedy answer alone. Where samples were drawn in the same pass, its share of the rows
-            that were decoded.
-        extra: Seconds that each method adds to that. A stage that several methods share counts in full for each of
-            them.
+        answer: Seconds of the greedy answer alone.
+        extra: Seconds that each method adds to that if no other is chosen: of all that it reads, whether other methods
+            read it too or not.
         served: Requests, tokens and price of all methods together, by their names in `SERVED`.
     """
 
@@ -31,43 +36,76 @@ class Costs:
     served: Mapping[str, float]
 
 
-def costs(records: Mapping[str, NDArray[np.float64]], answer_tokens: NDArray[np.float64], methods: list[str]) -> Costs:
+def costs(
+    records: Mapping[str, NDArray[np.float64]],
+    answer_tokens: NDArray[np.float64],
+    methods: Iterable[str],
+    options: Mapping[str, Any] | None = None,
+) -> Costs:
     """The costs of a run's methods.
+
+    Records say what each need cost. In those of earlier versions only stages have seconds: a stage counts in full for
+    each method that needs it, and the answer's part of decoding is its share of the rows.
 
     Args:
         records: Columns of the records' ``cost`` fields, shape ``[questions]`` each, ``nan`` where a record has none.
         answer_tokens: Number of tokens of each answer.
         methods: The methods' names.
+        options: The options of methods with which the run was made; their defaults where it does not say.
     """
-    seconds = {
-        name.removesuffix("_seconds"): _mean(values) for name, values in records.items() if name.endswith("_seconds")
-    }
-    decode = seconds.get("decode", float("nan"))
-    rows = _mean(records["row_steps"]) if "row_steps" in records else float("nan")
-    share = min(1.0, _mean(answer_tokens) / rows) if rows > 0 else 1.0
-    drawn = any("samples" in (_stages(name) or ()) for name in methods)
-    answer = decode * share if drawn else decode
-    stages = {**seconds, "samples": decode - answer}
-    extra = {}
-    for name in methods:
-        needed = _stages(name)
-        extra[name] = float("nan") if needed is None else sum((stages.get(s, float("nan")) for s in needed), 0.0)
-        if np.isnan(decode):
-            extra[name] = float("nan")
-    served = {name: _mean(records[name]) if name in records else float("nan") for name in SERVED}
-    return Costs(answer, extra, served)
+    needs = {name: _needs(name, options or {}) for name in methods}
+    spent = {name: _mean(values) for name, values in records.items()}
+    stages = {name.removesuffix("_seconds"): took for name, took in spent.items() if name.endswith("_seconds")}
+    drawn = any(need.sample_set is not None for some in needs.values() for need in some or ())
+    decoding = spent.get("decode_seconds", _NAN)
+    answer = spent.get(ANSWER, _answer_by_rows(spent, _mean(answer_tokens)) if drawn else decoding)
+    stages["samples"] = decoding - answer
+
+    def price(some: frozenset[Need[Any]] | None) -> float:
+        if some is None or np.isnan(decoding):
+            return _NAN
+        return _by_need(some, spent, stages) if ANSWER in spent else _by_stage(some, stages)
+
+    extra = {name: price(some) for name, some in needs.items()}
+    return Costs(answer, extra, {name: spent.get(name, _NAN) for name in SERVED})
 
 
-def _stages(method: str) -> frozenset[str] | None:
-    """The stages that a method needs beyond the greedy answer; ``None`` for a method that is not installed."""
+def _by_need(needs: frozenset[Need[Any]], spent: Mapping[str, float], stages: Mapping[str, float]) -> float:
+    """Seconds of what some needs read; within a stage never more than it took, for they may share some of it."""
+    total = 0.0
+    for stage in sorted({need.stage for need in needs} - {"answer"}):
+        mine = [need for need in needs if need.stage == stage and (stage != "samples" or need.sample_set == need)]
+        read = [spent.get(ALONE + name_of(need), _NAN) for need in mine]
+        total += float(np.minimum(sum(read), stages.get(stage, _NAN)))
+    return total
+
+
+def _by_stage(needs: frozenset[Need[Any]], stages: Mapping[str, float]) -> float:
+    return sum((stages.get(stage, _NAN) for stage in sorted({need.stage for need in needs} - {"answer"})), 0.0)
+
+
+def _answer_by_rows(spent: Mapping[str, float], answer_tokens: float) -> float:
+    rows = spent.get("row_steps", _NAN)
+    return spent.get("decode_seconds", _NAN) * (min(1.0, answer_tokens / rows) if rows > 0 else 1.0)
+
+
+def _needs(method: str, options: Mapping[str, Any]) -> frozenset[Need[Any]] | None:
+    """What a method reads; ``None`` for one that is not installed, or does not take these options."""
     known = all_methods().get(method)
     if known is None:
         return None
-    needs = known().needs()
-    about_samples = {"samples"} if any(need.sample_set is not None for need in needs) else set()
-    return frozenset({need.stage for need in needs} - {"answer"} | about_samples)
+    built = _built(known, options)
+    return None if built is None else with_sets(built.needs())
+
+
+def _built(method: type[Method], options: Mapping[str, Any]) -> Method | None:
+    given = {field.name: field for field in method.options() if field.name in options}
+    try:
+        return method(**{name: read_option(field, options[name]) for name, field in given.items()})
+    except UQHarnessError:  # another version's options
+        return None
 
 
 def _mean(values: NDArray[np.float64]) -> float:
     finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
+    return float(finite.mean()) if len(finite) else _NAN

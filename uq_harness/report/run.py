@@ -128,7 +128,7 @@ def summarize(run: TaskRun, model: str, alpha: float, *, combined: bool = False)
         ranking = Ranking(best)
         accuracy = Estimate(run.metrics.get("accuracy", math.nan), run.metrics.get("accuracy_stderr", math.nan))
     scored = {name: int(np.isfinite(scores).sum()) for name, scores in run.uncertainty.items()}
-    spent = costs(run.costs, run.answer_tokens, list(run.uncertainty))
+    spent = costs(run.costs, run.answer_tokens, run.uncertainty, run.model_settings.get("uncertainty"))
     return RunSummary(
         run,
         model,

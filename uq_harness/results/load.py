@@ -15,7 +15,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.rendering.escape import encodable
 from uq_harness.results.files import WHAT_TO_GIVE, RunFiles, find_files
 from uq_harness.results.run import TaskRun
-from uq_harness.results.samples import Column, numbers, read_samples, table
+from uq_harness.results.samples import Column, numbers, read_samples
 from uq_harness.results.settings import repeated_runs
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,8 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
         answer_tokens=numbers(column.answer_tokens, f"{file}: answer_tokens"),
         correct=np.array(column.correct, dtype=np.int64),
         correctness=numbers(column.correctness, f"{file}: correctness"),
-        uncertainty=table(column.uncertainty, f"{file}: uncertainty"),
-        costs=table(column.costs, f"{file}: cost"),
+        uncertainty=column.uncertainty.arrays(f"{file}: uncertainty"),
+        costs=column.costs.arrays(f"{file}: cost"),
         metrics=_metrics(files, judge),
         configuration={key: value for key, value in files.content.items() if key != "results"},
         unjudged=tuple(column.unjudged),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,49 @@ log = logging.getLogger(__name__)
 _REPETITION = b', "target_hash": "'
 
 
+class NumberRows:
+    """Objects of numbers, as they are read; kept as one array a name, which takes a tenth of the objects' memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._columns: dict[str, array[float]] = {}
+        self._wrong: list[str] = []
+
+    def append(self, row: Any) -> None:
+        """Adds an object; ``None`` is one without numbers."""
+        self._count += 1
+        if row is not None and not isinstance(row, dict):
+            self._wrong.append(f" is {row!r} in a line, but must be an object, a number a name")
+            return
+        for name, value in (row or {}).items():
+            column = self._columns.setdefault(name, array("d"))
+            self._fill(column, self._count - 1)
+            try:
+                column.append(_number(value))
+            except ValueError as error:
+                self._wrong.append(f": {name} {error}")
+                column.append(math.nan)
+
+    def arrays(self, place: str) -> dict[str, FloatArray]:
+        """One array a name; ``null`` and missing numbers are ``nan``.
+
+        Args:
+            place: Where the objects are, for messages.
+
+        Raises:
+            UQHarnessError: One is not an object, or holds something that is not a number.
+        """
+        if self._wrong:
+            raise UQHarnessError(place + self._wrong[0])
+        for column in self._columns.values():
+            self._fill(column, self._count)
+        return {encodable(name): np.array(column) for name, column in self._columns.items()}
+
+    @staticmethod
+    def _fill(column: array[float], count: int) -> None:
+        column.extend([math.nan] * (count - len(column)))
+
+
 @dataclass
 class Column:
     """The answers of one judge, as they are read."""
@@ -34,8 +79,8 @@ class Column:
     answer_tokens: list[Any] = field(default_factory=list)
     correct: list[int] = field(default_factory=list)
     correctness: list[Any] = field(default_factory=list)
-    uncertainty: list[Any] = field(default_factory=list)
-    costs: list[Any] = field(default_factory=list)
+    uncertainty: NumberRows = field(default_factory=NumberRows)
+    costs: NumberRows = field(default_factory=NumberRows)
     unjudged: list[str] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
 
@@ -161,22 +206,22 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
 
 
-def table(rows: Sequence[Any], place: str) -> dict[str, FloatArray]:
-    """One array a field of objects; ``null`` and missing numbers are ``nan``."""
-    for row in rows:
-        if row is not None and not isinstance(row, dict):
-            raise UQHarnessError(f"{place} is {row!r} in a line, but must be an object, a number a name")
-    objects: list[dict[str, Any]] = [row or {} for row in rows]
-    fields = dict.fromkeys(name for row in objects for name in row)
-    return {encodable(name): numbers([row.get(name) for row in objects], f"{place}: {name}") for name in fields}
-
-
 def numbers(values: Sequence[Any], place: str) -> FloatArray:
-    """Numbers as an array; ``None`` is ``nan``."""
-    for value in values:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise UQHarnessError(f"{place} holds {value!r}, but must be a number or null")
+    """Numbers as an array; ``None`` is ``nan``.
+
+    Raises:
+        UQHarnessError: One is not a number.
+    """
     try:
-        return np.array(values, dtype=np.float64)
+        return np.array([_number(value) for value in values], dtype=np.float64)
+    except ValueError as error:
+        raise UQHarnessError(f"{place} {error}") from None
+
+
+def _number(value: Any) -> float:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"holds {value!r}, but must be a number or null")
+    try:
+        return math.nan if value is None else float(value)
     except OverflowError:
-        raise UQHarnessError(f"{place} holds a whole number that is too large, beyond 1e308") from None
+        raise ValueError("holds a whole number that is too large, beyond 1e308") from None

@@ -17,12 +17,13 @@ from uq_harness.evidence import (
     SampleSet,
     TokenRelevance,
 )
-from uq_harness.evidence.cost import Stopwatch
+from uq_harness.evidence.cost import Stage, Stopwatch
 from uq_harness.similarity.requests import (
     AgainstAnswer,
     AllPairs,
     LikeAnswer,
     TokenRemovals,
+    Work,
     entailment,
     similarities,
 )
@@ -89,30 +90,36 @@ class Comparer:
     def add_entailment(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its NLI probabilities, for the whole batch in one call."""
         requests = [self.entailment_requests(one) for one in batch]
-        pairs: list[int] = []
+        work: list[Work[Any]] = []
         watch = Stopwatch(len(batch))
-        with watch.stage("nli") as divide:
-            found = entailment(self.nli, requests, pairs.extend)
-            divide(pairs)
+        with watch.stage("nli") as stage:
+            found = entailment(self.nli, requests, work.extend)
+            _share(stage, work)
         costs = watch.shares if self._entailment else [{} for _ in batch]
         return [
-            one.plus(arrays.items(), {**cost, "nli_pairs": count})
-            for one, arrays, cost, count in zip(batch, found, costs, pairs, strict=True)
+            one.plus(arrays.items(), {**cost, "nli_pairs": done.count}, seconds, done.pairs)
+            for one, arrays, cost, done, seconds in zip(batch, found, costs, work, watch.seconds, strict=True)
         ]
 
     def add_similarity(self, batch: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with all its similarities and token relevances, for the whole batch in one call."""
         answer_requests = [self.similarity_requests(one) for one in batch]
         relevance_requests = [self.relevance_requests(one) for one in batch]
-        pairs: list[int] = []
+        work: list[Work[Any]] = []
         watch = Stopwatch(len(batch))
-        with watch.stage("similarity") as divide:
-            answers, relevance = similarities(self.similarity, answer_requests, relevance_requests, pairs.extend)
-            divide(pairs)
+        with watch.stage("similarity") as stage:
+            answers, relevance = similarities(self.similarity, answer_requests, relevance_requests, work.extend)
+            _share(stage, work)
         costs = watch.shares if self._similarity or self._relevance else [{} for _ in batch]
+        found = zip(batch, answers, relevance, costs, work, watch.seconds, strict=True)
         return [
-            one.plus([*compared.items(), *relevances.items()], {**cost, "similarity_pairs": count})
-            for one, compared, relevances, cost, count in zip(batch, answers, relevance, costs, pairs, strict=True)
+            one.plus(
+                [*compared.items(), *relevances.items()],
+                {**cost, "similarity_pairs": done.count},
+                seconds,
+                dict(done.pairs),
+            )
+            for one, compared, relevances, cost, done, seconds in found
         ]
 
     def entailment_requests(
@@ -157,6 +164,12 @@ class Comparer:
         if isinstance(need, PairwiseSimilarity):
             return AllPairs(evidence.question, texts)
         return LikeAnswer(evidence.question, evidence.answer.text, texts)
+
+
+def _share(stage: Stage, work: Sequence[Work[Any]]) -> None:
+    """Divides a stage among questions by their pairs, and among needs by the lengths of the pairs that they read."""
+    stage.divide([done.count for done in work])
+    stage.among([dict(done.characters) for done in work])
 
 
 def _met(needs: Iterable[N], evidence: Evidence) -> list[N]:

@@ -5,13 +5,14 @@ Requests become pairs of texts, the pairs of a whole batch are scored at once, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Protocol, TypeVar
+from itertools import compress, zip_longest
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from uq_harness.evidence.cost import parts_by_readers
 from uq_harness.evidence.token_spans import token_spans
 from uq_harness.functional import FloatArray
 from uq_harness.similarity.memory import Pair
@@ -179,21 +180,60 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 
-def _uncounted(pairs: Sequence[int]) -> None:
-    """For callers who do not want to know how many pairs went through the model."""
+@dataclass(frozen=True)
+class Work(Generic[K]):
+    """What went through the model for one question.
+
+    Attributes:
+        pairs: Number of pairs, by the keys of all requests that have them.
+        characters: Their characters, likewise.
+    """
+
+    pairs: Mapping[frozenset[K], float]
+    characters: Mapping[frozenset[K], float]
+
+    @property
+    def count(self) -> int:
+        """Number of all pairs."""
+        return round(sum(self.pairs.values()))
+
+    @classmethod
+    def of(cls, found: Iterable[tuple[K, _Asked]]) -> Work[K]:
+        """The work of a question's requests, each under its key."""
+        read: dict[K, set[Pair]] = {}
+        new: set[Pair] = set()
+        for key, one in found:
+            read.setdefault(key, set()).update(one.pairs)
+            new.update(one.new_pairs())
+        sizes = {pair: float(sum(map(len, pair))) for pair in new}
+        return cls(parts_by_readers(read, dict.fromkeys(new, 1.0)), parts_by_readers(read, sizes))
+
+
+class _Asked(NamedTuple):
+    """The pairs of a request, and what is known about them."""
+
+    pairs: Sequence[Pair]
+    compared: Compared
+
+    def new_pairs(self) -> Iterator[Pair]:
+        return compress(self.pairs, self.compared.new)
+
+
+def _uncounted(work: Sequence[Work[Any]]) -> None:
+    """For callers who do not want to know what went through the model."""
 
 
 def entailment(
     nli: NLI,
     batch: Sequence[Mapping[K, AllPairs | AgainstAnswer | WordAlternatives]],
-    count: Callable[[Sequence[int]], None] = _uncounted,
+    count: Callable[[Sequence[Work[K]]], None] = _uncounted,
 ) -> list[dict[K, FloatArray]]:
     """NLI probabilities for the requests of a batch of questions, all through the model at once.
 
     Args:
         nli: The service.
         batch: For each question its requests, under keys of the caller's choice.
-        count: Called with each question's number of pairs that went through the model.
+        count: Called with what went through the model for each question.
 
     Returns:
         For each question the arrays under the same keys: ``[n, n, 3]`` (premise, hypothesis) for `AllPairs`,
@@ -203,13 +243,13 @@ def entailment(
     """
     found = iter(_compare(_flat(batch), nli))
     compared = [{key: next(found) for key in requests} for requests in batch]
-    count([_new(some.values()) for some in compared])
+    count([Work.of(some.items()) for some in compared])
 
     def array(request: AllPairs | AgainstAnswer | WordAlternatives, rows: FloatArray) -> FloatArray:
         return request.arrange(rows, SAME_ENTAILMENT) if isinstance(request, AllPairs) else request.arrange(rows)
 
     return [
-        {key: array(request, some[key].rows) for key, request in requests.items()}
+        {key: array(request, some[key].compared.rows) for key, request in requests.items()}
         for requests, some in zip(batch, compared, strict=True)
     ]
 
@@ -218,7 +258,7 @@ def similarities(
     similarity: Similarity,
     answers: Sequence[Mapping[K, AllPairs | LikeAnswer]],
     removals: Sequence[Mapping[J, TokenRemovals]],
-    count: Callable[[Sequence[int]], None] = _uncounted,
+    count: Callable[[Sequence[Work[Any]]], None] = _uncounted,
 ) -> tuple[list[dict[K, FloatArray]], list[dict[J, tuple[FloatArray, ...]]]]:
     """Similarities and token relevances for the requests of a batch of questions, all through the model at once.
 
@@ -226,7 +266,7 @@ def similarities(
         similarity: The service.
         answers: For each question its requests for whole answers compared with each other.
         removals: For each question its requests for tokens' relevance.
-        count: Called with each question's number of pairs that went through the model.
+        count: Called with what went through the model for each question.
 
     Returns:
         Under the same keys ``[n, n]`` for each `AllPairs`, ``[n]`` for each `LikeAnswer`, and for each `TokenRemovals`
@@ -243,19 +283,19 @@ def similarities(
     found = iter(_compare([*_flat(answers), *_flat(removals)], similarity))
     compared = [{key: next(found) for key in requests} for requests in answers]
     removed = [{key: next(found) for key in requests} for requests in removals]
-    none: dict[K | J, Compared] = {}
-    count([_new([*some.values(), *more.values()]) for some, more in zip_longest(compared, removed, fillvalue=none)])
+    none: dict[Any, _Asked] = {}
+    count([Work.of([*some.items(), *more.items()]) for some, more in zip_longest(compared, removed, fillvalue=none)])
 
     def array(request: AllPairs | LikeAnswer, rows: FloatArray) -> FloatArray:
         return request.arrange(rows, SAME_SIMILARITY) if isinstance(request, AllPairs) else request.arrange(rows)
 
     return (
         [
-            {key: array(request, some[key].rows[:, 0]) for key, request in requests.items()}
+            {key: array(request, some[key].compared.rows[:, 0]) for key, request in requests.items()}
             for requests, some in zip(answers, compared, strict=True)
         ],
         [
-            {key: request.arrange(some[key].rows[:, 0]) for key, request in requests.items()}
+            {key: request.arrange(some[key].compared.rows[:, 0]) for key, request in requests.items()}
             for requests, some in zip(removals, removed, strict=True)
         ],
     )
@@ -265,13 +305,9 @@ def _flat(batch: Sequence[Mapping[K, R]]) -> list[R]:
     return [request for requests in batch for request in requests.values()]
 
 
-def _compare(requests: Sequence[_Request], service: Service) -> list[Compared]:
+def _compare(requests: Sequence[_Request], service: Service) -> list[_Asked]:
     """What is found about each request's pairs, from one call."""
     asked = [request.pairs() for request in requests]
     found = service.compare([pair for pairs in asked for pair in pairs])
     ends = np.cumsum([len(pairs) for pairs in asked[:-1]], dtype=np.int64)
-    return list(map(Compared, np.split(found.rows, ends), np.split(found.new, ends)))
-
-
-def _new(found: Iterable[Compared]) -> int:
-    return sum(int(one.new.sum()) for one in found)
+    return list(map(_Asked, asked, map(Compared, np.split(found.rows, ends), np.split(found.new, ends))))

@@ -16,6 +16,7 @@ from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.backends.transformers.second_pass import GivenAnswer, GivenPrompt, SecondPass, counted_tokens
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
+    Alternatives,
     Answer,
     ConditionalLogProbs,
     ContinuationLogProb,
@@ -102,6 +103,8 @@ def values(value) -> list[np.ndarray]:
     """The numbers of a need's value."""
     if isinstance(value, StateGradientNorms):
         return [value.absolute, value.squared]
+    if isinstance(value, Alternatives):
+        return [value.token_ids, value.logprobs]
     if isinstance(value, ConditionalLogProbs):
         return [value.probabilities, value.logprobs]
     if isinstance(value, tuple) and value and isinstance(value[0], Sample):

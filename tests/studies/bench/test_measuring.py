@@ -1,6 +1,5 @@
 """Taking turns, repeats and memory."""
 
-import itertools
 import sys
 
 import numpy as np
@@ -18,21 +17,25 @@ def test_every_way_does_every_chunk_once_a_repeat_before_the_next_chunk_comes(
     n: int, chunks: int, repeats: int
 ) -> None:
     done: list[tuple[str, int]] = []
-    ways = {str(i): lambda chunk, i=i: done.append((str(i), chunk)) for i in range(n)}
-    interleaved(ways, range(chunks), repeats, clock=lambda work: work() or 1.0)
+    ways = [str(number) for number in range(n)]
+
+    def answer(way: str, chunk: int) -> float:
+        done.append((way, chunk))
+        return float(len(done))
+
+    found = list(interleaved(ways, answer, range(chunks), repeats))
+    assert [one[:2] for one in found] == [(repeat, chunk) for repeat in range(repeats) for chunk in range(chunks)]
     rounds = [done[start : start + n] for start in range(0, len(done), n)]
-    assert [{chunk for _, chunk in one} for one in rounds] == [
-        {chunk} for _ in range(repeats) for chunk in range(chunks)
-    ]
+    assert [{chunk for _, chunk in one} for one in rounds] == [{chunk} for _, chunk, _ in found]
     assert all({way for way, _ in one} == set(ways) for one in rounds)
+    assert sorted(number for _, _, seconds in found for number in seconds.values()) == list(range(1, len(done) + 1))
     firsts = [one[0][0] for one in rounds]
     assert all(firsts[i] != firsts[i + 1] for i in range(len(firsts) - 1)) or n == 1
 
 
-def test_seconds_are_summed_over_chunks_for_each_repeat() -> None:
-    ticks = itertools.count(1)
-    found = interleaved({"a": len, "b": len}, ["", ""], 2, clock=lambda work: float(next(ticks)))
-    assert found == {"a": [1 + 4, 5 + 8], "b": [2 + 3, 6 + 7]}
+def test_a_way_that_fails_has_no_seconds_and_the_others_go_on() -> None:
+    found = list(interleaved(["a", "b"], lambda way, chunk: None if way == "a" else 2.0, "xy", 1))
+    assert found == [(0, 0, {"b": 2.0}), (0, 1, {"b": 2.0})]
 
 
 def test_the_clock_takes_the_time_of_the_work() -> None:

@@ -30,6 +30,7 @@ from uq_harness.evidence import (
     StateGradientNorms,
     TokenStatistic,
 )
+from uq_harness.evidence.cost import ByReaders
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 
 # For each need one value a prompt of the batch; ``None`` where it could not be had.
@@ -156,7 +157,12 @@ def self_attention_columns(
 
 
 def evidence_of(
-    prompts: Sequence[Prompt], answers: Answers, columns: Columns, costs: Sequence[Mapping[str, float]], plan: Plan
+    prompts: Sequence[Prompt],
+    answers: Answers,
+    columns: Columns,
+    costs: Sequence[Mapping[str, float]],
+    seconds: Sequence[ByReaders],
+    plan: Plan,
 ) -> list[Evidence]:
     """The evidence about each answer of a batch.
 
@@ -165,6 +171,7 @@ def evidence_of(
         answers: Their answers.
         columns: The value of each need for each of them.
         costs: What each of them cost.
+        seconds: The same by needs.
         plan: What was asked for.
     """
     return [
@@ -179,6 +186,7 @@ def evidence_of(
             prompt_ids=tuple(prompt.token_ids),
             message=prompt.message,
             cost=costs[row],
+            seconds=seconds[row],
         )
         for row, prompt in enumerate(prompts)
     ]

@@ -35,6 +35,7 @@ from uq_harness.backends.transformers.distributions import missing_of_vocabulary
 from uq_harness.backends.transformers.gradients import Gradients, gradients
 from uq_harness.backends.transformers.head import Request
 from uq_harness.backends.transformers.last_states import last_states, mean_cosine
+from uq_harness.backends.transformers.parts import PartsWatch, add_parts, by_needs
 from uq_harness.backends.transformers.plan import KINDS, Plan
 from uq_harness.backends.transformers.prefixes import Layout
 from uq_harness.backends.transformers.reference import reference_gradients
@@ -73,7 +74,7 @@ from uq_harness.evidence import (
     VocabularySize,
 )
 from uq_harness.evidence.backend import ReadPrompt
-from uq_harness.evidence.cost import Stopwatch
+from uq_harness.evidence.cost import ANSWER, Stage, Stopwatch
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 
 GradientPass = Callable[[Architecture, Decoded, list[range], IntArray, Request], list[Gradients]]
@@ -390,6 +391,7 @@ class TransformersBackend:
             seed=self._seed,
             layout=self._layout,
             reader=self._reader,
+            sets=self._plan.sets.wanted,
         )
 
     def _evidence(
@@ -398,7 +400,8 @@ class TransformersBackend:
         """The evidence about the first few of the finished answers, which are taken away: their caches are large."""
         numbers = [one.number for one in finished[:size]]
         prompts = [prompts[number] for number in numbers]
-        decoding = [{"decode_seconds": one.seconds, "row_steps": one.row_steps} for one in finished[:size]]
+        decoding = [_decoding_cost(one) for one in finished[:size]]
+        drawing = [one.seconds_of_sets for one in finished[:size]]
         decoded = Decoded.of(finished[:size], self._pad_id, self._architecture.input_device)
         del finished[:size]
         answers = Answers.read(decoded, stop, self._plan)
@@ -406,31 +409,32 @@ class TransformersBackend:
         columns |= {need: [self._architecture.vocabulary] * len(prompts) for need in self._plan.of_kind(VocabularySize)}
         columns |= distribution_columns(decoded, answers, self._plan, self._architecture.vocabulary)
         watch = Stopwatch(len(prompts))
-        with watch.stage("gradients") as divide:
-            columns |= self._gradient_columns(decoded, answers, prompts)
-            divide([len(counted) for counted in answers.counted])
-        with watch.stage("scoring") as divide:
-            columns |= self._rescored(decoded, answers)
+        with watch.stage("gradients") as stage:
+            columns |= self._gradient_columns(decoded, answers, prompts, stage)
+            stage.divide([len(counted) for counted in answers.counted])
+        with watch.stage("scoring") as stage:
+            columns |= self._rescored(decoded, answers, stage)
             rescored = [_distinct_texts(self._plan, drawn) for drawn in answers.samples]
-            divide(rescored)
-        with watch.stage("scoring") as divide:
-            asked = self._replies(prompts, decoded, answers, stop)
+            stage.divide(rescored)
+        with watch.stage("scoring") as stage:
+            asked = self._replies(prompts, decoded, answers, stop, stage)
             columns |= asked
-            divide([len(prompt.token_ids) for prompt in prompts])
+            stage.divide([len(prompt.token_ids) for prompt in prompts])
         del decoded  # its caches would only be in the way of the scorers
-        with watch.stage("scoring") as divide:
-            conditional = self._conditional(prompts, answers)
+        with watch.stage("scoring") as stage:
+            conditional = self._conditional(prompts, answers, stage)
             columns |= conditional
             stated = [sum(one[row].texts_scored for one in conditional.values()) for row in range(len(prompts))]
-            divide(stated)
-        with watch.stage("scoring"):
-            columns |= self._continuations(prompts, answers)
-        with watch.stage("scoring") as divide:
+            stage.divide(stated)
+        with watch.stage("scoring") as stage:
+            columns |= self._continuations(prompts, answers, stage)
+        with watch.stage("scoring") as stage:
             alone = self._unconditional(answers)
             columns |= alone
-            divide([len(counted) for counted in answers.counted])
-        with watch.stage("scoring"):
-            graded = self._graded(prompts, answers)
+            stage.divide([len(counted) for counted in answers.counted])
+            stage.among([{frozenset(alone): 1.0} if alone else {}] * len(prompts))
+        with watch.stage("scoring") as stage:
+            graded = self._graded(prompts, answers, stage)
             columns |= graded
         costs = [
             {
@@ -440,29 +444,37 @@ class TransformersBackend:
             }
             for row in range(len(prompts))
         ]
-        return numbers, evidence_of(prompts, answers, columns, costs, self._plan)
+        seconds = [{**drawn, **read} for drawn, read in zip(drawing, watch.seconds, strict=True)]
+        return numbers, evidence_of(prompts, answers, columns, costs, seconds, self._plan)
 
     def _attention_columns(self, decoded: Decoded, answers: Answers) -> Columns:
         if self._reader is None or isinstance(self._readable, str):
             return {}
         return self_attention_columns(decoded, answers, self._plan, self._reader.blocks, self._readable)
 
-    def _gradient_columns(self, decoded: Decoded, answers: Answers, prompts: Sequence[Prompt]) -> Columns:
+    def _gradient_columns(self, decoded: Decoded, answers: Answers, prompts: Sequence[Prompt], stage: Stage) -> Columns:
         wanted = self._plan.gradients
         if not wanted.head and not wanted.states and not self._plan.tied:
             return {}
         take = partial(self._take_all, decoded, answers.counted)
         if len(prompts) > 1:  # a smaller batch may do, and starts from the beginning
-            return gradient_columns(take(prompts), self._plan)
-        ((_, found),) = in_shrinking_batches(take, prompts, self._alone, lambda _: [])
-        return gradient_columns(found or [None], self._plan)
+            each: Sequence[Gradients | None] = take(prompts)
+        else:
+            ((_, found),) = in_shrinking_batches(take, prompts, self._alone, lambda _: [])
+            each = found or [None]
+        stage.among([{} if one is None else by_needs(one.seconds, self._plan.gradient_needs) for one in each])
+        return gradient_columns(each, self._plan)
 
     def _take_all(self, decoded: Decoded, counted: list[range], prompts: Sequence[Prompt]) -> list[Gradients]:
         wanted, tied = self._plan.gradients, self._plan.tied
         found = _take(self._architecture, self._plan, self._gradients, wanted, decoded, counted, prompts)
         if not tied:
             return found
+        watch = PartsWatch()
         of_matrix = tied_gradients(self._architecture, decoded, counted, tied)
+        watch.took("tied", None)
+        for one in found:
+            add_parts(one.seconds, watch.seconds, 1 / len(found))
         return [replace(one, tied=both) for one, both in zip(found, of_matrix, strict=True)]
 
     def _cosine_at_semantic_token(self, prompts: Sequence[Prompt], size: int) -> tuple[float, range] | None:
@@ -487,7 +499,7 @@ class TransformersBackend:
         own = [state[:, count + prompt.semantic_token] for state, prompt in zip(states, long_enough, strict=True)]
         return mean_cosine(torch.stack(own)), layers
 
-    def _rescored(self, decoded: Decoded, answers: Answers) -> Columns:
+    def _rescored(self, decoded: Decoded, answers: Answers, stage: Stage) -> Columns:
         return {
             need: mean_logprobs(
                 self._architecture,
@@ -498,13 +510,15 @@ class TransformersBackend:
                 pad_id=self._pad_id,
                 room=self._room,
             )
-            for need in self._plan.of_kind(RescoredLogProb)
+            for need in stage.each(self._plan.of_kind(RescoredLogProb))
             if answers.have(need.samples)
         }
 
-    def _replies(self, prompts: Sequence[Prompt], decoded: Decoded, answers: Answers, stop: StopCriteria) -> Columns:
+    def _replies(
+        self, prompts: Sequence[Prompt], decoded: Decoded, answers: Answers, stop: StopCriteria, stage: Stage
+    ) -> Columns:
         columns: Columns = {}
-        for need in self._plan.of_kind(ConfidenceReply):
+        for need in stage.each(self._plan.of_kind(ConfidenceReply)):
             asked = [
                 conversation(prompt, answer.text, need, self._max_length)
                 for prompt, answer in zip(prompts, answers.greedy, strict=True)
@@ -525,7 +539,7 @@ class TransformersBackend:
             ]
         return columns
 
-    def _conditional(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
+    def _conditional(self, prompts: Sequence[Prompt], answers: Answers, stage: Stage) -> Columns:
         return {
             need: conditionals(
                 self._architecture,
@@ -540,17 +554,17 @@ class TransformersBackend:
                 sampled=need.sampled,
                 layout=self._layout,
             )
-            for need in self._plan.of_kind(AnswersGivenAnswers)
+            for need in stage.each(self._plan.of_kind(AnswersGivenAnswers))
             if answers.have(need.samples)
         }
 
-    def _continuations(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
+    def _continuations(self, prompts: Sequence[Prompt], answers: Answers, stage: Stage) -> Columns:
         columns: Columns = {}
-        for need, scorer in self._scorers.items():
+        for need in stage.each(self._scorers):
             if need.samples is not None and not answers.have(need.samples):
                 continue
             drawn = [() if need.samples is None else one[need.samples] for one in answers.samples]
-            columns[need] = scorer(
+            columns[need] = self._scorers[need](
                 [
                     (need.question(prompt.question, some), answer.text)
                     for prompt, answer, some in zip(prompts, answers.greedy, drawn, strict=True)
@@ -567,7 +581,7 @@ class TransformersBackend:
         found = unconditional_logprobs(self._architecture, tokens, bos, pad_id=self._pad_id, room=self._room)
         return dict.fromkeys(needs, found)
 
-    def _graded(self, prompts: Sequence[Prompt], answers: Answers) -> Columns:
+    def _graded(self, prompts: Sequence[Prompt], answers: Answers, stage: Stage) -> Columns:
         if self._grading_reader is None:
             return {}
         given = [(prompt.question, one.token_ids or ()) for prompt, one in zip(prompts, answers.greedy, strict=True)]
@@ -580,7 +594,7 @@ class TransformersBackend:
                 pad_id=self._pad_id,
                 room=self._room,
             )
-            for need in self._plan.of_kind(AnswerAttention)
+            for need in stage.each(self._plan.of_kind(AnswerAttention))
         }
 
     def _tokenise(self, text: str) -> list[int]:
@@ -638,6 +652,11 @@ def _drops(module: torch.nn.Module) -> bool:
     """Whether a module is in training mode, and one to which that matters: layers of quantised weights are neither."""
     matters = isinstance(module, PreTrainedModel | _DropoutNd) or getattr(module, "attention_dropout", False)
     return module.training and bool(matters)
+
+
+def _decoding_cost(one: DecodedPrompt) -> dict[str, float]:
+    answer = one.seconds - sum(one.seconds_of_sets.values())
+    return {"decode_seconds": one.seconds, ANSWER: answer, "row_steps": one.row_steps}
 
 
 def _take(

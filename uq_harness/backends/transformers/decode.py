@@ -8,7 +8,7 @@ answers have ended, waiting prompts take their place, so that one long answer do
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
 from uq_harness.backends.transformers.forward import Prefill
 from uq_harness.backends.transformers.next_token import GREEDY, NextToken
 from uq_harness.backends.transformers.prefixes import Layout, Prefixes, begin
+from uq_harness.backends.transformers.readers import Readers
 from uq_harness.backends.transformers.self_attention import SelfAttentionReader
 from uq_harness.backends.transformers.sequences import IntArray, Sequences, take
 from uq_harness.evidence import (
@@ -95,6 +96,7 @@ def decode_stream(
     *,
     size: int,
     samplers: Sequence[SampleSet] = (),
+    sets: Sequence[SampleSet] | None = None,
     end_ids: frozenset[int],
     pad_id: int,
     max_new_tokens: int,
@@ -117,6 +119,8 @@ def decode_stream(
         size: Number of prompts that begin together. As many sequences run at a time as that many prompts have at most;
             twice as many prompts may run once some of their answers have ended.
         samplers: What is drawn in addition to the greedy answers.
+        sets: The sets that are cut out of what is drawn, for the account of what each costs; the samplers' own if
+            absent.
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
         max_new_tokens: Limit on an answer's tokens.
@@ -137,7 +141,10 @@ def decode_stream(
         samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id, laws=kept.laws, sums=kept.sums
     )
     sequences = Sequences(2 * size, next_token.width, max_new_tokens)
-    scheduler = _Scheduler(architecture, sequences, next_token, kept, captured_block, captured_from, layout, reader)
+    readers = Readers(next_token.places, samplers if sets is None else sets, next_token.width)
+    scheduler = _Scheduler(
+        architecture, sequences, next_token, kept, captured_block, captured_from, layout, reader, readers
+    )
     waiting = deque(range(len(prompts)))
     while True:
         clock = time.perf_counter()
@@ -170,6 +177,7 @@ class _RunningPrompt:
     last_states: dict[int, Tensor] = field(default_factory=dict)  # by the sequence's number within the slot
     row_steps: int = 0  # forward tokens, the prompt counted as one
     seconds: float = 0.0
+    seconds_of_sets: dict[frozenset[SampleSet], float] = field(default_factory=dict)
 
 
 class _Scheduler:
@@ -185,7 +193,9 @@ class _Scheduler:
         captured_from: int,
         layout: Layout,
         reader: SelfAttentionReader | None,
+        readers: Readers,
     ) -> None:
+        self._readers, self._read_by = readers, dict[int, Counter[frozenset[SampleSet]]]()
         self.running: dict[int, _RunningPrompt] = {}
         self.prefixes: Prefixes | None = None
         self._architecture, self._sequences, self._next_token, self._kept = architecture, sequences, next_token, kept
@@ -222,6 +232,7 @@ class _Scheduler:
             self.running[slot] = _RunningPrompt(
                 number, ids, CacheRow(cache, row, len(ids)) if cache is not None else None
             )
+            self.running[slot].seconds_of_sets = {frozenset([one]): 0.0 for one in self._readers.sets}
             if self._captured_block is not None:  # a clone, which does not keep the whole batch's states in memory
                 before = prefill.entered[self._captured_block][row, self._captured_from : -1].clone()
                 self.running[slot].middle_states.append(before)
@@ -237,6 +248,7 @@ class _Scheduler:
         if self.prefixes.self_attention is not None:
             for slot, weights in zip(greedy, self.prefixes.self_attention, strict=True):
                 self.running[slot].self_attention.append(weights)
+        self._read_by = self._readers.count(self._sequences)
         slots, counts = np.unique(self._sequences.owners(), return_counts=True)
         return dict(zip(slots.tolist(), counts.tolist(), strict=True))
 
@@ -273,6 +285,9 @@ class _Scheduler:
             one = self.running[slot]
             one.seconds += seconds * count / total
             one.row_steps += 1 if not one.row_steps else count
+            for sets, rows in self._read_by.get(slot, {}).items():
+                one.seconds_of_sets[sets] = one.seconds_of_sets.get(sets, 0.0) + seconds * rows / total
+        self._read_by = {}
 
     def finished(self) -> list[DecodedPrompt]:
         """Removes and returns the prompts whose answers have all ended."""
@@ -310,4 +325,5 @@ class _Scheduler:
             cache=one.cache,
             row_steps=one.row_steps,
             seconds=one.seconds,
+            seconds_of_sets=one.seconds_of_sets,
         )

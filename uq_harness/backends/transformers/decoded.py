@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -61,6 +61,7 @@ class DecodedPrompt:
         cache: The prompt's keys and values; ``None`` where the model's cache cannot be shared.
         row_steps: Its forward tokens: tokens that went through the model in all steps, the prompt counted as one.
         seconds: Its share of the time that decoding took, by its share of each step's forward tokens.
+        seconds_of_sets: Of these the seconds of what the greedy answer does not read, by all sample sets that do.
         self_attention: The weight that each token of the greedy answer but the last gave to itself when it was fed,
             ``[blocks, heads, tokens - 1]``; ``None`` where it was not wanted, or no token was fed.
     """
@@ -75,6 +76,7 @@ class DecodedPrompt:
     row_steps: int
     seconds: float
     self_attention: Tensor | None = None
+    seconds_of_sets: Mapping[frozenset[SampleSet], float] = field(default_factory=dict)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, states
 from uq_harness.backends.transformers.head import Request, at_the_head
 from uq_harness.backends.transformers.in_range import in_range, known
+from uq_harness.backends.transformers.parts import Part, PartsWatch, add_parts
 from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.evidence import StateGradientNorms
 from uq_harness.functional import FloatArray
@@ -43,11 +44,13 @@ class Gradients:
         states: Sizes of the gradients with respect to the inputs of the blocks from the lowest one asked for to the
             last, at each of the answer's prompt columns, ``[layers, columns]``.
         tied: Mean absolute value of the gradient with respect to the matrix that head and embedding share.
+        seconds: What the parts of the pass took for it, as far as that was measured.
     """
 
     head: dict[bool, float]
     states: dict[bool, StateGradientNorms]
     tied: dict[bool, float] = field(default_factory=dict)
+    seconds: dict[Part, float] = field(default_factory=dict)
 
 
 def gradients(
@@ -63,18 +66,26 @@ def gradients(
             ``decoded`` has kept of the captured block.
         request: What is wanted.
     """
-    heads, at_head_input, scales = at_the_head(architecture, decoded, scored, request)
+    heads, at_head_input, scales, seconds = at_the_head(architecture, decoded, scored, request)
     levels = architecture.n_blocks - request.first_block
     sizes = {weighted: np.zeros((2, len(scored), levels, columns.shape[1])) for weighted in at_head_input}
     for rows in _groups_of_like_length(decoded, scored) if at_head_input else ():
         steps = max(1, *(scored[row].stop for row in rows))
         wanted = {weighted: gradient[rows, :steps] for weighted, gradient in at_head_input.items()}
-        found = _state_gradients(architecture, _part(decoded, rows, steps), columns[rows], wanted, request.first_block)
+        watch = PartsWatch()
+        part = _part(decoded, rows, steps)
+        found = _state_gradients(architecture, part, columns[rows], wanted, request.first_block, watch)
+        for row in rows:
+            add_parts(seconds[row], watch.seconds, 1 / len(rows))
         for weighted, values in found.items():
             sizes[weighted][:, rows] = values
     norms = {weighted: _unscaled(found, scales[weighted]) for weighted, found in sizes.items()}
     return [
-        Gradients(head=heads[row], states={w: StateGradientNorms(*found[:, row]) for w, found in norms.items()})
+        Gradients(
+            head=heads[row],
+            states={w: StateGradientNorms(*found[:, row]) for w, found in norms.items()},
+            seconds=seconds[row],
+        )
         for row in range(len(scored))
     ]
 
@@ -120,7 +131,12 @@ def _part(decoded: Decoded, rows: list[int], steps: int) -> Decoded:
 
 
 def _state_gradients(
-    architecture: Architecture, decoded: Decoded, columns: IntArray, at_head_input: dict[bool, Tensor], first_block: int
+    architecture: Architecture,
+    decoded: Decoded,
+    columns: IntArray,
+    at_head_input: dict[bool, Tensor],
+    first_block: int,
+    watch: PartsWatch,
 ) -> dict[bool, FloatArray]:
     """Mean absolute value and mean square of the gradient at each answer's columns, ``[2, batch, blocks, columns]``.
 
@@ -130,6 +146,7 @@ def _state_gradients(
         columns: Each answer's prompt columns, ``[batch, columns]``.
         at_head_input: Gradient of each loss with respect to the states that the head reads, ``[batch, steps, width]``.
         first_block: Lowest block whose input is wanted.
+        watch: Takes the time of the parts.
     """
     assert decoded.middle_states is not None
     start = decoded.first_column
@@ -150,6 +167,7 @@ def _state_gradients(
         leaf = decoded.middle_states.detach().requires_grad_(True)
         read = _run_upper_blocks(architecture, leaf, ids[:, start:], mask, prefix, first_block, measure)
         read = read[:, prompt_length - 1 - start :]
+    watch.took("blocks", None, read)
 
     def backward(start: Tensor, factor: float) -> FloatArray:
         sizes[:] = 0
@@ -157,7 +175,11 @@ def _state_gradients(
         measure(0, gradient)
         return sizes.copy()
 
-    return {weighted: in_range(partial(backward, gradient)) for weighted, gradient in at_head_input.items()}
+    found = {}
+    for weighted, gradient in at_head_input.items():
+        found[weighted] = in_range(partial(backward, gradient))
+        watch.took("states", weighted)
+    return found
 
 
 def _prefix_cache(architecture: Architecture, decoded: Decoded, length: int) -> Any:

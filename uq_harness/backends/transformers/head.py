@@ -12,6 +12,7 @@ from torch import Tensor
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, log_softmax_and_entropy
+from uq_harness.backends.transformers.parts import Part, PartsWatch
 from uq_harness.functional import FloatArray
 
 # Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
@@ -36,28 +37,37 @@ class Request:
 
 def at_the_head(
     architecture: Architecture, decoded: Decoded, scored: list[range], request: Request
-) -> tuple[list[dict[bool, float]], dict[bool, Tensor], dict[bool, FloatArray]]:
+) -> tuple[list[dict[bool, float]], dict[bool, Tensor], dict[bool, FloatArray], list[dict[Part, float]]]:
     """The head's gradients, and where the state gradients start: what each loss makes of the states the head reads.
 
     Returns:
         For each answer the head's gradients; for each weighting the scaled gradients with respect to the states that
-        the head reads, ``[batch, steps, width]``, and their scales, ``[batch]``.
+        the head reads, ``[batch, steps, width]``, and their scales, ``[batch]``; for each answer the seconds of the
+        parts.
     """
+    seconds: list[dict[Part, float]] = []
     heads: list[dict[bool, float]] = []
     at_head_input = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
     scales = {weighted: np.zeros(len(scored)) for weighted in request.states}
     for row, tokens in enumerate(scored):
+        watch = PartsWatch()
         part = slice(tokens.start, tokens.stop)
         read = decoded.head_states[row, part].detach().requires_grad_(bool(request.states))
         with torch.set_grad_enabled(bool(request.states)):
             linear = architecture.head(read)
         errors = errors_at_the_head(architecture, linear.detach(), decoded.token_ids[row, part])
-        heads.append({weighted: mean_absolute(errors[weighted], read.detach()) for weighted in request.head})
+        watch.took("loss", None, errors[False])
+        heads.append({})
+        for weighted in request.head:
+            heads[row][weighted] = mean_absolute(errors[weighted], read.detach())
+            watch.took("head", weighted)
         for weighted in request.states:
             at_head_input[weighted][row, part], scales[weighted][row] = head_input_gradient(
                 linear, read, errors[weighted]
             )
-    return heads, at_head_input, scales
+            watch.took("states", weighted)
+        seconds.append(watch.seconds)
+    return heads, at_head_input, scales, seconds
 
 
 def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:

@@ -140,6 +140,11 @@ class Plan:
         return frozenset(need.reweighted for need in self.of_kind(HeadGradient) if need.tied)
 
     @property
+    def gradient_needs(self) -> list[HeadGradient | StateGradient | StateGradientMap]:
+        """The needs that the gradient pass serves."""
+        return [need for need in self.needs if isinstance(need, HeadGradient | StateGradient | StateGradientMap)]
+
+    @property
     def captured_block(self) -> int | None:
         """The block whose inputs the gradient pass starts from; ``None`` where there is none."""
         return self.gradients.first_block if self.spans else None

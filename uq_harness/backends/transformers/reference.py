@@ -18,6 +18,7 @@ from uq_harness.backends.transformers.forward import in_float64, log_softmax_and
 from uq_harness.backends.transformers.gradients import Gradients
 from uq_harness.backends.transformers.head import Request
 from uq_harness.backends.transformers.in_range import in_range, known
+from uq_harness.backends.transformers.parts import PartsWatch
 from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.evidence import StateGradientNorms
 from uq_harness.functional import FloatArray
@@ -52,6 +53,7 @@ def _one(
     padding = decoded.prompt_ids.shape[1] - len(prompt)
     ids = torch.cat([prompt, decoded.token_ids[row, : tokens.stop]])[None]
     entered: list[Tensor] = []
+    time = PartsWatch()
 
     def watch(state: Tensor) -> Tensor:
         entered.append(state if entered else leaf_of(state))  # the graph begins here
@@ -70,7 +72,8 @@ def _one(
         head = {w: _head(scores, errors[w], linear, read) for w in request.head}
         at = torch.as_tensor(columns - padding)
         norms = {w: _states(scores, errors[w], entered, at) for w in request.states}
-    return Gradients(head, norms)
+    time.took("loss", None)  # one graph serves them all
+    return Gradients(head, norms, seconds=time.seconds)
 
 
 def _losses(scores: Tensor, chosen: Tensor) -> dict[bool, Tensor]:

@@ -6,7 +6,7 @@ From there, the transformers engine's own passes go on: gradients, rescoring, P(
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -131,11 +131,19 @@ class SecondPass(TransformersBackend):
                     cache=None if cache is None else CacheRow(cache, row, len(prompt.token_ids)),
                     row_steps=len(tokens) + sum(len(one.emitted_ids) - 1 for one in self._to_read(prompt, samples)),
                     seconds=0.0,
+                    seconds_of_sets=self._tokens_of_sets(prompt, samples),
                     self_attention=None if attention is None else attention[row, ..., : len(tokens) - 1],
                 )
             )
         seconds, total = time.perf_counter() - clock, sum(one.row_steps for one in found)
-        return [replace(one, seconds=seconds * one.row_steps / total) for one in found]
+        return [
+            replace(
+                one,
+                seconds=seconds * one.row_steps / total,
+                seconds_of_sets={sets: seconds * tokens / total for sets, tokens in one.seconds_of_sets.items()},
+            )
+            for one in found
+        ]
 
     @contextmanager
     def _reading(self, prefill: Prefill, fed: int) -> Iterator[Reading | None]:
@@ -146,6 +154,16 @@ class SecondPass(TransformersBackend):
         start = 0 if prefill.cache is not None else prefill.ids.shape[1]
         with self._reader.read(places=torch.arange(start, start + fed).repeat(len(prefill.ids), 1)) as reading:
             yield reading
+
+    def _tokens_of_sets(self, prompt: GivenPrompt, samplers: Iterable[SampleSet]) -> dict[frozenset[SampleSet], float]:
+        """Tokens of samples that have to go through the model, by all sets that the sample is in."""
+        found: dict[frozenset[SampleSet], float] = {frozenset([one]): 0.0 for one in self._plan.sets.wanted}
+        for sampler in samplers:
+            drawn = self._plan.sets.divide({sampler: prompt.drawn[sampler]})
+            for one in self._to_read(prompt, {sampler: None}):
+                sets = frozenset(some for some, members in drawn.items() if one in members)
+                found[sets] = found.get(sets, 0.0) + len(one.emitted_ids) - 1
+        return found
 
     def _to_read(self, prompt: GivenPrompt, sets: Mapping[SampleSet, object]) -> list[GivenAnswer]:
         """The distinct samples of some sets that have to go through the model."""

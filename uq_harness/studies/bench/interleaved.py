@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,37 +67,30 @@ T = TypeVar("T")
 
 
 def interleaved(
-    ways: Mapping[str, Callable[[T], Any]],
-    chunks: Sequence[T],
-    repeats: int,
-    *,
-    clock: Callable[[Callable[[], Any]], float] = seconds_of,
-    done: Callable[[], None] = lambda: None,
-) -> dict[str, list[float]]:
-    """Seconds of each way for all chunks, once a repeat.
+    names: Sequence[str], seconds: Callable[[str, T], float | None], chunks: Sequence[T], repeats: int
+) -> Iterator[tuple[int, int, dict[str, float]]]:
+    """Seconds of each way for each chunk, chunk by chunk.
 
     Every chunk goes through every way before the next chunk does, and the order of the ways moves on by one each time,
     so that none always comes first.
 
     Args:
-        ways: The ways by name.
+        names: The ways.
+        seconds: Sends a chunk through a way; ``None`` where that failed.
         chunks: Parts of the work.
         repeats: How often all is done.
-        clock: Takes the time of a call.
-        done: Called after each way of each chunk.
+
+    Yields:
+        Number of the repeat, number of the chunk, and the seconds of the ways that did not fail.
 
     >>> ticks = iter(range(100))
-    >>> interleaved({"a": len, "b": len}, ["x", "y"], 2, clock=lambda work: next(ticks))
-    {'a': [3.0, 11.0], 'b': [3.0, 11.0]}
+    >>> list(interleaved(["a", "b"], lambda way, chunk: next(ticks), ["x", "y"], 1))
+    [(0, 0, {'a': 0, 'b': 1}), (0, 1, {'b': 2, 'a': 3})]
     """
-    names = list(ways)
-    seconds = {name: [0.0] * repeats for name in names}
     turn = 0
     for repeat in range(repeats):
-        for chunk in chunks:
+        for number, chunk in enumerate(chunks):
             first = turn % len(names)
-            for name in names[first:] + names[:first]:
-                seconds[name][repeat] += clock(lambda name=name, chunk=chunk: ways[name](chunk))  # type: ignore[misc]
-                done()
+            found = {name: seconds(name, chunk) for name in [*names[first:], *names[:first]]}
+            yield repeat, number, {name: spent for name, spent in found.items() if spent is not None}
             turn += 1
-    return seconds

@@ -1,8 +1,8 @@
-"""Runs a benchmark: the same questions through lm_eval's own generation and through each method."""
+"""Runs a benchmark: the same questions through lm_eval's own generation, our decoding, and all methods together."""
 
 from __future__ import annotations
 
-import logging
+import copy
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -15,11 +15,14 @@ from tqdm import tqdm
 
 import uq_harness
 from uq_harness import __version__
+from uq_harness.answering.answerer import Recorder
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation.instances import QuestionInstance, record_of
+from uq_harness.evaluation.instances import QuestionInstance
 from uq_harness.models import UQHFLM
-from uq_harness.studies.bench.interleaved import interleaved, peak_megabytes
-from uq_harness.studies.bench.report import DECODING, GENERATION, Bench, Spread, cost_of
+from uq_harness.studies.bench.groups import groups_of
+from uq_harness.studies.bench.interleaved import interleaved, peak_megabytes, seconds_of
+from uq_harness.studies.bench.ledger import Ledger, Reader
+from uq_harness.studies.bench.report import DECODING, GENERATION, TOGETHER, Accounts, Bench, Round, summary
 
 
 def requests_of(
@@ -65,9 +68,8 @@ def _requests(lm: UQHFLM, task: Any, limit: int, chat: bool) -> list[QuestionIns
     return list(task.instances)
 
 
-log = logging.getLogger(__name__)
-TOGETHER = "together"
-BATCHES_A_CHUNK = 4
+BATCHES_A_CHUNK = 2
+WARMING_UP = 2
 Requests = Sequence[QuestionInstance]
 
 
@@ -81,13 +83,14 @@ def run_bench(
     chat: bool = False,
     limit: int = 64,
     batch_size: int = 16,
-    repeats: int = 3,
+    repeats: int = 1,
     progress: bool = False,
+    keep: Callable[[Bench], None] = lambda found: None,
 ) -> Bench:
-    """Measures lm_eval's own generation, our decoding, each method alone, and all methods together.
+    """Measures lm_eval's own generation, our decoding, and all methods in one run, whose stages tell each one's price.
 
-    All ways answer the same chunks of questions in turn. Before, each answers a batch to warm up, and the first chunk,
-    which holds the longest prompts, for its memory.
+    All ways answer the same chunks of questions in turn. Before, each answers a few to warm up. What has been measured
+    is kept when the run is stopped, or fails behind its first chunk.
 
     Args:
         model: What ``pretrained=`` takes; ``demo`` for the package's demo model.
@@ -100,6 +103,7 @@ def run_bench(
         batch_size: Questions in a batch.
         repeats: How often all is measured.
         progress: Whether to show a bar.
+        keep: Called after each chunk with what has been found so far.
 
     Raises:
         UQHarnessError: The model cannot be loaded, or an argument is not allowed.
@@ -109,71 +113,148 @@ def run_bench(
     requests = _longest_first(lm, [request for rows in asked.values() for request in rows])
     size = BATCHES_A_CHUNK * batch_size
     chunks = [requests[start : start + size] for start in range(0, len(requests), size)]
-    ways, work = _ways(lm)
-    for way in ways.values():
-        way(requests[:batch_size])  # warms up
-    peaks = {name: peak_megabytes(lambda way=way: way(chunks[0]), lm.device) for name, way in ways.items()}  # type: ignore[misc]
-    for counts in work.values():
-        counts.clear()
-    with tqdm(total=repeats * len(chunks) * len(ways), disable=not progress, desc="Measuring") as bar:
-        totals = interleaved(ways, chunks, repeats, done=bar.update)
-    each = {name: [spent / len(requests) for spent in spents] for name, spents in totals.items()}
-    return Bench(
-        model=model,
-        device=_device(lm.device),
-        dtype=str(lm.model.dtype).removeprefix("torch."),
-        threads=torch.get_num_threads(),
-        batch_size=batch_size,
-        tasks={name: len(rows) for name, rows in asked.items()},
-        repeats=repeats,
-        generation=Spread.of(each[GENERATION]),
-        generation_peak_megabytes=peaks[GENERATION],
-        costs=tuple(cost_of(name, each, work[name], peaks[name]) for name in ways if name != GENERATION),
-        versions={
-            "uq_harness": __version__,
-            **{name: version(name) for name in ("lm_eval", "torch", "transformers")},
-            "python": platform.python_version(),
-        },
-        settings=lm.get_model_info()["uncertainty"],
-    )
+    measured = _Measured(lm)
+    rounds: list[Round] = []
+
+    def found() -> Bench:
+        return Bench(
+            model=model,
+            device=_device(lm.device),
+            dtype=str(lm.model.dtype).removeprefix("torch."),
+            threads=torch.get_num_threads(),
+            batch_size=batch_size,
+            tasks={name: len(rows) for name, rows in asked.items()},
+            repeats=repeats,
+            complete=len(rounds) == repeats * len(chunks),
+            measured=sum(one.questions for one in rounds),
+            **summary(rounds, lm.methods, measured.groups),
+            peak_megabytes=dict(measured.peaks),
+            failed=dict(measured.failed),
+            versions={
+                "uq_harness": __version__,
+                **{name: version(name) for name in ("lm_eval", "torch", "transformers")},
+                "python": platform.python_version(),
+            },
+            settings=lm.get_model_info()["uncertainty"],
+        )
+
+    weights = {name: seconds_of(lambda name=name: measured(name, requests[-WARMING_UP:])) for name in measured.names}  # type: ignore[misc]
+    total, bar_format = len(requests) * sum(weights.values()), "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=repeats * total, disable=not progress, bar_format=bar_format) as bar:
+
+        def answer(name: str, chunk: Requests) -> float | None:
+            bar.set_description(name)
+            spent = measured.seconds(name, chunk)
+            bar.update(len(chunk) * weights[name])
+            return spent
+
+        try:
+            for repeat, number, seconds in interleaved(measured.names, answer, chunks, repeats):
+                rounds.append(Round(repeat, len(chunks[number]), seconds, measured.take()))
+                keep(found())
+        except (KeyboardInterrupt, Exception) as error:
+            if not rounds:
+                raise
+            if not isinstance(error, KeyboardInterrupt):
+                measured.failed["the run"] = f"{type(error).__name__}: {error}"
+    return found()
 
 
-def _load(model: str, methods: str, batch_size: int, arguments: dict[str, Any]) -> UQHFLM:
+class _MeasuredLM(UQHFLM):
+    """`UQHFLM` with other recorders instead of methods."""
+
+    gathered: tuple[Recorder, ...] = ()
+
+    def with_recorder(self, recorder: Recorder) -> _MeasuredLM:
+        """The same model with nothing but a recorder; weights and auxiliary models are shared."""
+        other = copy.copy(self)
+        other._methods, other._left_out, other.gathered = [], {}, (recorder,)
+        other._answerer = other._build_answerer(())
+        return other
+
+    def _recorders(self) -> Sequence[Recorder]:
+        return (*super()._recorders(), *self.gathered)
+
+
+class _Measured:
+    """The ways to answer questions, by name.
+
+    Args:
+        lm: The model with its methods.
+
+    Attributes:
+        names: The ways.
+        groups: What is read by each way that is no method's.
+        peaks: Memory of each way that has answered a chunk.
+        failed: Why ways and methods could not be measured.
+    """
+
+    def __init__(self, lm: _MeasuredLM) -> None:
+        self._lm = lm
+        self.groups = groups_of(lm.methods)
+        self._ledger = Ledger(lm.methods)
+        self._readers = {DECODING: Reader(())} | {name: Reader(needs) for name, needs in self.groups.items()}
+        recorders: dict[str, Recorder] = {**self._readers, TOGETHER: self._ledger}
+        self._models = {name: lm.with_recorder(one) for name, one in recorders.items()}
+        self.names = [GENERATION, *self._models]
+        self.peaks: dict[str, float | None] = {}
+        self.failed: dict[str, str] = {}
+
+    def __call__(self, name: str, requests: Requests) -> None:
+        """Answers questions in one way, and forgets what that says."""
+        self._answer(name, requests)
+        self.take()
+
+    def seconds(self, name: str, requests: Requests) -> float | None:
+        """Seconds that one way takes for some questions; ``None`` for one that has failed."""
+        if name in self.failed:
+            return None
+        spent: list[float] = []
+
+        def work() -> None:
+            spent.append(seconds_of(lambda: self._answer(name, requests)))
+
+        try:
+            if name in self.peaks:
+                work()
+            else:
+                self.peaks[name] = peak_megabytes(work, self._lm.device)
+        except Exception as error:
+            if name not in self.groups:
+                raise
+            self.failed[name] = f"{type(error).__name__}: {error}"
+            return None
+        return spent[0]
+
+    def take(self) -> Accounts:
+        """What has been noted since the last call."""
+        found = Accounts(tuple(self._ledger.entries), {name: tuple(one.entries) for name, one in self._readers.items()})
+        self._ledger.entries.clear()
+        for one in self._readers.values():
+            one.entries.clear()
+        self.failed |= self._ledger.failed
+        return found
+
+    def _answer(self, name: str, requests: Requests) -> None:
+        if name == GENERATION:
+            HFLM.generate_until(self._lm, list(requests), disable_tqdm=True)
+            return
+        self._models[name].forget()  # what another way, or the last repeat, has compared
+        self._models[name].generate_until(list(requests), disable_tqdm=True)
+
+
+def _load(model: str, methods: str, batch_size: int, arguments: dict[str, Any]) -> _MeasuredLM:
     for name, what in (("pretrained", "--model"), ("methods", "--methods"), ("batch_size", "--batch-size")):
         if name in arguments:
             raise UQHarnessError(f"{name} is given twice: leave it out of --model-args, and give {what}")
     if not arguments.get("parallelize"):
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
-    return UQHFLM(pretrained=model, methods=methods, batch_size=batch_size, **arguments)
+    return _MeasuredLM(pretrained=model, methods=methods, batch_size=batch_size, **arguments)
 
 
 def _longest_first(lm: UQHFLM, requests: list[QuestionInstance]) -> list[QuestionInstance]:
     """Prompts of similar length share a chunk, and the first chunk takes most memory."""
     return sorted(requests, key=lambda request: -len(lm.tok_encode(request.args[0])))
-
-
-def _ways(lm: UQHFLM) -> tuple[dict[str, Callable[[Requests], None]], dict[str, list[dict[str, float]]]]:
-    """The ways to answer, and what each notes of its work."""
-    chosen = lm.methods
-    scoring: dict[str, Sequence[Any]] = {DECODING: (), **{method.name: (method,) for method in chosen}}
-    if len(chosen) > 1:
-        scoring[TOGETHER] = chosen
-    work: dict[str, list[dict[str, float]]] = {name: [] for name in scoring}
-
-    def generate(requests: Requests) -> None:
-        HFLM.generate_until(lm, list(requests), disable_tqdm=True)
-
-    def answer(name: str, model: UQHFLM) -> Callable[[Requests], None]:
-        def run(requests: Requests) -> None:
-            model.forget()  # what another way, or the last repeat, has compared
-            for text in model.generate_until(list(requests), disable_tqdm=True):
-                record = record_of(text)
-                work[name].append({**record["cost"], "answer_tokens": record["answer_tokens"]})
-
-        return run
-
-    ways = {name: answer(name, lm.with_methods(methods)) for name, methods in scoring.items()}
-    return {GENERATION: generate, **ways}, work
 
 
 def _device(device: torch.device) -> str:
