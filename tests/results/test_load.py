@@ -133,6 +133,30 @@ class TestFaults:
         np.testing.assert_array_equal(run.uncertainty["a"], [np.nan, 0.5, np.nan])
         np.testing.assert_array_equal(run.uncertainty["b"], [np.nan, 1, np.inf])
 
+    def test_a_method_that_some_answers_do_not_have_is_nan_there(self, tmp_path):
+        scores = [{}, {"a": 1.5}, {"b": 2.5, "a": 3.5}, {"b": 4.5}, {}]
+        write_run(tmp_path, [sample(i, record(1, s, cost={"row_steps": i})) for i, s in enumerate(scores)])
+        run = load_runs(tmp_path)[0]
+        assert list(run.uncertainty) == ["a", "b"]
+        np.testing.assert_array_equal(run.uncertainty["a"], [np.nan, 1.5, 3.5, np.nan, np.nan])
+        np.testing.assert_array_equal(run.uncertainty["b"], [np.nan, np.nan, 2.5, 4.5, np.nan])
+        np.testing.assert_array_equal(run.costs["row_steps"], np.arange(5))
+
+    @pytest.mark.parametrize(
+        ("scores", "reason"),
+        [
+            ({"a": True}, "uncertainty: a holds True"),
+            ({"a": 10**400}, "uncertainty: a holds a whole number that is too large"),
+            ([0.5], "uncertainty is .* in a line, but must be an object"),
+        ],
+    )
+    def test_what_is_no_table_of_numbers_is_an_error(self, tmp_path, scores, reason):
+        lines = [sample(0, record(1, {"a": 0.5})), sample(1, record(1, {"a": 0.5}))]
+        lines[1]["doc"]["uq"]["uncertainty"] = scores
+        write_run(tmp_path, lines)
+        with pytest.raises(UQHarnessError, match=reason):
+            load_runs(tmp_path)
+
     def test_a_text_for_a_score_is_an_error(self, tmp_path):
         write_run(tmp_path, [sample(0, record(1, {"a": "high"}))])
         with pytest.raises(UQHarnessError, match="jsonl: uncertainty: a holds 'high', but must be a number or null"):
