@@ -215,6 +215,7 @@ class UQTask(ConfigurableTask):
         for instance in self._instances:
             for name, text in instance.filtered_resps.items():
                 instance.filtered_resps[name] = UQText(text, {**record_of(instance.resps[0]), **record_of(text)})
+            instance.resps = [str(response) for response in instance.resps]  # their record is in the judged ones now
 
     def _complete_records(self) -> None:
         """A score that other answers have and one does not, as an old cache may hold it, is undefined and counted."""
@@ -262,11 +263,11 @@ class UQTask(ConfigurableTask):
         means = {"accuracy": None if correct is None else float(correct), record["judge"]: record["correctness"]}
         aggregated: dict[str, Any] = {f"{metric}_stderr": value for metric, value in means.items()}
         aggregated["undefined_verdicts"] = int(correct is None)
-        for method, score in uncertainty.items():
-            for metric, pair in quality.metrics_of(method, score, correct).items():
-                aggregated[metric] = pair
-                if not metric.endswith("_stderr"):
-                    self._directions[metric] = quality.higher_is_better(metric)
+        scored = (uncertainty, correct)
+        for metric in (metric for method in uncertainty for metric in quality.metrics_of(method)):
+            aggregated[metric] = scored
+            if not metric.endswith("_stderr"):
+                self._directions[metric] = quality.higher_is_better(metric)
         if uncertainty:
             aggregated["undefined_scores"] = sum(score is None for score in uncertainty.values())
         if "refused" in record:
