@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tracemalloc
 from datetime import UTC, datetime
 
 import numpy as np
@@ -267,3 +268,17 @@ def test_take_reduces_every_column(tmp_path, rows):
     assert part.uncertainty["semgrad"].tolist() == run.uncertainty["semgrad"][chosen].tolist()
     assert len(part) == len(part.correct) == len(part.answers) == 2
     assert part.metrics == {}
+
+
+def test_little_more_than_eight_bytes_a_score_is_held(tmp_path):
+    """A list of objects, as JSON has them, takes more than a hundred."""
+    methods = [f"method_{number}" for number in range(100)]
+    peaks = []
+    for count in (200, 1200):
+        folder = tmp_path / str(count)
+        write_run(folder, [sample(i, record(1, dict.fromkeys(methods, i + 0.5))) for i in range(count)])
+        tracemalloc.start()
+        assert len(load_runs(folder)[0]) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 1000 < 40 * len(methods)
