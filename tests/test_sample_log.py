@@ -21,9 +21,11 @@ LIMIT = 8
 MEASURES = ("auroc", "aurc", "prr")
 
 
-def run(folder: Path, methods: str = "default", metadata: dict | None = None, **kwargs: Any) -> dict:
+def run(
+    folder: Path, methods: str = "default", metadata: dict | None = None, models: dict | None = None, **kwargs: Any
+) -> dict:
     """A run that writes its files as lm_eval's command line does."""
-    arguments = {"pretrained": "demo", "methods": methods}
+    arguments = {"pretrained": "demo", "methods": methods, **(models or {})}
     tracker = EvaluationTracker(output_path=str(folder))
     found = lm_eval.simple_evaluate(
         model="uq-hf",
@@ -84,17 +86,27 @@ def test_pandas_loads_a_log_with_an_undefined_score(with_an_undefined_score: Pat
     frame = pandas.read_json(with_an_undefined_score, lines=True)
     assert len(frame) == LIMIT
     assert set(frame["accuracy"]) <= {0.0, 1.0}
-    assert frame["undefined_scores"].sum() == 1
+    scores = [doc["uq"]["uncertainty"]["g_nll"] for doc in frame["doc"]]
+    assert sum(score is None for score in scores) == 1
 
 
 def test_a_log_is_hardly_larger_than_its_records(tmp_path: Path) -> None:
-    run(tmp_path, methods="sampling_free")
+    """Beside them stand question, references, prompt, answer and three hashes, which are lm_eval's own."""
+    run(tmp_path, methods="all", models={"nli_model": "lexical", "similarity_model": "lexical"})
     file = next(tmp_path.rglob("samples_*.jsonl"))
-    whole = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    metrics = {name for sample in whole for name in sample["metrics"]}
-    bare = [{key: value for key, value in sample.items() if key not in {*metrics, "metrics"}} for sample in whole]
-    records = "\n".join(json.dumps(sample, ensure_ascii=False) for sample in bare)
-    assert file.stat().st_size <= 1.3 * len(records.encode())
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    records = [json.dumps(line["doc"]["uq"], ensure_ascii=False).encode() for line in lines]
+    assert file.stat().st_size <= 1.3 * sum(map(len, records))
+
+
+def test_no_score_stands_outside_the_record(tmp_path: Path) -> None:
+    run(tmp_path, methods="sampling_free")
+    for line in next(tmp_path.rglob("samples_*.jsonl")).read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        assert sample["metrics"] == ["accuracy", "exact_match"]
+        scores = [str(score) for score in sample.pop("doc")["uq"]["uncertainty"].values() if len(str(score)) > 5]
+        assert scores
+        assert not any(score in json.dumps(sample) for score in scores)
 
 
 def test_what_the_log_leaves_out_stands_in_the_results(tmp_path: Path) -> None:
@@ -104,6 +116,8 @@ def test_what_the_log_leaves_out_stands_in_the_results(tmp_path: Path) -> None:
         assert isinstance(found[f"{name},exact_match"], float), name
         assert isinstance(found[f"{name}_stderr,exact_match"], float), name
     assert isinstance(found["accuracy_stderr,exact_match"], float)
+    for count in ("undefined_scores", "undefined_verdicts", "truncated_answers"):
+        assert found[f"{count},exact_match"] == 0
 
 
 @pytest.mark.parametrize("tasks", [["uq_demo"], ["uq_bench"]])

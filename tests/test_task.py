@@ -384,8 +384,8 @@ class TestBadInput:
     def test_an_error_of_0_is_explained(self, scores: list[float], caplog: pytest.LogCaptureFixture) -> None:
         from uq_harness.evaluation import metrics as quality
 
-        pairs = list(zip(scores, [1] * 12 + [0] * 12, strict=True))
-        assert quality.aggregation("auroc_g_nll_stderr", "uq_demo", 0)(pairs) == 0
+        answers = [({"g_nll": score}, verdict) for score, verdict in zip(scores, [1] * 12 + [0] * 12, strict=True)]
+        assert quality.aggregation("auroc_g_nll_stderr", "uq_demo", 0)(answers) == 0
         assert "uq_demo: auroc_g_nll_stderr is 0, since the scores separate" in caplog.text
 
     def test_a_single_question(self) -> None:

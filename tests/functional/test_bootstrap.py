@@ -9,7 +9,7 @@ from tests.functional import brute_force
 from tests.functional.strategies import rankings
 from uq_harness import functional
 from uq_harness.errors import UQHarnessError
-from uq_harness.functional import auroc_stderr, bootstrap_stderr
+from uq_harness.functional import aurc_stderr, auroc_stderr, bootstrap_stderr, prr_stderr
 
 
 def ranking(n, ties=False, seed=0):
@@ -43,6 +43,26 @@ def test_equals_the_metric_on_the_very_same_resamples(metric):
 def test_agrees_with_delong():
     uncertainty, correct = ranking(1000)
     assert bootstrap_stderr(uncertainty, correct).auroc == pytest.approx(auroc_stderr(uncertainty, correct), rel=0.1)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_agrees_with_the_jackknife(ties, share):
+    random = np.random.default_rng(0)
+    correct = (random.random(3000) < share).astype(int)
+    uncertainty = random.normal(size=3000) - correct
+    uncertainty = np.round(uncertainty) if ties else uncertainty
+    drawn = bootstrap_stderr(uncertainty, correct, n_resamples=3000)
+    assert aurc_stderr(uncertainty, correct) == pytest.approx(drawn.aurc, rel=0.05)
+    assert prr_stderr(uncertainty, correct) == pytest.approx(drawn.prr, rel=0.05)
+    order = random.permutation(3000)
+    assert aurc_stderr(uncertainty[order], correct[order]) == pytest.approx(aurc_stderr(uncertainty, correct))
+
+
+@pytest.mark.parametrize("correct", [[1, 1, 1], [0, 0, 0], []])
+def test_the_jackknife_of_one_class_or_none_is_undefined(correct):
+    assert np.isnan(aurc_stderr(np.arange(len(correct)), correct))
+    assert np.isnan(prr_stderr(np.arange(len(correct)), correct))
 
 
 @given(rankings(), st.integers(0, 99))

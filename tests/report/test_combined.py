@@ -154,6 +154,44 @@ def test_a_method_that_scores_few_answers_is_not_the_best_single_one() -> None:
     assert (found.against_best.n, found.against_best.second) == (400, auroc(scores[found.best], correct))
 
 
+class TestManyAnswers:
+    """Weights are fitted to some of them only."""
+
+    def test_what_is_found_is_hardly_worse_and_does_not_depend_on_the_answers_order(self, monkeypatch) -> None:
+        correct, scores = two_halves(4000)
+        whole = combined(scores, correct)
+        monkeypatch.setattr("uq_harness.report.combined.MOST", 800)
+        found = combined(scores, correct)
+        assert (whole.sampled, found.sampled) == (False, True)
+        assert np.isfinite(found.scores).all()
+        assert auroc(found.scores, correct) == pytest.approx(auroc(whole.scores, correct), abs=0.01)
+        order = np.random.default_rng(1).permutation(4000)
+        names = [keys(4000)[row] for row in order]
+        shuffled = combined({name: values[order] for name, values in scores.items()}, correct[order], names)
+        assert np.array_equal(shuffled.scores, found.scores[order])
+
+    def test_all_of_a_rare_kind_are_taken(self, monkeypatch) -> None:
+        """Of 60 wrong answers among 3,000 a plain sample of 200 would have three or four."""
+        random = np.random.default_rng(0)
+        correct = np.repeat([0, 1], [60, 2940])
+        scores = {name: random.normal(size=3000) - correct for name in ("first", "second")}
+        whole = combined(scores, correct)
+        monkeypatch.setattr("uq_harness.report.combined.MOST", 200)
+        found = combined(scores, correct)
+        assert auroc(found.scores, correct) == pytest.approx(auroc(whole.scores, correct), abs=0.02)
+
+    def test_a_sentence_says_so(self, monkeypatch, tmp_path: Path) -> None:
+        correct, scores = two_halves(400)
+        write_run(tmp_path, correct, {"g_nll": scores["first"].tolist(), "sar": scores["second"].tolist()})
+        assert "of the other folds' answers" not in content_of(tmp_path).combined[0]
+        for module in ("combined", "content"):
+            monkeypatch.setattr(f"uq_harness.report.{module}.MOST", 250)
+        assert (
+            "Weights, each fold's fitted to 250 of the other folds' answers: G-NLL +"
+            in content_of(tmp_path).combined[0]
+        )
+
+
 def test_the_row_stands_below_the_methods_and_is_never_the_best(tmp_path: Path) -> None:
     correct, scores = two_halves(400)
     named = {"g_nll": scores["first"], "sar": scores["second"]}

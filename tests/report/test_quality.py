@@ -30,6 +30,15 @@ def test_an_error_that_the_run_reports_is_taken_where_its_value_fits() -> None:
     assert found["prr"].stderr == pytest.approx(functional.bootstrap_stderr(scores["g_nll"], correct).prr)
 
 
+def test_errors_over_many_answers_are_the_bootstraps_without_its_noise() -> None:
+    correct, scores = made_up(6000)
+    found = estimates(scores["g_nll"], correct, seed=3)
+    drawn = functional.bootstrap_stderr(scores["g_nll"], correct, seed=3)
+    assert found["aurc"].stderr == pytest.approx(drawn.aurc, rel=0.08)
+    assert found["prr"].stderr == pytest.approx(drawn.prr, rel=0.08)
+    assert found == estimates(scores["g_nll"], correct, seed=4)
+
+
 def test_one_class_has_no_estimates() -> None:
     found = estimates(np.arange(5.0), np.ones(5, dtype=int))
     assert all(math.isnan(one.value) and math.isnan(one.stderr) for one in found.values())

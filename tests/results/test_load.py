@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tracemalloc
 from datetime import UTC, datetime
 
 import numpy as np
@@ -133,6 +134,30 @@ class TestFaults:
         np.testing.assert_array_equal(run.uncertainty["a"], [np.nan, 0.5, np.nan])
         np.testing.assert_array_equal(run.uncertainty["b"], [np.nan, 1, np.inf])
 
+    def test_a_method_that_some_answers_do_not_have_is_nan_there(self, tmp_path):
+        scores = [{}, {"a": 1.5}, {"b": 2.5, "a": 3.5}, {"b": 4.5}, {}]
+        write_run(tmp_path, [sample(i, record(1, s, cost={"row_steps": i})) for i, s in enumerate(scores)])
+        run = load_runs(tmp_path)[0]
+        assert list(run.uncertainty) == ["a", "b"]
+        np.testing.assert_array_equal(run.uncertainty["a"], [np.nan, 1.5, 3.5, np.nan, np.nan])
+        np.testing.assert_array_equal(run.uncertainty["b"], [np.nan, np.nan, 2.5, 4.5, np.nan])
+        np.testing.assert_array_equal(run.costs["row_steps"], np.arange(5))
+
+    @pytest.mark.parametrize(
+        ("scores", "reason"),
+        [
+            ({"a": True}, "uncertainty: a holds True"),
+            ({"a": 10**400}, "uncertainty: a holds a whole number that is too large"),
+            ([0.5], "uncertainty is .* in a line, but must be an object"),
+        ],
+    )
+    def test_what_is_no_table_of_numbers_is_an_error(self, tmp_path, scores, reason):
+        lines = [sample(0, record(1, {"a": 0.5})), sample(1, record(1, {"a": 0.5}))]
+        lines[1]["doc"]["uq"]["uncertainty"] = scores
+        write_run(tmp_path, lines)
+        with pytest.raises(UQHarnessError, match=reason):
+            load_runs(tmp_path)
+
     def test_a_text_for_a_score_is_an_error(self, tmp_path):
         write_run(tmp_path, [sample(0, record(1, {"a": "high"}))])
         with pytest.raises(UQHarnessError, match="jsonl: uncertainty: a holds 'high', but must be a number or null"):
@@ -243,3 +268,17 @@ def test_take_reduces_every_column(tmp_path, rows):
     assert part.uncertainty["semgrad"].tolist() == run.uncertainty["semgrad"][chosen].tolist()
     assert len(part) == len(part.correct) == len(part.answers) == 2
     assert part.metrics == {}
+
+
+def test_little_more_than_eight_bytes_a_score_is_held(tmp_path):
+    """A list of objects, as JSON has them, takes more than a hundred."""
+    methods = [f"method_{number}" for number in range(100)]
+    peaks = []
+    for count in (200, 1200):
+        folder = tmp_path / str(count)
+        write_run(folder, [sample(i, record(1, dict.fromkeys(methods, i + 0.5))) for i in range(count)])
+        tracemalloc.start()
+        assert len(load_runs(folder)[0]) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 1000 < 40 * len(methods)

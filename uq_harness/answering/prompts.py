@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -21,6 +21,8 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence.prompt import Prompt
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 512  # prompts whose tokens' places in the text are held, which take more than the tokens
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,21 @@ class PromptEncoder:
         """
         for prompt in prompts:
             self._check_question(prompt)
+        special = self._special_tokens(prompts[0].text)
+        parts = (prompts[start : start + _AT_ONCE] for start in range(0, len(prompts), _AT_ONCE))
+        found = [prompt for part in parts for prompt in self._encode(part, special)]
+        self._used.update((prompt.semantic_token, prompt.semantic_text) for prompt in found)
+        return found
+
+    def _encode(self, prompts: Sequence[PromptText], special: Mapping[str, Any]) -> Iterator[Prompt]:
         texts = [prompt.text for prompt in prompts]
-        special = self._special_tokens(texts[0])
         fast = bool(self._tokenizer.is_fast)
         encoded = self._tokenizer(texts, truncation=self._truncation, return_offsets_mapping=fast, **special)
         offsets = encoded["offset_mapping"] if fast else [None] * len(texts)
         for ids in encoded["input_ids"]:
             self._check_ids(ids)
-        found = [
-            self._prompt(prompt, ids, self._locate(prompt.text, ids, spans))
-            for prompt, ids, spans in zip(prompts, encoded["input_ids"], offsets, strict=True)
-        ]
-        self._used.update((prompt.semantic_token, prompt.semantic_text) for prompt in found)
-        return found
+        for prompt, ids, spans in zip(prompts, encoded["input_ids"], offsets, strict=True):
+            yield self._prompt(prompt, ids, self._locate(prompt.text, ids, spans))
 
     def token_ids(self, prompts: Sequence[PromptText]) -> list[list[int]]:
         """Token ids of prompts whose semantic-preserving tokens are not needed."""

@@ -158,8 +158,8 @@ def guard_tracker(tracker: Any) -> None:
 
     @functools.wraps(save_samples)
     def samples_kept(self: Any, task_name: str, samples: Sequence[Mapping[str, Any]]) -> None:
-        def save() -> None:  # lm_eval changes the samples that it saves
-            save_samples(self, task_name=task_name, samples=[dict(sample) for sample in samples])
+        def save() -> None:  # lm_eval changes the samples that it saves, one after another
+            save_samples(self, task_name=task_name, samples=map(dict, samples))
 
         def file(tracker: Any) -> Path | None:
             folder = _folder(tracker)

@@ -15,7 +15,8 @@ from uq_harness.functional import MEASURES
 from uq_harness.methods import all_methods
 
 log = logging.getLogger(__name__)
-Pair = tuple[float | None, int | None]
+# One answer's scores by method, and its verdict: one object for all metrics, of which there are hundreds.
+Scored = tuple[Mapping[str, float | None], int | None]
 
 RESAMPLES = 1000
 # With fewer right or wrong answers the errors of AUROC, AURC and PRR, which hold for many, say nothing.
@@ -35,13 +36,15 @@ GROUP_METRICS = [
 ]
 
 
-def metrics_of(method: str, uncertainty: float | None, correct: int | None) -> dict[str, Pair]:
-    """What one example contributes to every metric of a method.
+def metrics_of(method: str) -> list[str]:
+    """The names of a method's metrics.
 
-    lm_eval knows no standard error of these metrics, so each is followed by an entry of its own for that.
+    lm_eval knows no standard error of these, so each is followed by an entry of its own for that.
+
+    >>> metrics_of("g_nll")[:3]
+    ['auroc_g_nll', 'auroc_g_nll_stderr', 'aurc_g_nll']
     """
-    pair = (uncertainty, correct)
-    return {f"{measure}_{method}{suffix}": pair for measure in MEASURES for suffix in ("", "_stderr")}
+    return [f"{measure}_{method}{suffix}" for measure in MEASURES for suffix in ("", "_stderr")]
 
 
 def constant_methods(uncertainty: Sequence[Mapping[str, float | None]]) -> list[str]:
@@ -121,29 +124,29 @@ def mean_of_known_stderr(values: Sequence[float | None]) -> float:
     return float(np.std(known, ddof=1) / np.sqrt(len(known))) if len(known) > 1 else float("nan")
 
 
-def aggregation(metric: str, task: str, seed: int) -> Callable[[Sequence[Pair]], float]:
-    """The function that makes one number of a metric's per-example pairs.
+def aggregation(metric: str, task: str, seed: int) -> Callable[[Sequence[Scored]], float]:
+    """The function that makes one number of a metric of all answers' scores and verdicts.
 
     Args:
         metric: ``<measure>_<method>`` or ``<measure>_<method>_stderr``.
         task: The task's name, for warnings.
         seed: Seed of the bootstrap.
     """
-    measure = metric.partition("_")[0]
+    measure, _, method = metric.removesuffix("_stderr").partition("_")
     if metric.endswith("_stderr"):
-        return partial(_standard_error, measure, seed=seed, metric=metric, task=task)
-    return partial(_value, measure, metric=metric, task=task)
+        return partial(_standard_error, measure, method, seed=seed, metric=metric, task=task)
+    return partial(_value, measure, method, metric=metric, task=task)
 
 
-def _value(measure: str, pairs: Sequence[Pair], *, metric: str, task: str) -> float:
-    uncertainty, correct = _arrays(pairs)
+def _value(measure: str, method: str, answers: Sequence[Scored], *, metric: str, task: str) -> float:
+    uncertainty, correct = _arrays(method, answers)
     undefined = int(np.isnan(uncertainty).sum())
     if undefined and measure == "auroc":
         log.warning(
-            "%s: %s leaves out %d of %d answers without a score or a verdict", task, metric, undefined, len(pairs)
+            "%s: %s leaves out %d of %d answers without a score or a verdict", task, metric, undefined, len(answers)
         )
     value = float(getattr(functional, measure)(uncertainty, correct))
-    if np.isnan(value) and len({verdict for _, verdict in pairs} - {None}) > 1:  # else `mean_of_judge` has said why
+    if np.isnan(value) and len({verdict for _, verdict in answers} - {None}) > 1:  # else `mean_of_judge` has said why
         judged = set(correct[~np.isnan(uncertainty)].tolist())
         why = {
             0: "no answer has a score and a verdict",
@@ -153,8 +156,10 @@ def _value(measure: str, pairs: Sequence[Pair], *, metric: str, task: str) -> fl
     return value
 
 
-def _standard_error(measure: str, pairs: Sequence[Pair], *, seed: int, metric: str, task: str) -> float:
-    uncertainty, correct = _arrays(pairs)
+def _standard_error(
+    measure: str, method: str, answers: Sequence[Scored], *, seed: int, metric: str, task: str
+) -> float:
+    uncertainty, correct = _arrays(method, answers)
     if measure == "auroc":
         error = float(functional.auroc_stderr(uncertainty, correct))
         if error == 0:  # where it is nan, one kind of answer is missing or single, which `mean_of_judge` says
@@ -170,7 +175,8 @@ def _bootstrap(uncertainty: bytes, correct: bytes, seed: int) -> Any:
     )
 
 
-def _arrays(pairs: Sequence[Pair]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _arrays(method: str, answers: Sequence[Scored]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Scores and verdicts; an answer without a verdict cannot be ranked, so its score does not count either."""
-    uncertainty = np.array([np.nan if u is None or correct is None else u for u, correct in pairs], dtype=np.float64)
-    return uncertainty, np.array([correct or 0 for _, correct in pairs], dtype=np.int64)
+    scores = (None if correct is None else uncertainty[method] for uncertainty, correct in answers)
+    uncertainty = np.array([np.nan if score is None else score for score in scores], dtype=np.float64)
+    return uncertainty, np.array([correct or 0 for _, correct in answers], dtype=np.int64)

@@ -47,8 +47,8 @@ def _for_json(aggregate: Callable[..., float]) -> Aggregation:
 class _Metrics(dict[str, Any]):
     """The metrics of one answer, of which only a few enter the sample log.
 
-    lm_eval aggregates what `items` gives and logs the entries of the mapping. Every metric of every method would
-    repeat the score and the verdict that are in the document's record.
+    lm_eval aggregates what `items` gives and logs the entries of the mapping. Every metric of every method, and every
+    count of what is undefined, refused or cut, would repeat what is in the document's record.
 
     Args:
         logged: Metrics that the sample log shows.
@@ -215,6 +215,7 @@ class UQTask(ConfigurableTask):
         for instance in self._instances:
             for name, text in instance.filtered_resps.items():
                 instance.filtered_resps[name] = UQText(text, {**record_of(instance.resps[0]), **record_of(text)})
+            instance.resps = [str(response) for response in instance.resps]  # their record is in the judged ones now
 
     def _complete_records(self) -> None:
         """A score that other answers have and one does not, as an old cache may hold it, is undefined and counted."""
@@ -260,20 +261,20 @@ class UQTask(ConfigurableTask):
         uncertainty = record.get("uncertainty", {})
         correct: int | None = record["correct"]
         means = {"accuracy": None if correct is None else float(correct), record["judge"]: record["correctness"]}
-        logged: dict[str, Any] = {"undefined_verdicts": int(correct is None), **means}
         aggregated: dict[str, Any] = {f"{metric}_stderr": value for metric, value in means.items()}
-        for method, score in uncertainty.items():
-            for metric, pair in quality.metrics_of(method, score, correct).items():
-                aggregated[metric] = pair
-                if not metric.endswith("_stderr"):
-                    self._directions[metric] = quality.higher_is_better(metric)
+        aggregated["undefined_verdicts"] = int(correct is None)
+        scored = (uncertainty, correct)
+        for metric in (metric for method in uncertainty for metric in quality.metrics_of(method)):
+            aggregated[metric] = scored
+            if not metric.endswith("_stderr"):
+                self._directions[metric] = quality.higher_is_better(metric)
         if uncertainty:
-            logged["undefined_scores"] = sum(score is None for score in uncertainty.values())
+            aggregated["undefined_scores"] = sum(score is None for score in uncertainty.values())
         if "refused" in record:
-            logged["refused_questions"] = 1
+            aggregated["refused_questions"] = 1
         if isinstance(record.get("complete"), bool):
-            logged["truncated_answers"] = int(not record["complete"])
-        return _Metrics(logged, aggregated)
+            aggregated["truncated_answers"] = int(not record["complete"])
+        return _Metrics(means, aggregated)
 
     def aggregation(self) -> dict[str, Aggregation]:
         """Aggregation functions by metric; what is undefined becomes lm_eval's ``N/A``."""

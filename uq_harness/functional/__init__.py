@@ -30,8 +30,8 @@ Scores of one answer or of samples:
 
 Quality of a score over many answers, given which were correct (1) and which were not (0):
 
-- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`; the curve itself: `risk_coverage`; their names
-  and directions: `MEASURES`
+- `auroc` with `auroc_stderr`; `aurc` and `prr` with `bootstrap_stderr`, or for many answers `aurc_stderr` and
+  `prr_stderr`; the curve itself: `risk_coverage`; their names and directions: `MEASURES`
 - two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
   AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`; what a test could
   have found: `detectable_difference`
@@ -105,7 +105,16 @@ from uq_harness.functional._likelihood import (
     predictive_entropy,
 )
 from uq_harness.functional._pointwise import conditional_pmi, pointwise_mutual_information
-from uq_harness.functional._quality import MEASURES, aurc, auroc, auroc_stderr, prr, risk_coverage
+from uq_harness.functional._quality import (
+    MEASURES,
+    aurc,
+    aurc_stderr,
+    auroc,
+    auroc_stderr,
+    prr,
+    prr_stderr,
+    risk_coverage,
+)
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, control_risk
 from uq_harness.functional._stated import stated_confidence
@@ -125,6 +134,7 @@ __all__ = [
     "answer_entailment",
     "attention_score",
     "aurc",
+    "aurc_stderr",
     "auroc",
     "auroc_covariance",
     "auroc_stderr",
@@ -172,6 +182,7 @@ __all__ = [
     "predictive_entropy",
     "probability_margin",
     "prr",
+    "prr_stderr",
     "rauq",
     "rauq_tokens",
     "reliability",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from uq_harness.functional import FloatArray, QualityDifference, auroc, paired_auroc
 
 LEAST = 50  # answers of each class; with fewer the weights are noise
+MOST = 20_000  # answers that weights are fitted to: the error of a coefficient is then about 0.015
 NAME = "combined"
 
 _FOLDS, _INNER_FOLDS = 5, 3
@@ -33,12 +34,14 @@ class Combination:
         best: The single method with the highest AUROC, among those that score `LEAST` answers of each class where there
             are any: the AUROC of a few answers is luck.
         against_best: AUROC of ``scores`` minus that of the best single method, with DeLong's paired test.
+        sampled: Whether a fold's weights were fitted to `MOST` of the other folds' answers, since these are more.
     """
 
     scores: FloatArray
     weights: Mapping[str, float]
     best: str
     against_best: QualityDifference
+    sampled: bool = False
 
 
 def combine(
@@ -46,10 +49,10 @@ def combine(
 ) -> Combination | str:
     """Combines all scores by nested cross-validation.
 
-    Each outer fold is scored by a regression on the ranks that the scores have among the other folds' answers,
-    standardised; inner folds of these choose the ridge penalty by log-loss. An undefined score counts as the middle
-    rank: it speaks neither for nor against the answer. Answers to one question are all in one fold. The result does not
-    depend on the answers' order.
+    Each outer fold is scored by a regression on the ranks that the scores have among the other folds' answers, or among
+    `MOST` of them where they are more, standardised; inner folds of these choose the ridge penalty by log-loss. An
+    undefined score counts as the middle rank: it speaks neither for nor against the answer. Answers to one question are
+    all in one fold. The result does not depend on the answers' order.
 
     Args:
         uncertainty: Each method's scores, higher = more uncertain, ``nan`` where there is none.
@@ -76,7 +79,7 @@ def combine(
     if min(len(np.unique(questions[wrong])), len(np.setdiff1d(questions, questions[wrong]))) < LEAST:
         return f"it takes {LEAST} different questions with a wrong answer, and as many without"
     scores = np.full(len(correct), np.nan)
-    scores[rows], coefficients = _out_of_fold(matrix[rows], wrong, questions)
+    scores[rows], coefficients, sampled = _out_of_fold(matrix[rows], wrong, questions)
     weights = dict(zip(telling, map(float, coefficients), strict=True))
     best = _best(telling, correct)
     return Combination(
@@ -84,6 +87,7 @@ def combine(
         dict(sorted(weights.items(), key=lambda item: -abs(item[1]))),
         best,
         paired_auroc(scores, telling[best], correct),
+        sampled,
     )
 
 
@@ -102,20 +106,40 @@ def _are(count: int) -> str:
     return "is one" if count == 1 else "are none"
 
 
-def _out_of_fold(matrix: FloatArray, wrong: BoolArray, questions: NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
-    """Scores by weights of other folds, and the mean of these weights.
+def _out_of_fold(
+    matrix: FloatArray, wrong: BoolArray, questions: NDArray[np.str_]
+) -> tuple[FloatArray, FloatArray, bool]:
+    """Scores by weights of other folds, the mean of these weights, and whether they are fitted to a sample.
 
     The intercept is left out: it tells a fold's share of wrong answers, which stratified folds share up to rounding,
     and what is left of it would rank the folds and not the answers.
     """
     scores = np.empty(len(wrong))
     coefficients = []
+    random = np.random.default_rng(_SEED)
+    sampled = False
     for train, test in _folds(wrong, questions, _FOLDS, _SEED):
-        ranks = _ranks(matrix, train)
-        weights = _fit(ranks[train], wrong[train], _penalty(ranks[train], wrong[train], questions[train]))[0]
-        scores[test] = ranks[test] @ weights
+        chosen = _sample(train, wrong, random)
+        sampled |= len(chosen) < len(train)
+        fitted, tried = _ranks(matrix[chosen], matrix[test])
+        weights = _fit(fitted, wrong[chosen], _penalty(fitted, wrong[chosen], questions[chosen]))[0]
+        scores[test] = tried @ weights
         coefficients.append(weights)
-    return scores, np.mean(coefficients, axis=0)
+    return scores, np.mean(coefficients, axis=0), sampled
+
+
+def _sample(rows: NDArray[np.int64], wrong: BoolArray, random: np.random.Generator) -> NDArray[np.int64]:
+    """At most `MOST` of the rows.
+
+    Half of them are right and half wrong, or all of the rarer kind are taken: it is what tells of weights, and a kind's
+    share moves the intercept alone.
+    """
+    if len(rows) <= MOST:
+        return rows
+    kinds = sorted((rows[wrong[rows]], rows[~wrong[rows]]), key=len)
+    rarer = min(len(kinds[0]), MOST // 2)
+    drawn = [random.choice(kind, size, replace=False) for kind, size in zip(kinds, (rarer, MOST - rarer), strict=True)]
+    return np.sort(np.concatenate(drawn))
 
 
 def _folds(
@@ -133,20 +157,26 @@ def _folds(
         yield np.flatnonzero(~in_test), np.flatnonzero(in_test)
 
 
-def _ranks(matrix: FloatArray, train: NDArray[np.int64]) -> FloatArray:
+def _ranks(train: FloatArray, test: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Every score's share of smaller training scores, ties half, standardised there; undefined ones are the middle."""
-    ranks = np.zeros_like(matrix)
-    for column, values in enumerate(matrix.T):
-        known = np.sort(values[train])
+    ranks = np.zeros_like(train), np.zeros_like(test)
+    for column, (fitted, tried) in enumerate(zip(train.T, test.T, strict=True)):
+        known = np.sort(fitted)
         known = known[: len(known) - int(np.isnan(known).sum())]
         if not len(known):
             continue
-        below, up_to = (np.searchsorted(known, values, side) for side in ("left", "right"))
-        rank = np.where(np.isnan(values), 0.5, (below + up_to) / (2 * len(known)))
-        spread = float(rank[train].std())
+        among = _rank(fitted, known)
+        spread = float(among.std())
         if spread > 0:
-            ranks[:, column] = (rank - rank[train].mean()) / spread
+            for side, rank in zip(ranks, (among, _rank(tried, known)), strict=True):
+                side[:, column] = (rank - among.mean()) / spread
     return ranks
+
+
+def _rank(values: FloatArray, known: FloatArray) -> FloatArray:
+    """Share of sorted numbers that are below each value, ties half; 0.5 for ``nan``."""
+    below, up_to = (np.searchsorted(known, values, side) for side in ("left", "right"))
+    return np.where(np.isnan(values), 0.5, (below + up_to) / (2 * len(known)))
 
 
 def _penalty(ranks: FloatArray, wrong: BoolArray, questions: NDArray[np.str_]) -> float:

@@ -9,7 +9,7 @@ from uq_harness.evaluation.metrics import WHY_NO_ERROR, too_few
 from uq_harness.functional import MEASURES
 from uq_harness.rendering.coloured import LOG_PROBABILITY, TokenValues
 from uq_harness.report.beside import ablation_table, beside_the_paper, reference_notes
-from uq_harness.report.combined import Combination
+from uq_harness.report.combined import MOST, Combination
 from uq_harness.report.examples import ConfidentError, confident_errors
 from uq_harness.report.quality import Ranking, rank
 from uq_harness.report.run import RunSummary, label_runs, latest, summarize
@@ -155,9 +155,13 @@ def _together_of(column: RunSummary, alpha: float) -> str:
         f"{column.name}: all scores together have an AUROC of {100 * difference.first:.2f} %, {best}, the best of them "
         f"alone, {100 * difference.second:.2f} %: a difference of {100 * difference.difference:+.2f} ± "
         f"{100 * difference.stderr:.2f}, {verdict} (paired DeLong test over {difference.n:,} answers, "
-        f"p = {difference.p_value:.2g}). Weights: "
+        f"p = {difference.p_value:.2g}). {_fitted_to(combination)}: "
         f"{', '.join(f'{method_title(name)} {weight:+.2f}' for name, weight in weights[:_CARRYING])}{more}"
     )
+
+
+def _fitted_to(combination: Combination) -> str:
+    return f"Weights, each fold's fitted to {MOST:,} of the other folds' answers" if combination.sampled else "Weights"
 
 
 def _overall(columns: Sequence[RunSummary], alpha: float) -> Ranking:

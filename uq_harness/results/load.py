@@ -15,7 +15,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.rendering.escape import encodable
 from uq_harness.results.files import WHAT_TO_GIVE, RunFiles, find_files
 from uq_harness.results.run import TaskRun
-from uq_harness.results.samples import Column, numbers, read_samples
+from uq_harness.results.samples import Column, read_samples
 from uq_harness.results.settings import repeated_runs
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _has_samples(run: RunFiles) -> bool:
 def _read(files: RunFiles, texts: Texts) -> list[TaskRun]:
     columns = {} if files.samples is None else read_samples(files.samples, texts)
     if files.samples is None:
-        columns = dict.fromkeys(_judges(files), Column())
+        columns = {judge: Column(files.path) for judge in _judges(files)}
     return [_run(files, judge, column) for judge, column in columns.items()]
 
 
@@ -77,7 +77,6 @@ def _judges(files: RunFiles) -> list[str]:
 
 
 def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
-    file = files.samples or files.path
     return TaskRun(
         model=_model(files),
         task=files.task,
@@ -89,11 +88,11 @@ def _run(files: RunFiles, judge: str, column: Column) -> TaskRun:
         references=tuple(column.references),
         answers=tuple(column.answers),
         prompt_hashes=tuple(column.prompt_hashes),
-        answer_tokens=numbers(column.answer_tokens, f"{file}: answer_tokens"),
+        answer_tokens=np.array(column.answer_tokens),
         correct=np.array(column.correct, dtype=np.int64),
-        correctness=numbers(column.correctness, f"{file}: correctness"),
-        uncertainty=column.uncertainty.arrays(f"{file}: uncertainty"),
-        costs=column.costs.arrays(f"{file}: cost"),
+        correctness=np.array(column.correctness),
+        uncertainty=column.uncertainty.arrays(),
+        costs=column.costs.arrays(),
         metrics=_metrics(files, judge),
         configuration={key: value for key, value in files.content.items() if key != "results"},
         unjudged=tuple(column.unjudged),

@@ -24,65 +24,82 @@ log = logging.getLogger(__name__)
 _REPETITION = b', "target_hash": "'
 
 
-class NumberRows:
-    """Objects of numbers, as they are read; kept as one array a name, which takes a tenth of the objects' memory."""
+class Numbers:
+    """Numbers by name, one row after another, eight bytes each; ``null`` and what a row does not have are ``nan``.
 
-    def __init__(self) -> None:
-        self._count = 0
+    Args:
+        place: What they are called in messages.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._rows = 0
         self._columns: dict[str, array[float]] = {}
-        self._wrong: list[str] = []
 
     def append(self, row: Any) -> None:
-        """Adds an object; ``None`` is one without numbers."""
-        self._count += 1
-        if row is not None and not isinstance(row, dict):
-            self._wrong.append(f" is {row!r} in a line, but must be an object, a number a name")
-            return
-        for name, value in (row or {}).items():
-            column = self._columns.setdefault(name, array("d"))
-            self._fill(column, self._count - 1)
-            try:
-                column.append(_number(value))
-            except ValueError as error:
-                self._wrong.append(f": {name} {error}")
-                column.append(math.nan)
-
-    def arrays(self, place: str) -> dict[str, FloatArray]:
-        """One array a name; ``null`` and missing numbers are ``nan``.
+        """Adds a row.
 
         Args:
-            place: Where the objects are, for messages.
+            row: An object of numbers; ``None`` for one without any.
 
         Raises:
-            UQHarnessError: One is not an object, or holds something that is not a number.
+            UQHarnessError: It is something else.
         """
-        if self._wrong:
-            raise UQHarnessError(place + self._wrong[0])
-        for column in self._columns.values():
-            self._fill(column, self._count)
+        if row is not None and not isinstance(row, dict):
+            raise UQHarnessError(f"{self._place} is {row!r} in a line, but must be an object, a number a name")
+        columns, rows = self._columns, self._rows
+        for name, value in (row or {}).items():
+            if name not in columns:
+                columns[name] = array("d", [math.nan]) * rows
+            columns[name].append(value if type(value) is float else _number(value, f"{self._place}: {name}"))
+        self._rows = rows + 1
+        if len(row or ()) < len(columns):
+            for column in columns.values():
+                if len(column) == rows:
+                    column.append(math.nan)
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """One array a name, as long as there are rows."""
         return {encodable(name): np.array(column) for name, column in self._columns.items()}
 
-    @staticmethod
-    def _fill(column: array[float], count: int) -> None:
-        column.extend([math.nan] * (count - len(column)))
+
+def _number(value: Any, place: str) -> float:
+    """A number of a line; ``None`` is ``nan``."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UQHarnessError(f"{place} holds {value!r}, but must be a number or null")
+    try:
+        return float(value)
+    except OverflowError:
+        raise UQHarnessError(f"{place} holds a whole number that is too large, beyond 1e308") from None
 
 
 @dataclass
 class Column:
-    """The answers of one judge, as they are read."""
+    """The answers of one judge, as they are read.
 
+    Attributes:
+        file: The file they are read from, for messages.
+    """
+
+    file: Path
     keys: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     references: list[tuple[str, ...]] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     prompt_hashes: list[str] = field(default_factory=list)
-    answer_tokens: list[Any] = field(default_factory=list)
-    correct: list[int] = field(default_factory=list)
-    correctness: list[Any] = field(default_factory=list)
-    uncertainty: NumberRows = field(default_factory=NumberRows)
-    costs: NumberRows = field(default_factory=NumberRows)
+    answer_tokens: array[float] = field(default_factory=lambda: array("d"))
+    correct: array[int] = field(default_factory=lambda: array("q"))
+    correctness: array[float] = field(default_factory=lambda: array("d"))
+    uncertainty: Numbers = field(init=False)
+    costs: Numbers = field(init=False)
     unjudged: list[str] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+
+    def __post_init__(self) -> None:
+        """Names the tables after the file."""
+        self.uncertainty, self.costs = (Numbers(f"{self.file}: {name}") for name in ("uncertainty", "cost"))
 
 
 def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, Column]:
@@ -103,7 +120,7 @@ def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> d
             foreign += 1
             continue
         judge = encodable(str(sample.get("filter") or record.get("judge")))
-        _append(columns.setdefault(judge, Column()), offset, sample, record, texts)
+        _append(columns.setdefault(judge, Column(file)), offset, sample, record, texts)
     if foreign:
         log.warning("%s: %d lines are left out, since they are not of a task of uq-harness (no doc.uq)", file, foreign)
     for judge, column in list(columns.items()):
@@ -172,9 +189,9 @@ def _append(
     column.references.append(references)
     column.answers.append(str(record.get("answer", _response(sample))))
     column.prompt_hashes.append(str(sample.get("prompt_hash", "")))
-    column.answer_tokens.append(record.get("answer_tokens"))
+    column.answer_tokens.append(_number(record.get("answer_tokens"), f"{column.file}: answer_tokens"))
     column.correct.append(int(correct))
-    column.correctness.append(record.get("correctness"))
+    column.correctness.append(_number(record.get("correctness"), f"{column.file}: correctness"))
     column.uncertainty.append(record.get("uncertainty"))
     column.costs.append(record.get("cost"))
 
@@ -204,24 +221,3 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
-
-
-def numbers(values: Sequence[Any], place: str) -> FloatArray:
-    """Numbers as an array; ``None`` is ``nan``.
-
-    Raises:
-        UQHarnessError: One is not a number.
-    """
-    try:
-        return np.array([_number(value) for value in values], dtype=np.float64)
-    except ValueError as error:
-        raise UQHarnessError(f"{place} {error}") from None
-
-
-def _number(value: Any) -> float:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise ValueError(f"holds {value!r}, but must be a number or null")
-    try:
-        return math.nan if value is None else float(value)
-    except OverflowError:
-        raise ValueError("holds a whole number that is too large, beyond 1e308") from None
