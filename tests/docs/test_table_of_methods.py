@@ -38,7 +38,7 @@ def test_every_method_has_its_numbers(measure: str) -> None:
     told = table(measure, text_of(PAGE))
     of_every_method = [row for row in numbers(measure) if row["method"] in all_methods()]
     runs = {(row["model"], row["task"]) for row in of_every_method}
-    assert len(runs) == 4
+    assert {("qa-small", "uq_sciq"), ("qa-small", "uq_truthfulqa")} <= runs
     assert len(of_every_method) == len(runs) * len(all_methods())
     for row in of_every_method:
         cell = told[method_title(row["method"]), f"{row['model']} {row['task']}"]

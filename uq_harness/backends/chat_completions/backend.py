@@ -22,6 +22,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     AlternativeEntailment,
     Answer,
+    AnswerAttention,
     AnswerEntailment,
     AnswerEntropies,
     AnswerLogProbs,
@@ -72,6 +73,7 @@ _NEVER: dict[type[Need[Any]], str] = {
     SampleStates: f"the model's hidden states, {_WEIGHTS}",
     SampleLogits: f"logits of the samples, {_WEIGHTS}",
     SelfAttention: f"attention weights, {_WEIGHTS}",
+    AnswerAttention: f"attention weights, {_WEIGHTS}",
     VocabularySize: f"the size of the vocabulary, {_WEIGHTS}",
     AnswerEntropies: "entropies of the answer's tokens, which take the whole distributions (use uq-hf)",
     TokenStatistic: "numbers of the answer's distributions, which a chat endpoint is not asked for (use uq-hf, or for "
