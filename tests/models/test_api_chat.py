@@ -237,6 +237,7 @@ def test_a_set_of_methods_shrinks_to_what_the_endpoint_gives(caplog: pytest.LogC
         *("answer_entailment", "degree", "discrete_semantic_entropy", "dissimilarity", "eccentricity"),
         *("eigenvalue_laplacian", "exact_match_rate", "kernel_language_entropy", "label_prob", "lexical_similarity"),
         *("luq", "noncontradiction", "num_semantic_sets", "self_consistency"),
+        *("semantic_alphabet_size", "coverage_adjusted_semantic_entropy"),
     }
     assert "methods=sampling leaves out" in caplog.text
 

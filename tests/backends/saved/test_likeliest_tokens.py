@@ -70,7 +70,9 @@ def test_words_are_compared_with_the_answers_own_whether_it_is_listed_or_not(tmp
     expected = functional.claim_conditioned_probability(listed, different)
     whole = line()
     lists = zip(whole["token_top_logprobs"], whole["tokens"], strict=True)
-    without = {**whole, "token_top_logprobs": [[pair for pair in some if pair[0] != own] for some, own in lists]}
+    unlisted = [[some[0], *(pair for pair in some[1:] if pair[0] != own)] for some, own in lists]
+    assert [len(some) for some in unlisted] != [len(some) for some in whole["token_top_logprobs"]]
+    without = {**whole, "token_top_logprobs": unlisted}
     found = values(scored(tmp_path, whole, without))
     assert found["claim_conditioned_probability"] == pytest.approx([expected] * 2)
 
@@ -146,7 +148,7 @@ def test_what_was_written_can_be_scored_again(tmp_path: Path) -> None:
         ({"token_top_logprobs": [[-0.5, -0.6], [-0.1]]}, "makes up a probability of 1.155"),
         ({"token_top_logprobs": [-0.5, -0.1]}, "it needs one list a token, likeliest first"),
         ({"token_top_logprobs": "x"}, "it needs one list a token, likeliest first"),
-        ({"token_logprobs": None}, "token_top_logprobs needs token_logprobs beside it"),
+        ({"token_logprobs": None}, "token_top_logprobs stands without token_logprobs"),
     ],
 )
 def test_lists_that_cannot_be_right_end_the_command(tmp_path: Path, change: dict[str, Any], message: str) -> None:
