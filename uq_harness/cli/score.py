@@ -140,11 +140,18 @@ def _show(scored: ScoredFile) -> None:
     from lm_eval.utils import make_table
 
     console = Console()
-    table = Table("method", "answers scored", "undefined", "samples", "what the file lacks")
-    table.columns[0].no_wrap = True
+    tells_undefined = any(one.undefined for one in scored.methods)
+    table = Table("method", "scored", *["undefined"] * tells_undefined, "samples", "what the file lacks")
+    table.columns[1].no_wrap = True
+    table.columns[0].overflow = "fold"
+    if console.width < 100:  # long names go over two lines, so that the last column can be read
+        table.columns[0].max_width = 26
+    else:
+        table.columns[0].no_wrap = True
     table.title = Text(visible(f"{scored.model}, {scored.task}: {scored.answers} answers"))  # may look like markup
     for one in sorted(scored.methods, key=lambda report: not report.scored):
-        cells = (one.name, _scored(one), str(one.undefined or ""), _samples(one), "; ".join(_lacking(one)))
+        undefined = [str(one.undefined or "")] * tells_undefined
+        cells = (one.name, _scored(one), *undefined, _samples(one), "; ".join(_lacking(one)))
         table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table)
     print("\n".join(map(visible, make_table({**scored.results, "groups": {}}).split("\n"))))

@@ -38,7 +38,7 @@ def kept(methods: str) -> Kept:
                 prompt_cache=True,
                 states=frozenset({COOL}),
                 logits=frozenset({Samples(10, 1.0)}),
-                sums=Sums(mean=True, powers=(0.25, 0.5), n_likeliest=16, gaps=True),
+                sums=Sums(mean=True, powers=(0.25, 0.5), n_likeliest=16, gaps=True, ids=True),
             ),
         ),
     ],
