@@ -1,6 +1,7 @@
 """Settings for all tests: no network, one thread, and a failure where shared data must not be absent."""
 
 import os
+from importlib.util import find_spec
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -12,7 +13,12 @@ from tests.support import SHARED
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """CI may not pass by skipping what the shared folder is needed for."""
+    """CI may not pass by skipping what the shared folder is needed for; no example of a property has a time limit."""
+    if find_spec("hypothesis"):  # the environment of the real server has none
+        from hypothesis import settings
+
+        settings.register_profile("untimed", settings.get_profile("default"), deadline=None)
+        settings.load_profile("untimed")
     if os.environ.get("CI") and SHARED is None and not os.environ.get("UQ_HARNESS_WITHOUT_SHARED"):
         pytest.exit("CI needs the folder of shared data next to the checkout (../shared)", returncode=1)
 

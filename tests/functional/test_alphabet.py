@@ -90,7 +90,7 @@ def test_wrong_input_is_an_error(name: str, ids: list, similarity: list, message
         getattr(functional, name)(ids, similarity)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(ids=st.lists(st.integers(0, 4), min_size=1, max_size=8), seed=st.integers(0, 99))
 def test_neither_order_nor_names_of_clusters_count_and_the_corrected_entropy_is_not_below_the_plain_one(
     ids: list[int], seed: int

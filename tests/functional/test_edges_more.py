@@ -126,7 +126,7 @@ def test_wrong_input_is_an_error(name: str, arguments: list, message: str) -> No
         getattr(functional, name)(*arguments)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     texts=st.lists(st.sampled_from(["a b", "b a", "a b c", "c", ""]), min_size=2, max_size=7), seed=st.integers(0, 99)
 )
@@ -149,7 +149,7 @@ def test_long_answers_do_not_underflow() -> None:
     assert functional.lexical_similarity(["word " * 5000, "word " * 5000 + "end"]) == pytest.approx(1 / 10001)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text("abc", max_size=12), st.text("abc", max_size=12))
 def test_the_longest_common_subsequence_is_that_of_the_table(first: str, second: str) -> None:
     table = np.zeros((len(first) + 1, len(second) + 1), dtype=int)

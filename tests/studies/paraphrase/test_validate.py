@@ -82,7 +82,7 @@ def test_entailed_means_in_both_directions(tmp_path: Path) -> None:
 
     from uq_harness.similarity.services import NLI
 
-    found = validate_paraphrases(write(tmp_path), NLI(OneWay()), None)
+    found = validate_paraphrases(write(tmp_path), NLI(OneWay(), 100), None)
     assert {name: value.count for name, value in found.shares().items()} == {
         "nli": 0,
         "nli_question_to_paraphrase": 5,

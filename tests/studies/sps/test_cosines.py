@@ -15,7 +15,7 @@ from uq_harness.studies.sps.measure import CosineSums, Segment, UnitSums
     cuts=st.lists(st.integers(1, 7), min_size=1),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_division_into_batches_gives_the_plain_definition(sizes: list[int], cuts: list[int], seed: int) -> None:
     layers, positions, width = 2, 3, 4
     rng = np.random.default_rng(seed)
