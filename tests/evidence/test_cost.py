@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -105,3 +107,20 @@ def test_names_of_needs_differ_and_are_the_same_in_every_process() -> None:
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert name_of(p_true) in there.split()
+
+
+def test_needs_whose_prompts_are_made_by_one_function_with_other_arguments_have_their_own_names() -> None:
+    @dataclass(frozen=True)
+    class Words:
+        text: str
+
+        def put(self, question: str, answer: str) -> str:
+            return f"{question}{self.text}{answer}"
+
+    def put(question: str, answer: str, text: str = "") -> str:
+        return f"{question}{text}{answer}"
+
+    prompts = [put, partial(put, text=" a "), partial(put, text=" b "), Words("a").put, Words("b").put]
+    names = [name_of(ContinuationLogProb("", prompt, " True")) for prompt in prompts]
+    assert len(set(names)) == len(prompts)
+    assert names[1] == name_of(ContinuationLogProb("", partial(put, text=" a "), " True"))

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import blake2b
+from types import MethodType
 from typing import Any, TypeVar
 
 from uq_harness.evidence.needs import Need
@@ -171,6 +172,10 @@ def _text(value: Any) -> str:
         return f"{type(value).__name__}({inner})"
     if isinstance(value, tuple):
         return f"({','.join(map(_text, value))})"
+    if isinstance(value, partial):
+        return f"partial({_text(value.func)},{_text(value.args)},{_text(tuple(sorted(value.keywords.items())))})"
+    if isinstance(value, MethodType) and is_dataclass(value.__self__):
+        return f"{_text(value.__self__)}.{value.__name__}"
     if callable(value):
         return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
     return repr(value)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import AnswerAttention, AnswerLogProbs, Evidence, Need
 from uq_harness.methods.base import Method, register_method
+from uq_harness.methods.p_true import CHOICES
 from uq_harness.methods.sets import SAMPLING_FREE
 
 
@@ -14,9 +15,7 @@ def before_answer(question: str) -> str:
     return f"Question: {question}\nPossible answer:\n"
 
 
-GRADING = AnswerAttention(
-    before=before_answer, after="\nIs the possible answer:\nA) True\nB) False\nThe possible answer is:"
-)
+GRADING = AnswerAttention(before=before_answer, after=CHOICES)
 
 
 @register_method

@@ -32,12 +32,13 @@ _DEMONSTRATIONS = (
 )
 
 
+# What stands behind a proposed answer, up to the model's verdict.
+CHOICES = "\nIs the possible answer:\nA) True\nB) False\nThe possible answer is:"
+
+
 def prompt_block(question: str, answer: str) -> str:
     """The question, the proposed answer and the two choices, up to the model's verdict."""
-    return (
-        f"Question: {question}\nPossible answer: {answer}\nIs the possible answer:\nA) True\nB) False\n"
-        "The possible answer is:"
-    )
+    return f"Question: {question}\nPossible answer: {answer}{CHOICES}"
 
 
 def with_ideas(question: str, ideas: Sequence[str]) -> str:
