@@ -16,10 +16,11 @@ from uq_harness.similarity.build import build_nli, build_similarity
 
 WORDS = "Please directly answer the following question with one or few words:\n{}"
 MOST_TOKENS = 24
-# Everything but gradients and hidden states.
+# Of everything but gradients, hidden states and whole distributions, what asks an engine for something of its own.
 SERVED = (
     "g_nll+p_true+ln_pe+self_consistency+degree+discrete_semantic_entropy+semantic_entropy+sar+token_sar+sentence_sar"
-    "+mutual_information+semantic_density"
+    "+mutual_information+semantic_density+pointwise_mutual_information+probability_margin+boosted_probability"
+    "+top_k_entropy+claim_conditioned_probability+clustered_self_assessment"
 )
 
 
@@ -44,10 +45,15 @@ def methods() -> list[Method]:
     return build_methods(SERVED, {})
 
 
+def served(engine: Engine, lm: UQHFLM) -> ServedBackend:
+    """The backend over an engine, with a model's tokenizer."""
+    ends = lm._stop([], MOST_TOKENS).end_ids
+    return ServedBackend(engine, lm.tokenizer, max_length=lm.max_length, seed=1, end_ids=ends)
+
+
 def answer(engine: Engine, lm: UQHFLM, asked: Sequence[Prompt], at_a_time: int) -> tuple[list[Evidence], Answerer]:
     """The evidence of an engine about some prompts, and what scores it."""
-    stop = lm._stop([], MOST_TOKENS)
-    backend = ServedBackend(engine, lm.tokenizer, max_length=lm.max_length, seed=1, end_ids=stop.end_ids)
-    answerer = Answerer(backend, (build_nli("lexical"), build_similarity("lexical")), methods())
-    found = dict(answerer.answer(asked, stop, at_a_time))
+    services = build_nli("lexical"), build_similarity("lexical")
+    answerer = Answerer(served(engine, lm), services, methods())
+    found = dict(answerer.answer(asked, lm._stop([], MOST_TOKENS), at_a_time))
     return [found[place] for place in range(len(asked))], answerer

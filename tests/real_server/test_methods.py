@@ -5,14 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tests.real_server.asking import MOST_TOKENS, answer, methods, prompts, questions
+from tests.real_server.asking import MOST_TOKENS, answer, methods, prompts, questions, served
 from tests.real_server.server import requires_vllm
 from tests.real_server.torch_reading import TorchReading
 from uq_harness.answering.answerer import Answerer
 from uq_harness.backends.served.engine import Engine
+from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.evidence import Evidence, Samples
 from uq_harness.evidence.prompt import Prompt
+from uq_harness.methods import build_methods
 from uq_harness.models import UQHFLM
+from uq_harness.similarity.build import build_nli, build_similarity
 
 pytestmark = requires_vllm
 COUNT = 6
@@ -43,7 +46,7 @@ def test_every_method_scores_as_torch_does(told: Told, in_torch: UQHFLM, asked: 
     """The same texts, scored from the engine's log-probabilities and from torch's in float64."""
     reading = TorchReading(told.engine, in_torch.model)
     read, _ = answer(reading, in_torch, asked, COUNT)
-    assert len(methods()) == 12
+    assert len(methods()) == 18
     for one, other in zip(told.evidence, read, strict=True):
         assert one.answer.token_ids == other.answer.token_ids
         scores = told.answerer.scores(one)
@@ -58,6 +61,17 @@ def test_greedy_answers_are_those_of_torch(told: Told, in_torch: UQHFLM, asked: 
         assert one.answer.token_ids == own[place].answer.token_ids
         assert one.answer.logprobs == pytest.approx(own[place].answer.logprobs, abs=CLOSE)
         assert one.answer.complete == own[place].answer.complete
+
+
+def test_replies_about_the_answers_are_those_of_torch(told: Told, in_torch: UQHFLM, asked: list[Prompt]) -> None:
+    (method,) = build_methods("verbalized_confidence", {})
+    stop = in_torch._stop([], MOST_TOKENS)
+    services = build_nli("lexical"), build_similarity("lexical")
+    own = dict(Answerer(in_torch.backend_of(TransformersBackend), services, [method]).answer(asked, stop, COUNT))
+    found = dict(Answerer(served(told.engine, in_torch), services, [method]).answer(asked, stop, COUNT))
+    (need,) = method.needs()
+    assert [found[row][need] for row in range(COUNT)] == [own[row][need] for row in range(COUNT)]
+    assert len({found[row][need] for row in range(COUNT)}) > 1
 
 
 def test_samples_are_the_same_alone_and_in_a_crowd(told: Told, in_torch: UQHFLM, asked: list[Prompt]) -> None:
