@@ -70,9 +70,13 @@ def main() -> None:
     for answer in ways.values():
         answer(batches[-1])  # warms up
     tokens.clear()
-    # [ways, batches, rounds]
-    found = [interleaved(ways, [batch], args.rounds, clock=_processor_seconds) for batch in batches]
-    seconds = np.array([[one[name] for one in found] for name in ways])
+    seconds = np.empty((len(ways), len(batches), args.rounds))
+
+    def spent(name: str, batch: Sequence[Any]) -> float:
+        return _processor_seconds(lambda: ways[name](batch))
+
+    for turn, number, found in interleaved(names, spent, batches, args.rounds):
+        seconds[:, number, turn] = [found[name] for name in names]
     single = seconds / seconds[0]
     rounds = seconds.sum(1) / seconds[0].sum(0)
     rows = {

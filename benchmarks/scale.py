@@ -19,13 +19,17 @@ from pathlib import Path
 import numpy as np
 from _child import run
 
+from uq_harness.evidence.cost import ALONE, ANSWER, name_of, with_sets
 from uq_harness.methods import all_methods
 from uq_harness.report.quality import estimates
 
 JUDGE = "token_recall"
 MODELS = ("model-0", "model-1")
 ALIASES = 14
+# Stages of which records say what each need cost.
+BY_NEED = ("samples", "gradients", "scoring", "nli", "similarity")
 COSTS = {
+    ANSWER: 0.0531,
     "decode_seconds": 0.2437123749800958,
     "row_steps": 130.5,
     "gradients_seconds": 0.05123874932870935,
@@ -35,6 +39,11 @@ COSTS = {
     "nli_pairs": 108,
     "similarity_seconds": 0.11232987239817239,
     "similarity_pairs": 32,
+} | {
+    ALONE + name_of(need): 0.0123
+    for method in all_methods().values()
+    for need in with_sets(method().needs())
+    if need.stage in BY_NEED and (need.stage != "samples" or need.sample_set == need)
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -134,14 +135,19 @@ def as_text(value: Any, indent: int | None = None) -> str:
 def write_whole(file: Path, text: str) -> None:
     """Writes a text file so that it is the old one or the new one whenever the process is killed.
 
+    A link stays a link: what it names is written.
+
     Raises:
-        UQHarnessError: It cannot be written.
+        UQHarnessError: It cannot be written; then the old one stays.
     """
+    file = file.resolve()
     unfinished = file.with_name(f".{file.name}.unfinished")
     try:
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(file)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise UQHarnessError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
 
 

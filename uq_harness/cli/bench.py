@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -51,6 +52,7 @@ def bench(
     from lm_eval.utils import simple_parse_args_string
 
     from uq_harness.report.published.tables import paper_table
+    from uq_harness.studies.bench.report import RUN
     from uq_harness.studies.bench.run import run_bench
 
     arguments: dict[str, Any] = simple_parse_args_string(model_args)
@@ -63,9 +65,7 @@ def bench(
     def as_json_text(found: Bench) -> str:
         return as_text({**asdict(found), "paper": asdict(paper)}, indent=2)
 
-    file = None if output is None else user_path(output, "--output")
-    if file is not None and not file.parent.is_dir():
-        raise UQHarnessError(f"--output {str(file)!r}: there is no folder {str(file.parent)!r}: make it first")
+    file = None if output is None else _output_file(output)
     found = run_bench(
         model,
         tasks=[name.strip() for name in tasks.split(",") if name.strip()],
@@ -89,7 +89,27 @@ def bench(
         print(
             f"stopped after {found.measured} of {found.repeats * sum(found.tasks.values())} questions", file=sys.stderr
         )
+    if RUN in found.failed or not found.complete:
         raise typer.Exit(1)
+
+
+def _output_file(output: Path) -> Path:
+    """The file to write, which is asked for before the work.
+
+    Raises:
+        UQHarnessError: It cannot be written, or is something else than a file.
+    """
+    file = user_path(output, "--output")
+    folder = file.resolve().parent
+    if not folder.is_dir():
+        raise UQHarnessError(f"--output {str(file)!r}: there is no folder {str(folder)!r}: make it first")
+    if file.exists() and not file.is_file():
+        raise UQHarnessError(f"--output {str(file)!r} is no file: give the name of one")
+    if not os.access(folder, os.W_OK):
+        raise UQHarnessError(
+            f"--output {str(file)!r}: nothing can be written to {str(folder)!r}: choose another folder"
+        )
+    return file
 
 
 def _show(found: Bench, paper: ReferenceTable) -> None:

@@ -1,7 +1,10 @@
 """``uq-harness bench`` on the demo model and the trained small one: what it counts, prints and refuses."""
 
 import json
+import os
 from dataclasses import dataclass
+from errno import ENOSPC
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from uq_harness.evidence import (
     Samples,
     TokenRelevance,
 )
+from uq_harness.files import write_whole
 from uq_harness.methods import Method, build_methods
 from uq_harness.studies.bench.groups import groups_of
 from uq_harness.studies.bench.ledger import Entry, Ledger
@@ -212,6 +216,32 @@ def test_the_file_holds_what_json_prints(tmp_path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["bench.json"]
 
 
+def test_a_disk_that_fills_up_ends_it_with_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text("the last one", encoding="utf-8")
+    write = Path.write_text
+
+    def part(path: Path, text: str, **options: str) -> int:
+        write(path, text[:100], **options)
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", part)
+    result = CliRunner().invoke(app, ["bench", *map(str, SMALL), "--apply-chat-template", "--output", str(file)])
+    assert result.exit_code == 1
+    assert "bench.json' cannot be written: No space left on device" in result.stderr
+    assert "semgrad" in result.stdout
+    assert [(one.name, one.read_text(encoding="utf-8")) for one in tmp_path.iterdir()] == [
+        ("bench.json", "the last one")
+    ]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "bench.json")
+    write_whole(tmp_path / "link.json", "{}")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "bench.json").read_text(encoding="utf-8") == "{}"
+
+
 @requires_shared
 def test_tables_of_another_model_and_data() -> None:
     data = {"data_files": str(SHARED / "data" / "sciq" / "questions.jsonl")}
@@ -237,6 +267,8 @@ def test_tables_of_another_model_and_data() -> None:
         (["--metadata", "[]"], "is not a JSON object"),
         (["--metadata", '{"data_files": "/nowhere.jsonl"}'], "'/nowhere.jsonl' does not exist"),
         (["--output", "/nowhere/bench.json"], "no folder '/nowhere'"),
+        (["--output", "/dev/full"], "'/dev/full' is no file"),
+        (["--output", "/"], "'/' is no file"),
     ],
 )
 def test_wrong_use(arguments: list[str], message: str) -> None:

@@ -12,6 +12,7 @@ from uq_harness.studies.bench.groups import Groups, groups_read, read_by_one
 from uq_harness.studies.bench.ledger import STAGES, Entry
 
 GENERATION, DECODING, TOGETHER = "generation", "decoding", "together"
+RUN = "the run"  # among what failed: what ended the measurement
 # The stages of a run of all methods, in order; the first two are parts of the decoding pass.
 ANSWERS, SAMPLES, SCORES = "answers", "samples", "scores"
 _RECORDED = ("gradients", "scoring", *STAGES)

@@ -22,7 +22,7 @@ from uq_harness.models import UQHFLM
 from uq_harness.studies.bench.groups import groups_of
 from uq_harness.studies.bench.interleaved import interleaved, peak_megabytes, seconds_of
 from uq_harness.studies.bench.ledger import Ledger, Reader
-from uq_harness.studies.bench.report import DECODING, GENERATION, TOGETHER, Accounts, Bench, Round, summary
+from uq_harness.studies.bench.report import DECODING, GENERATION, RUN, TOGETHER, Accounts, Bench, Round, summary
 
 
 def requests_of(
@@ -156,7 +156,7 @@ def run_bench(
             if not rounds:
                 raise
             if not isinstance(error, KeyboardInterrupt):
-                measured.failed["the run"] = f"{type(error).__name__}: {error}"
+                measured.failed[RUN] = f"{type(error).__name__}: {error}"
     return found()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.files import question_and_texts, read_json_lines, user_path
+from uq_harness.files import question_and_texts, read_json_lines, user_path, write_whole
 from uq_harness.studies.paraphrase.prompt import further
 from uq_harness.studies.paraphrase.questions import Question
 
@@ -167,10 +167,7 @@ class Output:
 
     def finish(self) -> None:
         """Puts the lines in the questions' order, one a question; the old file stays until the new one is whole."""
-        new = self.path.with_name(f".{self.path.name}.new")
-        with new.open("w", encoding="utf-8") as file:
-            file.writelines(self._line(text) for text in self._rows if self.paraphrases.get(text))
-        os.replace(new, self.path)
+        write_whole(self.path, "".join(self._line(text) for text in self._rows if self.paraphrases.get(text)))
 
     def _take(self, question: str, paraphrases: Sequence[str]) -> None:
         known = self.paraphrases.setdefault(question, [])
