@@ -8,6 +8,7 @@ prompts are read whole, and every answer behind a copy of its prompt's keys and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from uq_harness.batching import Room, in_shrinking_streams
 from uq_harness.evidence import ConditionalLogProbs, Sample
 from uq_harness.functional import FloatArray
 
+log = logging.getLogger(__name__)
 TEXTS = 2048  # answers behind stated prompts that are scored at a time
 # Tokens that go through the model at a time, and padding among them that costs no more than another pass.
 TOKENS, PADDING = 2**11, 2**5
@@ -45,6 +47,7 @@ def conditionals(
     threshold: float,
     pad_id: int,
     most: int | None = None,
+    max_length: int | None = None,
     room: Room | None = None,
     copies: Room | None = None,
     sampled: bool = False,
@@ -52,7 +55,7 @@ def conditionals(
 ) -> list[ConditionalLogProbs]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
-    A likelihood is ``nan`` where memory does not hold prompt and answer.
+    A likelihood is ``nan`` where the context or memory does not hold prompt and answer.
 
     Args:
         architecture: The model.
@@ -62,6 +65,7 @@ def conditionals(
         threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
         most: How many of a question's distinct answers are kept, the likeliest; ``None`` for all.
+        max_length: The model's context in tokens; ``None`` for no limit.
         room: How many answers after prompts are scored at a time.
         copies: How many of them have keys and values of their own at a time, where they cannot share their prompt's.
         sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
@@ -74,7 +78,7 @@ def conditionals(
     asked = [number for number, one in enumerate(merged) if len(one.answers) > 1]  # one answer alone tells nothing
     questions = [Asked.of(merged[number].answers, stating[number], tokenise) for number in asked]
     scorer = _Scorer(architecture, questions, pad_id, copies or Room(ROWS), layout != "copied")
-    found = dict(zip(asked, scorer.score(room or Room(TEXTS)), strict=True))
+    found = dict(zip(asked, scorer.score(room or Room(TEXTS), max_length), strict=True))
     return [
         ConditionalLogProbs(
             answers=tuple(one.answers),
@@ -201,7 +205,7 @@ class _Scorer:
         on_cpu = architecture.input_device.type == "cpu"
         self._tokens, self._padding = (TOKENS, PADDING) if on_cpu else (TOKENS_ON_GPU, PADDING_ON_GPU)
 
-    def score(self, room: Room) -> list[FloatArray]:
+    def score(self, room: Room, max_length: int | None) -> list[FloatArray]:
         """Log-likelihood of each answer after each that is stated, a square for each question."""
         values = [np.zeros((len(one.prompts), len(one.texts))) for one in self._questions]
         pairs = [
@@ -211,7 +215,15 @@ class _Scorer:
             for text, tokens in enumerate(one.texts)
             if tokens
         ]
-        for part, found in in_shrinking_streams(self._parts, pairs, room, lambda _: [np.nan]):
+        fitting = [pair for pair in pairs if max_length is None or self._length(pair) <= max_length]
+        if len(fitting) < len(pairs):
+            log.warning(
+                "%d answers do not fit into the context behind prompts that state an answer and get no likelihood",
+                len(pairs) - len(fitting),
+            )
+        for pair in pairs:
+            values[pair.question][pair.prompt, pair.text] = np.nan
+        for part, found in in_shrinking_streams(self._parts, fitting, room, lambda _: [np.nan]):
             for pair, value in zip(part, found, strict=True):
                 values[pair.question][pair.prompt, pair.text] = value
         return [value[np.ix_(one.prompt_of, one.text_of)] for one, value in zip(self._questions, values, strict=True)]
@@ -358,6 +370,9 @@ class _Scorer:
                 chosen += self._text(pairs[number])[1:]
                 owners += [number] * len(path)
         np.add.at(totals, owners, token_logprobs(self._architecture, hidden[real], at, chosen))
+
+    def _length(self, pair: _Pair) -> int:
+        return len(self._questions[pair.question].prompts[pair.prompt]) + len(self._text(pair))
 
     def _text(self, pair: _Pair) -> tuple[int, ...]:
         return self._questions[pair.question].texts[pair.text]

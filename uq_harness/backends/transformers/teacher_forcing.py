@@ -28,6 +28,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb
 from uq_harness.functional import FloatArray
 
+log = logging.getLogger(__name__)
 ROWS = 256  # continuations that go through the model at a time
 # Logits in float64 at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
@@ -202,11 +203,12 @@ def mean_logprobs(
     *,
     temperature: float,
     pad_id: int,
+    max_length: int | None = None,
     room: Room | None = None,
 ) -> list[FloatArray]:
     """Mean log-probability per token of each prompt's texts, in nats.
 
-    It is ``-inf`` for a text without tokens, and ``nan`` for one that memory does not hold.
+    It is ``-inf`` for a text without tokens, and ``nan`` for one that the context or memory does not hold.
 
     Args:
         architecture: The model.
@@ -215,17 +217,22 @@ def mean_logprobs(
         tokenise: Token ids of a text, without special tokens.
         temperature: Divides the logits before the softmax.
         pad_id: Token that fills the padding.
+        max_length: The model's context in tokens; ``None`` for no limit.
         room: How many texts go through the model at a time.
     """
-    distinct = list(dict.fromkeys((row, text) for row, given in enumerate(texts) for text in given))
-    tokens = [tokenise(text) for _, text in distinct]
-    rows = [row for row, _ in distinct]
-    scores = rescore(architecture, prefill, rows, tokens, pad_id=pad_id, temperature=temperature, room=room)
-    means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
+    tokens = {(row, text): tokenise(text) for row, given in enumerate(texts) for text in dict.fromkeys(given)}
+    lengths = prefill.mask.sum(1).tolist()
+    fitting = [key for key, ids in tokens.items() if max_length is None or lengths[key[0]] + len(ids) <= max_length]
+    if len(fitting) < len(tokens):
+        log.warning(
+            "%d sampled texts, tokenised again, do not fit into the context behind their prompts and get no score",
+            len(tokens) - len(fitting),
+        )
+    rows, given_tokens = [row for row, _ in fitting], [tokens[key] for key in fitting]
+    scores = rescore(architecture, prefill, rows, given_tokens, pad_id=pad_id, temperature=temperature, room=room)
+    means = dict.fromkeys(tokens, np.nan)
+    means |= {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(fitting, scores, strict=True)}
     return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
-
-
-log = logging.getLogger(__name__)
 
 
 class ContinuationScorer:
