@@ -134,22 +134,24 @@ class _Unit:
 
     Attributes:
         question: The question.
+        number: Its number.
         places: Places of the pairs among those that wait.
         prompts: Numbers of the prompts.
         rows: What follows the shared beginning in them: trees, and for each the places of its prompts in ``prompts``.
     """
 
     question: Asked
+    number: int
     places: list[int]
     prompts: list[int]
     rows: list[tuple[list[int], TokenTree]]
 
     @classmethod
-    def of(cls, question: Asked, places: list[int], prompts: Sequence[int]) -> _Unit:
-        """The unit of some pairs, with the numbers of their prompts."""
+    def of(cls, question: Asked, number: int, places: list[int], prompts: Sequence[int]) -> _Unit:
+        """The unit of some pairs, with the numbers of their question and prompts."""
         distinct = list(dict.fromkeys(prompts))
-        tails = [question.prompts[number][question.shared :] for number in distinct]
-        return cls(question, places, distinct, list(in_rows(tails)))
+        tails = [question.prompts[prompt][question.shared :] for prompt in distinct]
+        return cls(question, number, places, distinct, list(in_rows(tails)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -254,8 +256,8 @@ class _Scorer:
                 yield places, self._in_trees(some, pairs) if shares else self._in_copies(pairs)
 
     def _unit(self, waiting: Sequence[_Pair], places: list[int]) -> _Unit:
-        question = self._questions[waiting[places[0]].question]
-        return _Unit.of(question, places, [waiting[place].prompt for place in places])
+        number = waiting[places[0]].question
+        return _Unit.of(self._questions[number], number, places, [waiting[place].prompt for place in places])
 
     def _in_copies(self, pairs: Sequence[_Pair]) -> list[float]:
         """Reads prompts whole, and each answer behind a copy of its prompt's keys and values."""
@@ -283,11 +285,10 @@ class _Scorer:
         owners, trees, stated = list[int](), list[TokenTree](), dict[tuple[int, int], _Stated]()
         for number, unit in enumerate(units):
             start = width - unit.question.shared
-            asked = pairs[sum(len(one.places) for one in units[:number])].question
             for members, tree in unit.rows:
                 for member, path in zip(members, tree.paths, strict=True):
                     columns = [*range(start, width), *(width + node for node in path)]
-                    stated[asked, unit.prompts[member]] = _Stated(len(trees), columns, path[-1])
+                    stated[unit.number, unit.prompts[member]] = _Stated(len(trees), columns, path[-1])
                 owners.append(number)
                 trees.append(tree)
         at = torch.tensor(owners, device=device)
@@ -307,14 +308,14 @@ class _Scorer:
         behind: list[list[int]] = [[] for _ in keys]
         for number, pair in enumerate(pairs):
             behind[place[pair.question, pair.prompt]].append(number)
-        totals = np.zeros(len(pairs))
         first = [place[pair.question, pair.prompt] for pair in pairs]
-        totals += token_logprobs(self._architecture, last, first, [self._text(pair)[0] for pair in pairs])
+        totals = token_logprobs(self._architecture, last, first, [self._text(pair)[0] for pair in pairs])
         rows = [row for number, some in enumerate(behind) for row in self._rows(number, some, pairs)]
         for numbers in alike([(1, len(row.tree)) for row in rows], self._tokens, self._padding):
             some = [rows[number] for number in numbers]
             self._add(totals, some, cache, [stated[keys[row.prompt]] for row in some], pairs, dtype)
-        return totals.tolist()
+        found: list[float] = totals.tolist()
+        return found
 
     def _rows(self, prompt: int, numbers: Sequence[int], pairs: Sequence[_Pair]) -> Iterator[_Row]:
         """Trees of the answers behind a prompt; an answer's last token predicts nothing that is asked for."""

@@ -20,6 +20,7 @@ from uq_harness.backends.transformers.forward import (
     log_softmax_and_entropy,
     logits,
     right_pad,
+    rows_in_memory,
     states,
     watched_states,
 )
@@ -30,11 +31,8 @@ from uq_harness.functional import FloatArray
 
 log = logging.getLogger(__name__)
 ROWS = 256  # continuations that go through the model at a time
-# Logits in float64 at a time; on a CPU few, so that they stay in its cache.
-ENTRIES = 2**18
-# Logits of one product with the head's matrix, which is read once for all of them.
+# Logits of one product with the head's matrix, which is read once for all of them; on a CPU.
 PRODUCT = 2**23
-ENTRIES_ON_GPU = 2**26
 
 
 @torch.no_grad()
@@ -95,9 +93,8 @@ def token_logprobs(
     found = np.empty(len(chosen))
     order = np.argsort(np.asarray(at, dtype=np.int64), kind="stable")
     sorted_at, tokens = np.asarray(at, dtype=np.int64)[order], np.asarray(chosen, dtype=np.int64)[order]
-    on_cpu = read.device.type == "cpu"
-    product = max(1, (PRODUCT if on_cpu else ENTRIES_ON_GPU) // architecture.vocabulary)
-    size = max(1, (ENTRIES if on_cpu else ENTRIES_ON_GPU) // architecture.vocabulary)
+    size = rows_in_memory(architecture.vocabulary, read.device)
+    product = max(size, PRODUCT // architecture.vocabulary) if read.device.type == "cpu" else size
     for start in range(0, len(read), product):
         scores = logits(architecture, read[start : start + product])
         sums = torch.cat([_scaled(part, temperature).logsumexp(-1) for part in scores.split(size)])
