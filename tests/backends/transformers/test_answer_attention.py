@@ -157,12 +157,16 @@ def test_prompts_of_like_lengths_share_a_pass_and_memory_that_runs_out_shrinks_t
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-9)
 
 
-def test_a_prompt_that_does_not_fit_has_no_weights(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("max_length", "too_long"), [(12, 2), (17, 1), (16, 2)])
+def test_a_prompt_that_does_not_fit_has_no_weights(
+    max_length: int, too_long: int, caplog: pytest.LogCaptureFixture
+) -> None:
     architecture = Architecture.of(tiny_model("llama"))
+    how = {"max_length": max_length, "pad_id": 0, "room": Room(64)}
     with caplog.at_level(logging.WARNING):
-        found = answer_attention(architecture, reader_of(architecture), made(), max_length=12, pad_id=0, room=Room(64))
-    assert [one is None for one in found] == [len(prompt.ids) > 12 for prompt in made()]
-    assert "2 grading prompts do not fit" in caplog.text
+        found = answer_attention(architecture, reader_of(architecture), made(), **how)
+    assert [one is None for one in found] == [len(prompt.ids) > max_length for prompt in made()]
+    assert f"{too_long} grading prompts do not fit" in caplog.text
 
 
 @pytest.mark.parametrize("thinking", [False, True])

@@ -47,6 +47,7 @@ def given(
     size: int = 1000,
     layout: Layout = "auto",
     most: int | None = None,
+    max_length: int | None = None,
 ) -> list[ConditionalLogProbs]:
     state = [lambda answer, of=of: tokenise(stating(of[0], answer, of[1])) for of in messages]
     return conditionals(
@@ -57,6 +58,7 @@ def given(
         threshold=0.25,
         pad_id=0,
         most=most,
+        max_length=max_length,
         room=Room(size),
         layout=layout,
     )
@@ -116,12 +118,45 @@ def test_equal_prompts_and_equal_answers_go_once() -> None:
     assert found.logprobs == pytest.approx(np.full((3, 3), alone(model, [3, 4, 5], [8, 9]).sum()), abs=1e-9)
 
 
+def test_answers_of_equal_tokens_behind_prompts_that_differ_and_the_other_way_round() -> None:
+    model = tiny_model("llama")
+    prompts = {"40": [3, 40], "50 51": [3, 50], "60": [3, 50], "70": [3, 70]}
+    texts = {"40": [8, 9], "50 51": [11], "60": [12, 13], "70": [8, 9]}
+    samples = [drawn(*prompts)]
+    (found,) = conditionals(
+        Architecture.of(model), samples, [prompts.__getitem__], texts.__getitem__, threshold=0.25, pad_id=0
+    )
+    expected = [[alone(model, prompts[one], texts[other]).sum() for other in found.answers] for one in found.answers]
+    assert found.answers == tuple(prompts)
+    assert found.logprobs == pytest.approx(np.array(expected), abs=1e-9)
+
+
 @pytest.mark.parametrize("name", ["llama", "gemma3", "lfm2"])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
 def test_less_room_changes_nothing(name: str, size: int) -> None:
     model = tiny_model(name)
     for found, one in zip(given(model, size=size), given(model), strict=True):
         assert found.logprobs == pytest.approx(one.logprobs, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "lfm2"])
+def test_answers_beyond_the_context_get_no_likelihood(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    model = tiny_model(name)
+    whole = given(model)
+    assert not caplog.records
+    undefined = 0
+    for of, found, right in zip(MESSAGES, given(model, max_length=11), whole, strict=True):
+        length = {one: len(tokenise(one)) for one in found.answers}
+        prompts = {one: len(tokenise(stating(of[0], one, of[1]))) for one in found.answers}
+        fits = np.array([[prompts[one] + length[other] <= 11 for other in found.answers] for one in found.answers])
+        assert found.probabilities == pytest.approx(right.probabilities)
+        if len(found.answers) > 1:
+            blank = np.array([not length[other] for other in found.answers])  # nothing is read for it
+            undefined += int((~fits & ~blank).sum())
+            expected = np.where(fits | blank, right.logprobs, np.nan)
+            assert found.logprobs == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert 0 < undefined < sum(one.logprobs.size for one in whole)
+    assert f"{undefined} answers do not fit into the context" in caplog.text
 
 
 def test_prompts_of_which_nothing_may_be_shared() -> None:

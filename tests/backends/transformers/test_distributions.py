@@ -168,11 +168,11 @@ def test_dominant_tokens_are_found_in_a_large_vocabulary(heat: float, likely: in
 @pytest.mark.parametrize("greedy", [[0], [1, 2], [0, 2, 5], [], list(range(6))], ids=str)
 def test_sums_do_not_depend_on_what_is_in_memory_nor_on_other_rows(greedy: list[int], monkeypatch) -> None:
     """Rows that follow each other or not, in several parts, in memory that holds the last step's values."""
-    from uq_harness.backends.transformers import next_token
+    from uq_harness.backends.transformers import forward, next_token
     from uq_harness.backends.transformers.distributions import Sums
     from uq_harness.backends.transformers.scratch import Scratch
 
-    monkeypatch.setattr(next_token, "ENTRIES", 2 * 500)
+    monkeypatch.setattr(forward, "ENTRIES", 2 * 500)
     torch.manual_seed(0)
     scores, before = torch.randn(2, 6, 500) * 3
     scores[1, 7:50] = -torch.inf

@@ -18,11 +18,13 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import (
     Alternatives,
     Answer,
+    AnswersGivenAnswers,
     ConditionalLogProbs,
     ContinuationLogProb,
     DrawLogProbs,
     Evidence,
     Need,
+    RescoredLogProb,
     Sample,
     SampleLogits,
     Samples,
@@ -244,3 +246,22 @@ def test_a_prompt_without_the_semantic_position_s_tokens_is_refused() -> None:
     prompts = [replace(GivenPrompt(**vars(made_prompts()[0])), answer=GivenAnswer("5", (5,), (5,)))]
     with pytest.raises(UQHarnessError, match="last 40 tokens"):
         gather_all(second, prompts, stop_criteria())
+
+
+def test_texts_that_outgrow_the_context_when_they_are_tokenised_again_are_undefined() -> None:
+    """Eight tokens for a text that was written as one would stand behind the last position of the model."""
+    second = SecondPass(tiny_model("gpt2"), tokenizer(), max_length=16, pad_id=0)
+    needs = [one for one in NEEDS if isinstance(one, RescoredLogProb | AnswersGivenAnswers)]
+    assert len({type(one) for one in needs}) == 2
+    second.prepare(needs)
+    long = GivenAnswer("5 6 7 8 9 10 11 12", (5,), (5,), np.array([-0.5]))
+    short = GivenAnswer("8", (8,), (8,), np.array([-1.5]))
+    prompt = replace(made_prompts()[0], token_ids=[3] * 9, restate=lambda _: [3] * 9)
+    drawn = {one: [long, short] for one in SampleSets.of(needs).samplers}
+    (found,) = gather_all(second, [GivenPrompt(**vars(prompt), answer=short, drawn=drawn)], stop_criteria())
+    for need in needs:
+        value = found[need]
+        if isinstance(need, AnswersGivenAnswers):
+            assert value.answers == (long.text, short.text)
+            value = value.logprobs[0]
+        assert np.isnan(value).tolist() == [True, False]

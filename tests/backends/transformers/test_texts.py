@@ -83,6 +83,25 @@ def test_texts_of_one_token_take_no_pass_at_all() -> None:
     assert [row.tolist() for row in found] == [pytest.approx(row, abs=1e-9) for row in expected]
 
 
+def test_texts_beyond_the_context_get_no_score(caplog: pytest.LogCaptureFixture) -> None:
+    architecture, texts = Architecture.of(tiny_model("gpt2")), prompts(3)
+    prefill = Prefill.read(architecture, texts, 0)
+    how = {"temperature": 1.0, "pad_id": 0}
+    whole = mean_logprobs(architecture, prefill, TEXTS, tokenise, **how)
+    assert not caplog.records
+    max_length = len(texts[0]) + 3
+    for prompt, row, found, right in zip(
+        texts,
+        TEXTS,
+        mean_logprobs(architecture, prefill, TEXTS, tokenise, max_length=max_length, **how),
+        whole,
+        strict=True,
+    ):
+        fits = np.array([len(prompt) + len(tokenise(one)) <= max_length for one in row])
+        assert found == pytest.approx(np.where(fits, right, np.nan), abs=1e-9, nan_ok=True)
+    assert "do not fit into the context" in caplog.text
+
+
 def test_nothing_to_score() -> None:
     architecture = Architecture.of(tiny_model("llama"))
     prefill = Prefill.read(architecture, prompts(1), 0)

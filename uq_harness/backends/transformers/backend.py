@@ -508,6 +508,7 @@ class TransformersBackend:
                 self._tokenise,
                 temperature=need.temperature,
                 pad_id=self._pad_id,
+                max_length=self._max_length,
                 room=self._room,
             )
             for need in stage.each(self._plan.of_kind(RescoredLogProb))
@@ -549,6 +550,7 @@ class TransformersBackend:
                 threshold=need.threshold,
                 pad_id=self._pad_id,
                 most=need.most,
+                max_length=self._max_length,
                 room=self._stated,
                 copies=self._room,
                 sampled=need.sampled,

@@ -8,6 +8,7 @@ prompts are read whole, and every answer behind a copy of its prompt's keys and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from uq_harness.batching import Room, in_shrinking_streams
 from uq_harness.evidence import ConditionalLogProbs, Sample
 from uq_harness.functional import FloatArray
 
+log = logging.getLogger(__name__)
 TEXTS = 2048  # answers behind stated prompts that are scored at a time
 # Tokens that go through the model at a time, and padding among them that costs no more than another pass.
 TOKENS, PADDING = 2**11, 2**5
@@ -45,6 +47,7 @@ def conditionals(
     threshold: float,
     pad_id: int,
     most: int | None = None,
+    max_length: int | None = None,
     room: Room | None = None,
     copies: Room | None = None,
     sampled: bool = False,
@@ -52,7 +55,7 @@ def conditionals(
 ) -> list[ConditionalLogProbs]:
     """Distinct answers to each question, and their likelihoods after prompts that state one of them.
 
-    A likelihood is ``nan`` where memory does not hold prompt and answer.
+    A likelihood is ``nan`` where the context or memory does not hold prompt and answer.
 
     Args:
         architecture: The model.
@@ -62,6 +65,7 @@ def conditionals(
         threshold: Token F1 above which two answers count as one.
         pad_id: Token that fills the padding.
         most: How many of a question's distinct answers are kept, the likeliest; ``None`` for all.
+        max_length: The model's context in tokens; ``None`` for no limit.
         room: How many answers after prompts are scored at a time.
         copies: How many of them have keys and values of their own at a time, where they cannot share their prompt's.
         sampled: Whether the answers' own probabilities are those of the law that they were drawn from.
@@ -74,7 +78,7 @@ def conditionals(
     asked = [number for number, one in enumerate(merged) if len(one.answers) > 1]  # one answer alone tells nothing
     questions = [Asked.of(merged[number].answers, stating[number], tokenise) for number in asked]
     scorer = _Scorer(architecture, questions, pad_id, copies or Room(ROWS), layout != "copied")
-    found = dict(zip(asked, scorer.score(room or Room(TEXTS)), strict=True))
+    found = dict(zip(asked, scorer.score(room or Room(TEXTS), max_length), strict=True))
     return [
         ConditionalLogProbs(
             answers=tuple(one.answers),
@@ -130,22 +134,24 @@ class _Unit:
 
     Attributes:
         question: The question.
+        number: Its number.
         places: Places of the pairs among those that wait.
         prompts: Numbers of the prompts.
         rows: What follows the shared beginning in them: trees, and for each the places of its prompts in ``prompts``.
     """
 
     question: Asked
+    number: int
     places: list[int]
     prompts: list[int]
     rows: list[tuple[list[int], TokenTree]]
 
     @classmethod
-    def of(cls, question: Asked, places: list[int], prompts: Sequence[int]) -> _Unit:
-        """The unit of some pairs, with the numbers of their prompts."""
+    def of(cls, question: Asked, number: int, places: list[int], prompts: Sequence[int]) -> _Unit:
+        """The unit of some pairs, with the numbers of their question and prompts."""
         distinct = list(dict.fromkeys(prompts))
-        tails = [question.prompts[number][question.shared :] for number in distinct]
-        return cls(question, places, distinct, list(in_rows(tails)))
+        tails = [question.prompts[prompt][question.shared :] for prompt in distinct]
+        return cls(question, number, places, distinct, list(in_rows(tails)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -201,7 +207,7 @@ class _Scorer:
         on_cpu = architecture.input_device.type == "cpu"
         self._tokens, self._padding = (TOKENS, PADDING) if on_cpu else (TOKENS_ON_GPU, PADDING_ON_GPU)
 
-    def score(self, room: Room) -> list[FloatArray]:
+    def score(self, room: Room, max_length: int | None) -> list[FloatArray]:
         """Log-likelihood of each answer after each that is stated, a square for each question."""
         values = [np.zeros((len(one.prompts), len(one.texts))) for one in self._questions]
         pairs = [
@@ -211,7 +217,15 @@ class _Scorer:
             for text, tokens in enumerate(one.texts)
             if tokens
         ]
-        for part, found in in_shrinking_streams(self._parts, pairs, room, lambda _: [np.nan]):
+        fitting = [pair for pair in pairs if max_length is None or self._length(pair) <= max_length]
+        if len(fitting) < len(pairs):
+            log.warning(
+                "%d answers do not fit into the context behind prompts that state an answer and get no likelihood",
+                len(pairs) - len(fitting),
+            )
+        for pair in pairs:
+            values[pair.question][pair.prompt, pair.text] = np.nan
+        for part, found in in_shrinking_streams(self._parts, fitting, room, lambda _: [np.nan]):
             for pair, value in zip(part, found, strict=True):
                 values[pair.question][pair.prompt, pair.text] = value
         return [value[np.ix_(one.prompt_of, one.text_of)] for one, value in zip(self._questions, values, strict=True)]
@@ -242,8 +256,8 @@ class _Scorer:
                 yield places, self._in_trees(some, pairs) if shares else self._in_copies(pairs)
 
     def _unit(self, waiting: Sequence[_Pair], places: list[int]) -> _Unit:
-        question = self._questions[waiting[places[0]].question]
-        return _Unit.of(question, places, [waiting[place].prompt for place in places])
+        number = waiting[places[0]].question
+        return _Unit.of(self._questions[number], number, places, [waiting[place].prompt for place in places])
 
     def _in_copies(self, pairs: Sequence[_Pair]) -> list[float]:
         """Reads prompts whole, and each answer behind a copy of its prompt's keys and values."""
@@ -271,11 +285,10 @@ class _Scorer:
         owners, trees, stated = list[int](), list[TokenTree](), dict[tuple[int, int], _Stated]()
         for number, unit in enumerate(units):
             start = width - unit.question.shared
-            asked = pairs[sum(len(one.places) for one in units[:number])].question
             for members, tree in unit.rows:
                 for member, path in zip(members, tree.paths, strict=True):
                     columns = [*range(start, width), *(width + node for node in path)]
-                    stated[asked, unit.prompts[member]] = _Stated(len(trees), columns, path[-1])
+                    stated[unit.number, unit.prompts[member]] = _Stated(len(trees), columns, path[-1])
                 owners.append(number)
                 trees.append(tree)
         at = torch.tensor(owners, device=device)
@@ -295,14 +308,14 @@ class _Scorer:
         behind: list[list[int]] = [[] for _ in keys]
         for number, pair in enumerate(pairs):
             behind[place[pair.question, pair.prompt]].append(number)
-        totals = np.zeros(len(pairs))
         first = [place[pair.question, pair.prompt] for pair in pairs]
-        totals += token_logprobs(self._architecture, last, first, [self._text(pair)[0] for pair in pairs])
+        totals = token_logprobs(self._architecture, last, first, [self._text(pair)[0] for pair in pairs])
         rows = [row for number, some in enumerate(behind) for row in self._rows(number, some, pairs)]
         for numbers in alike([(1, len(row.tree)) for row in rows], self._tokens, self._padding):
             some = [rows[number] for number in numbers]
             self._add(totals, some, cache, [stated[keys[row.prompt]] for row in some], pairs, dtype)
-        return totals.tolist()
+        found: list[float] = totals.tolist()
+        return found
 
     def _rows(self, prompt: int, numbers: Sequence[int], pairs: Sequence[_Pair]) -> Iterator[_Row]:
         """Trees of the answers behind a prompt; an answer's last token predicts nothing that is asked for."""
@@ -358,6 +371,9 @@ class _Scorer:
                 chosen += self._text(pairs[number])[1:]
                 owners += [number] * len(path)
         np.add.at(totals, owners, token_logprobs(self._architecture, hidden[real], at, chosen))
+
+    def _length(self, pair: _Pair) -> int:
+        return len(self._questions[pair.question].prompts[pair.prompt]) + len(self._text(pair))
 
     def _text(self, pair: _Pair) -> tuple[int, ...]:
         return self._questions[pair.question].texts[pair.text]

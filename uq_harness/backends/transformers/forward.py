@@ -15,6 +15,10 @@ from transformers.cache_utils import DynamicCache
 from uq_harness.backends.transformers.architecture import Architecture, block_input
 from uq_harness.backends.transformers.cache import is_plain
 
+# Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
+ENTRIES = 2**18
+ENTRIES_ON_GPU = 2**26
+
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids ``[rows, longest]`` padded on the left, and their attention mask."""
@@ -112,6 +116,15 @@ def watched_states(
 def logits(architecture: Architecture, head_input: Tensor) -> Tensor:
     """The model's logits for the given states, ``[..., vocabulary]``, in the model's own precision."""
     return architecture.logits_of(architecture.head(head_input))
+
+
+def rows_in_memory(vocabulary: int, device: torch.device) -> int:
+    """How many rows of logits are in memory at a time, where what is made of them is small.
+
+    >>> rows_in_memory(100_000, torch.device("cpu")), rows_in_memory(10**9, torch.device("cpu"))
+    (2, 1)
+    """
+    return max(1, (ENTRIES if device.type == "cpu" else ENTRIES_ON_GPU) // vocabulary)
 
 
 def in_float64(values: Tensor) -> Tensor:

@@ -12,15 +12,12 @@ from torch import Tensor
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.beams import Beams
 from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
-from uq_harness.backends.transformers.forward import in_float64, logits
+from uq_harness.backends.transformers.forward import in_float64, logits, rows_in_memory
 from uq_harness.backends.transformers.sampler import Sampler
 from uq_harness.backends.transformers.scratch import Scratch
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
 from uq_harness.evidence import DiverseBeams, Samples, SampleSet
 
-# Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
-ENTRIES = 2**18
-ENTRIES_ON_GPU = 2**26
 GREEDY = 0  # number of a slot's sequence that holds the greedy answer
 
 
@@ -94,8 +91,7 @@ class NextToken:
         """
         live = np.flatnonzero(sequences.live)
         owners = sequences.owners()
-        entries = ENTRIES if head_states.device.type == "cpu" else ENTRIES_ON_GPU
-        for part in _whole_prompts(owners, max(1, entries // architecture.vocabulary)):
+        for part in _whole_prompts(owners, rows_in_memory(architecture.vocabulary, head_states.device)):
             members = live[(part.start <= sequences.prefix[live]) & (sequences.prefix[live] < part.stop)]
             scores = logits(architecture, head_states[part.start : part.stop])
             self._choose(scores, members, sequences.prefix[members] - part.start, sequences)
@@ -179,7 +175,7 @@ def logprobs_and_entropies(
     device = in_float64(highest[:0]).device
     partition, entropy = torch.empty(2, len(scores), dtype=torch.float64, device=device)
     taken = []
-    size = max(1, (ENTRIES if scores.device.type == "cpu" else ENTRIES_ON_GPU) // scores.shape[-1])
+    size = rows_in_memory(scores.shape[-1], scores.device)
     at_least_float32 = torch.promote_types(scores.dtype, torch.float32)
     for precise, dtype in ((True, torch.float64), (False, at_least_float32)):
         for part in _runs(np.flatnonzero(precisely == precise), size):

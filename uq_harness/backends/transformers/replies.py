@@ -10,9 +10,8 @@ from torch import Tensor
 
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import beginnings
-from uq_harness.backends.transformers.forward import Prefill, left_pad, logits, states
+from uq_harness.backends.transformers.forward import Prefill, left_pad, logits, rows_in_memory, states
 from uq_harness.backends.transformers.prefixes import begin
-from uq_harness.backends.transformers.teacher_forcing import ENTRIES, ENTRIES_ON_GPU
 from uq_harness.batching import Room, in_shrinking_batches
 
 Reply = tuple[int, ...] | None
@@ -115,9 +114,8 @@ def _written(architecture: Architecture, prefill: Prefill, end_ids: Collection[i
 
 def _likeliest(architecture: Architecture, head_states: Tensor) -> list[int]:
     """The likeliest next token for each state, -1 where there is a NaN, with a bounded part of the logits in memory."""
-    entries = ENTRIES if head_states.device.type == "cpu" else ENTRIES_ON_GPU
     found: list[int] = []
-    for part in head_states.split(max(1, entries // architecture.vocabulary)):
+    for part in head_states.split(rows_in_memory(architecture.vocabulary, head_states.device)):
         scores = logits(architecture, part)
         found += scores.argmax(-1).masked_fill(scores.isnan().any(-1), -1).tolist()
     return found

@@ -21,11 +21,11 @@ from uq_harness.backends.transformers.backend import TransformersBackend
 from uq_harness.backends.transformers.cache import CacheRow
 from uq_harness.backends.transformers.decoded import DecodedAnswer, DecodedPrompt
 from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
-from uq_harness.backends.transformers.forward import Prefill, in_float64, logits
+from uq_harness.backends.transformers.forward import Prefill, in_float64, logits, rows_in_memory
 from uq_harness.backends.transformers.next_token import logprobs_and_entropies
 from uq_harness.backends.transformers.sampler import law_logprobs
 from uq_harness.backends.transformers.self_attention import Reading
-from uq_harness.backends.transformers.teacher_forcing import ENTRIES, ENTRIES_ON_GPU, follow
+from uq_harness.backends.transformers.teacher_forcing import follow
 from uq_harness.batching import in_shrinking_batches
 from uq_harness.evidence import Samples, SampleSet
 from uq_harness.evidence.prompt import Prompt, StopCriteria
@@ -264,8 +264,7 @@ def _chosen(
         law: The set whose law is meant.
         sums: What is taken of the distributions.
     """
-    entries = ENTRIES if read.device.type == "cpu" else ENTRIES_ON_GPU
-    size = max(1, entries // architecture.vocabulary)
+    size = rows_in_memory(architecture.vocabulary, read.device)
     parts: list[tuple[Tensor, ...]] = []
     distributions: list[FloatArray] = []
     for states, chosen in zip(read.split(size), torch.tensor(tokens).split(size), strict=True):

@@ -20,6 +20,7 @@ from uq_harness.backends.transformers.forward import (
     log_softmax_and_entropy,
     logits,
     right_pad,
+    rows_in_memory,
     states,
     watched_states,
 )
@@ -28,12 +29,10 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb
 from uq_harness.functional import FloatArray
 
+log = logging.getLogger(__name__)
 ROWS = 256  # continuations that go through the model at a time
-# Logits in float64 at a time; on a CPU few, so that they stay in its cache.
-ENTRIES = 2**18
-# Logits of one product with the head's matrix, which is read once for all of them.
+# Logits of one product with the head's matrix, which is read once for all of them; on a CPU.
 PRODUCT = 2**23
-ENTRIES_ON_GPU = 2**26
 
 
 @torch.no_grad()
@@ -94,9 +93,8 @@ def token_logprobs(
     found = np.empty(len(chosen))
     order = np.argsort(np.asarray(at, dtype=np.int64), kind="stable")
     sorted_at, tokens = np.asarray(at, dtype=np.int64)[order], np.asarray(chosen, dtype=np.int64)[order]
-    on_cpu = read.device.type == "cpu"
-    product = max(1, (PRODUCT if on_cpu else ENTRIES_ON_GPU) // architecture.vocabulary)
-    size = max(1, (ENTRIES if on_cpu else ENTRIES_ON_GPU) // architecture.vocabulary)
+    size = rows_in_memory(architecture.vocabulary, read.device)
+    product = max(size, PRODUCT // architecture.vocabulary) if read.device.type == "cpu" else size
     for start in range(0, len(read), product):
         scores = logits(architecture, read[start : start + product])
         sums = torch.cat([_scaled(part, temperature).logsumexp(-1) for part in scores.split(size)])
@@ -202,11 +200,12 @@ def mean_logprobs(
     *,
     temperature: float,
     pad_id: int,
+    max_length: int | None = None,
     room: Room | None = None,
 ) -> list[FloatArray]:
     """Mean log-probability per token of each prompt's texts, in nats.
 
-    It is ``-inf`` for a text without tokens, and ``nan`` for one that memory does not hold.
+    It is ``-inf`` for a text without tokens, and ``nan`` for one that the context or memory does not hold.
 
     Args:
         architecture: The model.
@@ -215,17 +214,22 @@ def mean_logprobs(
         tokenise: Token ids of a text, without special tokens.
         temperature: Divides the logits before the softmax.
         pad_id: Token that fills the padding.
+        max_length: The model's context in tokens; ``None`` for no limit.
         room: How many texts go through the model at a time.
     """
-    distinct = list(dict.fromkeys((row, text) for row, given in enumerate(texts) for text in given))
-    tokens = [tokenise(text) for _, text in distinct]
-    rows = [row for row, _ in distinct]
-    scores = rescore(architecture, prefill, rows, tokens, pad_id=pad_id, temperature=temperature, room=room)
-    means = {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(distinct, scores, strict=True)}
+    tokens = {(row, text): tokenise(text) for row, given in enumerate(texts) for text in dict.fromkeys(given)}
+    lengths = prefill.mask.sum(1).tolist()
+    fitting = [key for key, ids in tokens.items() if max_length is None or lengths[key[0]] + len(ids) <= max_length]
+    if len(fitting) < len(tokens):
+        log.warning(
+            "%d sampled texts, tokenised again, do not fit into the context behind their prompts and get no score",
+            len(tokens) - len(fitting),
+        )
+    rows, given_tokens = [row for row, _ in fitting], [tokens[key] for key in fitting]
+    scores = rescore(architecture, prefill, rows, given_tokens, pad_id=pad_id, temperature=temperature, room=room)
+    means = dict.fromkeys(tokens, np.nan)
+    means |= {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(fitting, scores, strict=True)}
     return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
-
-
-log = logging.getLogger(__name__)
 
 
 class ContinuationScorer:
