@@ -90,6 +90,7 @@ _GRADIENTS = (
     ("all gradient scores beside generation", ("extra_over_generation",)),
     ("answers with all gradient scores, to lm_eval's `hf` without", ("total_over_generation",)),
     ("plain autograd to ours", ("plain_over_ours",)),
+    ("multiplications by weights that the gradients need, to generation's", ("multiplications_over_generation",)),
 )
 
 
@@ -105,13 +106,13 @@ def _bench(words: str) -> str:
 BENCHMARKS = (
     Benchmark(
         "gradients-smollm2",
-        f"benchmarks/gradients.py {_SMOLLM2} {_TRUTHFULQA} --limit 32 --no-memory",
-        _gradients(0.20, 0.95, None),
+        f"benchmarks/gradients.py {_SMOLLM2} {_TRUTHFULQA} --limit 32 --repeats 1 --plain-batches 1 --no-memory",
+        _gradients(0.20, 0.95, None, None),
     ),
     Benchmark(
         "gradients-qa-small",
         f"benchmarks/gradients.py {_QA_SMALL} {_SCIQ} --limit 160 --no-memory",
-        _gradients(0.30, None, 8.0),
+        _gradients(0.30, None, 8.0, None),
     ),
     Benchmark(
         "cheap-smollm2",
@@ -137,7 +138,7 @@ BENCHMARKS = (
         "all-smollm2",
         _bench(
             "--model {smollm2} --model-args gguf_file={gguf},dtype=float32,nli_model=lexical,similarity_model=lexical "
-            "--tasks uq_sciq --methods all --limit 16 --batch-size 16 "
+            "--tasks uq_sciq --methods all --limit 8 --batch-size 8 "
             '--metadata \'{{"data_files": {{"uq_sciq": "{shared}/data/sciq/questions.jsonl"}}}}\''
         ),
         (Ratio("all methods together, words compared, beside generation", ("costs", "together", "share"), 20.0),),
