@@ -45,12 +45,20 @@ def _register_after_loading(spec, registration):
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a broken uq_harness, even one that exits, must never break lm_eval
-            _warn(f"uq_harness could not register with lm_eval: {error!r}")
+            said = str(error) if type(error).__name__ == "UQHarnessError" else repr(error)
+            _warn(f"uq_harness could not register with lm_eval: {said}")
 
     spec.loader.exec_module = execute_and_register
 
 
+_warnings = set()
+
+
 def _warn(message):
+    """Warns once, though several modules are watched."""
+    if message in _warnings:
+        return
+    _warnings.add(message)
     import warnings
 
     try:

@@ -68,6 +68,31 @@ def test_a_package_that_cannot_be_imported_never_breaks_lm_eval(broken: str, tmp
     assert python(code) == "fine"
 
 
+@pytest.fixture
+def later(tmp_path: Path) -> str:
+    """Code after which lm_eval seems to be a version that the package does not know."""
+    information = tmp_path / "lm_eval-0.5.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: lm_eval\nVersion: 0.5.0\n")
+    return f"import sys; sys.path.insert(0, {str(tmp_path)!r});"
+
+
+def test_an_unknown_version_of_lm_eval_is_left_alone_and_a_warning_says_so_once(later: str) -> None:
+    noted = "import warnings; caught = warnings.catch_warnings(record=True); w = caught.__enter__();"
+    watched = "import lm_eval.tasks.manager, lm_eval._cli.harness, lm_eval.loggers.evaluation_tracker;"
+    said = "ours = [str(x.message) for x in w if 'uq_harness' in str(x.message)]; print(len(ours), ours[0]);"
+    output = python(later + noted + watched + said + TASKS)
+    assert output.startswith("1 uq_harness could not register with lm_eval: lm_eval 0.5.0 is installed")
+    assert "pip install 'lm-eval<0.5,>=0.4.13'" in output
+    assert output.endswith("False")
+
+
+def test_an_unknown_version_of_lm_eval_ends_our_own_command(later: str) -> None:
+    code = later + "sys.argv = ['uq-harness', 'run', '--help']; from uq_harness.cli import main\ntry:\n  main()\n"
+    output = python(code + "except SystemExit as end:\n  print(end.code)")
+    assert output.splitlines()[-1] == "2"
+
+
 def test_an_interrupt_while_registering_interrupts(tmp_path: Path) -> None:
     (tmp_path / "uq_harness").mkdir()
     (tmp_path / "uq_harness" / "__init__.py").write_text("raise KeyboardInterrupt")

@@ -57,6 +57,9 @@ def check(words: Sequence[str]) -> None:
         "uq_harness": _check_uq_harness,
         "lm_eval": _check_lm_eval,
         "pip": _check_pip,
+        "uv": _check_installer,
+        "pipx": _check_installer,
+        "conda": _check_installer,
         "tox": _check_tox,
         "accelerate": _check_launcher,
         "vllm": _check_vllm,
@@ -182,6 +185,15 @@ def _check_pip(arguments: Sequence[str]) -> None:
     assert arguments[0] in ("install", "uninstall")
     unknown = extras - set(setup["options.extras_require"])
     assert not unknown, f"no such extras: {unknown}"
+
+
+def _check_installer(arguments: Sequence[str]) -> None:
+    """Programs that are not installed here: what they are told to do, and with which extras."""
+    allowed = (["pip"], ["venv"], ["tool", "install"], ["install"], ["create"], ["run"])
+    known = next((words for words in allowed if arguments[: len(words)] == words), None)
+    assert known, f"no such command: {arguments[0]}"
+    if "pip" in arguments and "create" not in arguments:
+        _check_pip(arguments[arguments.index("pip") + 1 :])
 
 
 def _check_tox(arguments: Sequence[str]) -> None:

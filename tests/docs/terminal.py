@@ -30,6 +30,9 @@ PROGRAMS = (
     "python",
     "python3",
     "pip",
+    "uv",
+    "pipx",
+    "conda",
     "tox",
     "hf",
     "gh",
@@ -38,7 +41,7 @@ PROGRAMS = (
     "docker",
     "sbatch",
 )
-_NOT_RUN = ("pip", "tox", "hf", "gh", "accelerate", "vllm", "docker", "sbatch")
+_NOT_RUN = ("pip", "uv", "pipx", "conda", "tox", "hf", "gh", "accelerate", "vllm", "docker", "sbatch")
 _SEND = """#!{python} -SE
 import os, sys
 from multiprocessing.connection import Client

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def test_a_file_that_is_lost_on_the_way_costs_one_warning(tmp_path: Path, caplog
     ]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
 def test_it_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache_file() == tmp_path / "uq-harness" / "replies.sqlite"

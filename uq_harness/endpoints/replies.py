@@ -6,10 +6,11 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
@@ -20,8 +21,8 @@ _AT_A_TIME = 500
 
 
 def default_cache_file() -> Path:
-    """The file of replies in the user's cache folder: ``$XDG_CACHE_HOME`` or ``~/.cache``, then ``uq-harness``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uq-harness" / "replies.sqlite"
+    """The file of replies in the user's cache folder, which the system names: on Linux ``~/.cache/uq-harness``."""
+    return user_cache_path("uq-harness", appauthor=False) / "replies.sqlite"
 
 
 class ReplyCache:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from typing import Any
+
+from packaging.requirements import Requirement
+
+from uq_harness.errors import UQHarnessError
 
 MODEL = "uq-hf"
 
@@ -23,8 +27,32 @@ def tasks_folder() -> str:
     return str(next(iter(spec.submodule_search_locations)))
 
 
+def check_lm_eval() -> None:
+    """Raises where lm_eval's version is one that this package does not know from inside.
+
+    Raises:
+        UQHarnessError: It is outside of the bounds in setup.cfg.
+    """
+    try:
+        found = version("lm_eval")
+        requirements = map(Requirement, distribution("uq-harness").requires or ())
+    except PackageNotFoundError:  # a source folder on the path, whose version nothing tells
+        return
+    wanted = next(one.specifier for one in requirements if one.name == "lm-eval")
+    if not wanted.contains(found, prereleases=True):
+        raise UQHarnessError(
+            f"lm_eval {found} is installed, and this version of uq-harness works with lm_eval{wanted}: "
+            f"pip install --upgrade uq-harness, or pip install 'lm-eval{wanted}'"
+        )
+
+
 def register_models() -> None:
-    """Makes the models of setup.cfg's entry points known to ``--model``; a class is imported when it is asked for."""
+    """Makes the models of setup.cfg's entry points known to ``--model``; a class is imported when it is asked for.
+
+    Raises:
+        UQHarnessError: lm_eval's version is not supported.
+    """
+    check_lm_eval()
     from lm_eval.api.registry import model_registry
 
     importlib.import_module("lm_eval.models")  # lm_eval registers its own only if there is none at all
@@ -34,7 +62,12 @@ def register_models() -> None:
 
 
 def register_tasks() -> None:
-    """Lets every `TaskManager` look for tasks in this package too; the user's own folders win over it."""
+    """Lets every `TaskManager` look for tasks in this package too; the user's own folders win over it.
+
+    Raises:
+        UQHarnessError: lm_eval's version is not supported.
+    """
+    check_lm_eval()
     manager = importlib.import_module("lm_eval.tasks.manager")
     original = manager.TaskManager.__init__
     if hasattr(manager, "discover_plugin_task_paths") or hasattr(original, "_includes_uq_harness"):
@@ -52,6 +85,7 @@ def register_tasks() -> None:
 
 def guard_command() -> None:
     """Lets lm_eval's command line end with a message where this package refuses or a run of it is interrupted."""
+    check_lm_eval()
     from uq_harness.evaluation.command import guard_command as guard
 
     guard(importlib.import_module("lm_eval._cli.harness").HarnessCLI)
@@ -59,6 +93,7 @@ def guard_command() -> None:
 
 def guard_tracker() -> None:
     """Has the files of a run of this package checked when lm_eval has written them."""
+    check_lm_eval()
     from uq_harness.evaluation.command import guard_tracker as guard
 
     guard(importlib.import_module("lm_eval.loggers.evaluation_tracker").EvaluationTracker)

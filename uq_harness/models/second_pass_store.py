@@ -11,6 +11,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,13 @@ class SecondPassStore:
         """Ends `lock`, and leaves no folder behind in which nothing is kept."""
         self.close()
         if self._lock.is_locked:
-            if not _kept(self.folder):
+            empty = not _kept(self.folder)
+            if empty:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self._lock.release()
+            if empty:
+                with suppress(OSError):  # Windows keeps a folder in which a lock is held
+                    self.folder.rmdir()
 
     def warn_of_others(self) -> None:
         """Names what other second passes have left behind in the same folder."""

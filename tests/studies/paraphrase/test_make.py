@@ -13,7 +13,7 @@ from tests.http_server import Response
 from uq_harness.endpoints.failures import EndpointError
 from uq_harness.endpoints.settings import Endpoint
 from uq_harness.errors import UQHarnessError
-from uq_harness.studies.paraphrase.file import read_paraphrases
+from uq_harness.studies.paraphrase.file import open_output, read_paraphrases
 from uq_harness.studies.paraphrase.make import Made, make_paraphrases
 from uq_harness.studies.paraphrase.questions import Question
 
@@ -219,12 +219,9 @@ def test_a_file_of_other_questions_is_refused_before_any_request(tmp_path: Path)
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
-    import fcntl
-
-    with (tmp_path / "p.jsonl").open("a") as other, serving(willing) as server:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UQHarnessError, match="another process writes"):
-            make(server, tmp_path / "p.jsonl")
+    refused = pytest.raises(UQHarnessError, match="another process writes")
+    with open_output(tmp_path / "p.jsonl", []), serving(willing) as server, refused:
+        make(server, tmp_path / "p.jsonl")
 
 
 def test_an_unreachable_endpoint_and_bad_numbers_are_found_before_the_work(tmp_path: Path) -> None:

@@ -72,9 +72,10 @@ class Architecture:
         with block_output(self.blocks[0], returned.append):
             ids = torch.zeros(1, 1, dtype=torch.long, device=self.input_device)
             read = self.decoder(input_ids=ids)[0]
-            found, true = self.logits_of(self.head(read)).double(), self.model(input_ids=ids).logits.double()
+            scores = (self.logits_of(self.head(read)), self.model(input_ids=ids).logits)
+        found, true = (one.cpu().double() for one in scores)  # not every device knows float64
         finite = torch.isfinite(true)
-        if not torch.allclose(found.to(true.device)[finite], true[finite], rtol=1e-2, atol=1e-2):
+        if not torch.allclose(found[finite], true[finite], rtol=1e-2, atol=1e-2):
             raise UQHarnessError(
                 f"{type(self.model).__name__} does more to its logits than a linear head, a scale and a soft cap, so "
                 "uq-hf cannot take gradients of it; use `--model hf` for results without uncertainty"

@@ -106,10 +106,10 @@ def mean_absolute(error: Tensor, read: Tensor) -> float:
     if not len(error):  # an answer without tokens has no gradient
         return math.nan
     entries = BLOCK_ENTRIES if read.device.type == "cpu" else BLOCK_ENTRIES_ON_GPU
-    total = torch.zeros((), dtype=torch.float64, device=read.device)
+    total = in_float64(torch.zeros((), device=read.device))
     for part in error.split(max(1, entries // width), dim=1):
         # three times as fast on a CPU as a vector norm, and `sum` adds pairwise, which keeps the digits
-        total += (part.T @ read).abs_().sum()
+        total += (part.T @ read).abs_().sum().to(total.device)
     return float(total) / (vocabulary * width)
 
 

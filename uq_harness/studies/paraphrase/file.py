@@ -6,10 +6,12 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import FileLock, Timeout
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import question_and_texts, read_json_lines, user_path, write_whole
@@ -166,7 +168,11 @@ class Output:
         self._file.flush()
 
     def finish(self) -> None:
-        """Puts the lines in the questions' order, one a question; the old file stays until the new one is whole."""
+        """Puts the lines in the questions' order, one a question; the old file stays until the new one is whole.
+
+        It ends the adding: Windows replaces no file that is open.
+        """
+        self._file.close()
         write_whole(self.path, "".join(self._line(text) for text in self._rows if self.paraphrases.get(text)))
 
     def _take(self, question: str, paraphrases: Sequence[str]) -> None:
@@ -194,31 +200,41 @@ def open_output(path: Path, questions: Sequence[Question]) -> Iterator[Output]:
         UQHarnessError: It cannot be written, another process writes it, or it holds something else.
     """
     path = path.resolve()  # a link stays a link when the finished file takes the old one's place
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise UQHarnessError(f"the output file {str(path)!r} cannot be written: {error}") from None
-    with file:
-        _lock(file, path)
-        _mend(path)
+    with _locked(path):
         try:
-            yield Output(path, file, questions)
+            file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise _not_writable(path, error) from None
+        try:
+            with file:
+                _mend(path)
+                yield Output(path, file, questions)
         finally:
             if not path.stat().st_size:
                 path.unlink()
 
 
-def _lock(file: IO[str], path: Path) -> None:
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     """Keeps a second process out, whose lines this one would not know; the system gives the lock back."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
         raise UQHarnessError(f"another process writes {str(path)!r}: wait for it, or give another file") from None
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it when the lock is given back
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _not_writable(path: Path, error: OSError) -> UQHarnessError:
+    return UQHarnessError(f"the output file {str(path)!r} cannot be written: {error}")
 
 
 def _mend(path: Path) -> None:
