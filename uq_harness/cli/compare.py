@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import DECIDE, app, example
+from uq_harness.cli.arguments import AsJson
 from uq_harness.files import as_text
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DECIDE,
+    epilog=example("uq-harness compare baseline candidate --methods semgrad+g_nll --junit comparison.xml"),
+)
 def compare(
     baseline: Annotated[Path, typer.Argument(help="Results to compare with: a file or folder that lm_eval wrote.")],
     candidate: Annotated[Path, typer.Argument(help="Results to judge.")],
@@ -32,9 +36,13 @@ def compare(
         list[str] | None,
         typer.Option(help="Compare although this differs: version, prompt, judge or split. May be repeated."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Also write Markdown to this file.")] = None,
-    junit_file: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
+    as_json: AsJson = False,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Also write Markdown to this file.", metavar="FILE")
+    ] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Tell whether a model got worse: paired differences of accuracy and of every method's quality."""
     from uq_harness.comparison.compare import compare_runs
