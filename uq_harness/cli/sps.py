@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from uq_harness.cli.arguments import (
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from uq_harness.studies.sps.result import SpsResult
@@ -88,7 +91,7 @@ def sps(
     """Find the token and the layers whose hidden states keep a question's meaning.
 
     Writes the Semantic Preservation Score of every layer and token position, a heat map for each data set, and the
-    token that it recommends; sp_token=OUTPUT/sps.json hands it to uq-hf.
+    token with the highest score; sp_token=OUTPUT/sps.json hands it to uq-hf.
     """
     from uq_harness.evidence import LayerSpan
     from uq_harness.models.loading import load_model
@@ -104,6 +107,11 @@ def sps(
     sources = read_sources(paraphrases, listed(tasks), read_metadata(metadata), limit, folder)
     text = with_model_options(model_args, device=device, trust_remote_code=trust_remote_code)
     lm = load_model(model, text, methods="g_nll", sp_token="auto", batch_size=batch_size)
+    if not apply_chat_template and lm.tokenizer.chat_template is not None:
+        log.warning(
+            "the model has a chat template, and the questions are put without it, as lm_eval does without "
+            "--apply_chat_template: give that for an sps.json that serves runs with the template"
+        )
     result = measure(
         lm,
         sources,
@@ -131,15 +139,17 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
         share = result.positions[chosen.position].share
         token = token_label(chosen.text or "") if share > 0.5 else "a token that varies with the question"
         lines = [
-            f"Recommended: position {chosen.position}, {token}; sp_token=auto takes {result.template_choice.position}. "
-            f"To use the recommended one: sp_token={files[0]}"
+            f"Highest score: position {chosen.position}, {token}; sp_token=auto takes "
+            f"{result.template_choice.position}. To take the one with the highest score: sp_token={files[0]}"
         ]
     lines += [
         f"Candidates are the last {result.candidates} positions, the user's last token and what the chat template puts "
         "behind it: no token before them has seen the whole question. lexical: the embedding, which knows one token "
         "and no context, scores higher, so it is words that agree there and not meaning.",
-        "The score says where a question's meaning is kept, not where uncertainty shows: compare the AUROC of both "
-        "tokens with `uq-harness ablate` before you rely on one.",
+        "The score says where a question's meaning is kept, not where uncertainty shows. A small model that has "
+        "memorised its answers can have decided on one at the prompt's last token: wordings of a question agree there "
+        "perfectly, and SemGrad is at its worst. Compare the AUROC of both tokens with `uq-harness ablate` before you "
+        "rely on one.",
     ]
     for line in [*lines, "Written: " + ", ".join(map(str, files))]:
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
