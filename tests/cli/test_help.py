@@ -27,7 +27,7 @@ def _answers(folder: Path) -> None:
         "question": "Who wrote Emma?",
         "answers": ["Jane Austen"],
         "answer": "Jane Austen",
-        "answer_logprobs": [-0.1],
+        "token_logprobs": [-0.1],
     }
     (folder / "answers.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
 
@@ -127,17 +127,8 @@ class TestSpelling:
         assert has in {word for one in COMMANDS[command].params for word in (*one.opts, *one.secondary_opts)}
 
     def test_run_hands_lm_eval_its_own_spelling(self, monkeypatch, capsys) -> None:
-        words = [
-            "uq-harness",
-            "run",
-            "--model",
-            "uq-hf",
-            "--model-args",
-            "pretrained=demo,methods=semgard",
-            "--tasks",
-            "uq_demo",
-        ]
-        monkeypatch.setattr(sys, "argv", words)
+        words = ["--model", "uq-hf", "--model-args", "pretrained=demo,methods=semgard", "--tasks", "uq_demo"]
+        monkeypatch.setattr(sys, "argv", ["uq-harness", "run", *words])
         with pytest.raises(SystemExit) as end:
             main()
         assert end.value.code == 2
@@ -171,10 +162,8 @@ def test_a_shell_completes_commands_and_options() -> None:
             "COMP_CWORD": str(len(words.split()) - 1),
         }
         code = "import sys; sys.argv = ['uq-harness']; from uq_harness.cli import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-        )
-        return set(done.stdout.split())
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+        return set(done.stdout.decode().split())
 
     assert complete("uq-harness thr") == {"threshold"}
     assert {"--model", "--model_args"} <= complete("uq-harness bench --mod")
