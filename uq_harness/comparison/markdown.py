@@ -60,8 +60,8 @@ def _power(comparison: Comparison) -> list[str]:
         reach += f", {_points(known[-1].detectable, 1)} in {_name(known[-1])}"
     more = "; more questions or fewer rows (`--methods`) find smaller ones" if comparison.low_power else ""
     return [
-        f"The smallest change for the worse that this gate finds with these answers, with {100 * POWER:g} % probability: "
-        f"{reach}{more}."
+        "The smallest change for the worse that this gate finds with these answers, with "
+        f"{100 * POWER:g} % probability: {reach}{more}."
     ]
 
 
