@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -147,7 +148,9 @@ def run_bench(
             settings=lm.get_model_info()["uncertainty"],
         )
 
-    weights = {name: seconds_of(lambda name=name: measured(name, requests[-WARMING_UP:])) for name in measured.names}  # type: ignore[misc]
+    weights: dict[str, float] = {}
+    for name in tqdm(measured.names, desc="Warming up", disable=not progress, leave=False):
+        weights[name] = seconds_of(partial(measured, name, requests[-WARMING_UP:]))
     total, bar_format = len(requests) * sum(weights.values()), "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=repeats * total, disable=not progress, bar_format=bar_format) as bar:
 
