@@ -32,6 +32,12 @@ class _Program(TyperGroup):
             spell(command)
         without_type(self)
 
+    def get_params(self, ctx: Any) -> Any:
+        parameters = super().get_params(ctx)
+        for parameter in parameters:  # switches, those of completion included
+            parameter.metavar = ""
+        return parameters
+
     def list_commands(self, ctx: Any) -> list[str]:
         def place(name: str) -> tuple[int, str]:
             panel = getattr(self.commands[name], "rich_help_panel", None)
@@ -74,7 +80,6 @@ def _root(
             "--version",
             callback=_show_version,
             is_eager=True,
-            metavar="",
             help="Show the version of uq-harness; `uq-harness doctor` shows those of the packages around it.",
         ),
     ] = False,

@@ -16,7 +16,8 @@ _SYNONYMS = (
 # What stands for a value in help, by option; the rest goes by type.
 _METAVARS = {
     "include_path": "DIR",
-    "metadata": "NAME=VALUE,...|JSON",
+    "measures": "MEASURE+...",
+    "metadata": "NAME=VALUE,...",
     "method": "METHOD",
     "method_args": "NAME=VALUE,...",
     "methods": "METHOD+...",
@@ -24,7 +25,7 @@ _METAVARS = {
     "task": "TASK",
     "tasks": "TASK,...",
 }
-_OF_TYPES = {"int": "N", "float": "X", "path": "PATH"}
+_OF_TYPES = {"int": "N", "float": "NUMBER", "path": "PATH"}
 
 
 def underscored(arguments: Sequence[str]) -> list[str]:
@@ -47,9 +48,22 @@ def spell(command: Any) -> None:
         parameter.secondary_opts = underscored(parameter.secondary_opts)
         if parameter.metavar is None:
             parameter.metavar = _metavar(parameter)
+        if parameter.param_type_name == "argument":
+            _without_braces(parameter)
+    if command.help:  # line breaks of the source would stay in help
+        command.help = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
     known = {name.lstrip("-") for one in command.params for name in (*one.opts, *one.secondary_opts)}
     command.context_settings = {**command.context_settings, "token_normalize_func": partial(_known_name, known)}
     without_type(command)
+
+
+def _without_braces(argument: Any) -> None:
+    """Shows an argument by its name alone, in brackets where it may be left out."""
+    name = (
+        f"{argument.metavar}..." if argument.nargs != 1 and not argument.metavar.endswith("...") else argument.metavar
+    )
+    argument.get_usage_pieces = lambda context: [name if argument.required else f"[{name}]"]
+    argument.display_type_rich = lambda ctx: None
 
 
 def without_type(command: Any) -> None:
