@@ -169,6 +169,15 @@ def test_a_shell_completes_commands_and_options() -> None:
     assert {"--model", "--model_args"} <= complete("uq-harness bench --mod")
 
 
+def test_demo_as_json(tmp_path: Path) -> None:
+    told = json.loads(Terminal(tmp_path).run("uq-harness demo --methods g_nll --output out --json 2> noise"))
+    assert (tmp_path / told["report"]).is_file()
+    assert (tmp_path / told["samples"]).is_file()
+    risks = told["error_rates"]["g_nll"]
+    assert list(risks) == ["25%", "50%", "75%", "100%"]
+    assert 0 <= risks["25%"] < risks["100%"] < 1
+
+
 def test_one_method_is_shown_whole(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", ["uq-harness", "methods", "semgrad"])
     with pytest.raises(SystemExit):
