@@ -185,6 +185,55 @@ class TestLoggersOfLmEval:
         logger.finish()
         assert list(tmp_path.rglob("uncertainty.*"))
 
+    def test_hub_up_to_the_upload(self, results: dict, tmp_path: Path) -> None:
+        """lm_eval's tracker gets a Hub that notes what would be uploaded."""
+        uploads: dict[str, str] = {}
+
+        class Hub:
+            def create_repo(self, **kwargs: Any) -> None:
+                assert kwargs["repo_type"] == "dataset"
+
+            def upload_file(self, **kwargs: Any) -> None:
+                uploads[kwargs["repo_id"]] = Path(kwargs["path_or_fileobj"]).read_text(encoding="utf-8")
+
+            def upload_folder(self, **kwargs: Any) -> None:
+                (file,) = Path(kwargs["folder_path"]).glob("samples_uq_demo_*.jsonl")
+                uploads[f"{kwargs['repo_id']}, samples"] = file.read_text(encoding="utf-8")
+
+        tracker = EvaluationTracker(
+            output_path=str(tmp_path),
+            hub_results_org="lab",
+            push_results_to_hub=True,
+            push_samples_to_hub=True,
+            token="hf_never_written",
+        )
+        tracker.api = Hub()
+        found = {name: value for name, value in results.items() if name != "samples"}
+        tracker.general_config_tracker.log_experiment_args("uq-hf", {"pretrained": "demo"}, None, None, False)
+        tracker.save_results_aggregated(results=found, samples=results["samples"])
+        tracker.save_results_samples(task_name="uq_demo", samples=[dict(one) for one in results["samples"]["uq_demo"]])
+        assert list(uploads) == ["lab/lm-eval-results-private", "lab/lm-eval-results-private, samples"]
+        content, lines = uploads.values()
+        assert "auroc_g_nll,exact_match" in strict(content)["results"]["uq_demo"]
+        assert len([strict(line) for line in lines.splitlines()]) == LIMIT
+        assert "hf_never_written" not in content + lines
+
+    def test_the_files_have_what_lm_evals_script_for_zeno_reads(self, tmp_path: Path) -> None:
+        run(tmp_path, "g_nll")
+        (file,) = tmp_path.rglob("results_*.json")
+        (log,) = tmp_path.rglob("samples_uq_demo_*.jsonl")
+        config = strict(file.read_text(encoding="utf-8"))["configs"]["uq_demo"]
+        samples = [strict(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        means = [one["metric"] for one in config["metric_list"] if one.get("aggregation") == "mean"]
+        assert means == ["accuracy"]
+        assert config["output_type"] == "generate_until"
+        for sample in samples:
+            assert sample["accuracy"] in (0, 1)
+            assert sample["filter"] in [chain["name"] for chain in config["filter_list"]]
+            assert isinstance(sample["arguments"]["gen_args_0"]["arg_0"], str)
+            assert isinstance(sample["filtered_resps"][0], str)
+            assert sample["target"]
+
     @staticmethod
     def log(logger: Any, results: dict) -> None:
         """As lm_eval's command line does."""

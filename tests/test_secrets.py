@@ -118,13 +118,13 @@ def said(tmp_path, monkeypatch, capsys, caplog):
         ["report", old, new, "--output", out / "report"],
         ["report", old, new, "--output", out / "report", "--no-plots", "--json"],
         ["leaderboard", tmp_path, "--output", out / "board"],
-        ["compare", old, new, "--allow-different", "judge", "--markdown", out / "c.md", "--junit", out / "c.xml"],
-        ["compare", old, new, "--allow-different", "judge", "--json"],
+        ["compare", old, new, "--allow_different", "judge", "--markdown", out / "c.md", "--junit", out / "c.xml"],
+        ["compare", old, new, "--allow_different", "judge", "--json"],
         ["compare", old, new, "--methods", "none"],
         ["threshold", new, "--method", "sar", "--target", "0.3", "--output", out / "policy"],
         ["threshold", new, "--method", "sar", "--target", "0.3", "--json"],
         ["threshold", tmp_path, "--method", "sar", "--target", "0.3"],
-        ["score", log, "--methods", "g_nll", "--correctness", "f1", "--output", out / "score", "--model-name", "m"],
+        ["score", log, "--methods", "g_nll", "--correctness", "f1", "--output", out / "score", "--model_name", "m"],
         ["score", log, "--methods", "g_nll", "--correctness", "f1", "--json"],
     ]
     texts = []

@@ -155,7 +155,7 @@ class TestCommand:
 
     def test_writes_what_an_application_loads(self, call, results, tmp_path):
         shown = call(results, "--method", "sar", "--target", 0.2, "--output", tmp_path / "new" / "folder")
-        assert "at most 0.2 of the answers given are wrong, with confidence 0.95" in shown
+        assert "at most 20% of the answers given are wrong, with confidence 95%" in shown
         abstainer = Abstainer.load(tmp_path / "new" / "folder" / "threshold.json")
         scores = load_runs(results)[0].uncertainty["sar"]
         assert 0 < sum(map(abstainer.should_answer, scores)) < 300
@@ -174,10 +174,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--target", 0.1], "--method is needed, since there are several: sar, g_nll"),
+            (["--target", 0.1], "--methods is needed, since there are several: sar, g_nll"),
             (["--target", 0.1, "--method", "x"], "no method 'x'"),
             (["--target", 10, "--method", "sar"], "target is 10.0"),
-            (["--target", 0.1, "--task", "uq_demo"], "no run fits --task uq_demo"),
+            (["--target", 0.1, "--task", "uq_demo"], "no run fits --tasks uq_demo"),
         ],
     )
     def test_wrong_use_ends_with_status_2(self, call, results, arguments, message):
@@ -185,5 +185,5 @@ class TestCommand:
 
     def test_several_runs_need_a_choice(self, call, results):
         write_run(results, simulated(300, {"sar": 2.5}), model="b")
-        assert "say which: --model a-model --task uq_sciq" in call(results, "--target", 0.2, status=2)
+        assert "say which: --model a-model --tasks uq_sciq" in call(results, "--target", 0.2, status=2)
         assert "Answered" in call(results, "--target", 0.2, "--model", "b")

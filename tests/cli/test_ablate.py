@@ -22,7 +22,7 @@ PASS = shlex.split(
 
 def ablate(arguments: list[str], output: Path, **options) -> None:
     """The command in this process."""
-    defaults = {"betas": "1", "gammas": "1", "no_figures": True}
+    defaults = {"betas": "1", "gammas": "1", "no_plots": True}
     ablate_command(Namespace(args=arguments), output, **{**defaults, **options})
 
 
@@ -51,7 +51,10 @@ def test_tables_are_shown_and_written(folder: Path) -> None:
 
 def test_everything_is_in_the_folder(folder: Path) -> None:
     names = {file.name for file in (folder / "out").iterdir() if file.is_file()}
-    pictures = {f"uq_demo_exact_match_{what}.{kind}" for what in ("hybridgrad", "states") for kind in ("png", "svg")}
+    pictures = {name for name in names if name.endswith((".png", ".svg", ".pdf"))}
+    assert {name.partition(".")[0] for name in pictures} == {
+        f"uq_demo_exact_match_{what}" for what in ("entropies", "hybridgrad", "states")
+    }
     assert names == {"ablation.json", "ablation.md", "evidence_uq_demo_exact_match.npz", *pictures}
 
 
@@ -87,7 +90,7 @@ def test_an_sps_file_adds_the_correlation(tmp_path: Path) -> None:
 
 def test_answers_that_are_all_right_leave_tables_of_undefined(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = evidence(correct=np.ones(60)).write(tmp_path)
-    ablate([], tmp_path / "out", evidence=[file], no_figures=False)
+    ablate([], tmp_path / "out", evidence=[file], no_plots=False)
     assert "undefined" in capsys.readouterr().out
     assert found(tmp_path / "out")["semgrad"][0]["auroc"] is None
 

@@ -127,6 +127,9 @@ def test_demo_shows_the_command_the_table_the_risk_at_coverage_and_a_report(tmp_
     assert "results/report/report.html" in output
     assert "<svg" in (tmp_path / "results" / "report" / "report.html").read_text(encoding="utf-8")
     assert len(records(tmp_path / "results")) > 100
+    for noise in ("fatal: not a git repository", "Model parallel", "Loading weights", "Selected tasks"):
+        assert noise not in output
+    assert "Answering and scoring" in output
 
 
 def test_methods_as_json(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         while not answers(f"http://127.0.0.1:{port}/health"):
             assert server.poll() is None, (folder / "serve.log").read_text()
             time.sleep(0.05)  # polling another process, not waiting for a guess
-        yield ["--model", str(folder), "--base-url", f"http://127.0.0.1:{port}/v1"]
+        yield ["--model", str(folder), "--base_url", f"http://127.0.0.1:{port}/v1"]
     finally:
         server.terminate()
         server.wait()
@@ -101,7 +101,7 @@ def test_paraphrases_of_a_file_are_made_and_validated(served: list[str], tmp_pat
     making = ["uq_harness", "paraphrase", "--questions", "own.jsonl", "--n", "1", "--output", "p.jsonl"]
     assert "1 of 1 questions have 1 paraphrases" in command(*making, *served, folder=tmp_path)
     assert set(rows(tmp_path / "p.jsonl")[0]) == {"id", "question", "paraphrases"}
-    judging = ["uq_harness", "paraphrase", "--validate", "p.jsonl", "--nli-model", "lexical", "--cache", "r.sqlite"]
+    judging = ["uq_harness", "paraphrase", "--validate", "p.jsonl", "--nli_model", "lexical", "--cache", "r.sqlite"]
     output = command(*judging, *served, "--output", "rows.jsonl", "--json", folder=tmp_path)
     found = json.loads(output[output.index("{\n") : output.rindex("}") + 1])
     assert found["paraphrases"] == 1
@@ -141,20 +141,20 @@ def test_a_model_that_is_not_there_is_found_before_the_work(served: list[str], t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "m", "--output", "p"], "either --task uq_sciq or --questions"),
-        (["--task", "uq_demo", "--questions", "q", "--model", "m", "--output", "p"], "either --task"),
+        (["--model", "m", "--output", "p"], "either --tasks uq_sciq or --questions"),
+        (["--task", "uq_demo", "--questions", "q", "--model", "m", "--output", "p"], "either --tasks"),
         (["--task", "uq_demo", "--model", "m"], "--output paraphrases.jsonl"),
         (["--questions", "q", "--output", "./q", "--model", "m"], "are the same file"),
         (["--task", "uq_demo", "--output", "p"], "name the chat model with --model"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "{"], "is not valid JSON"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--metadata", "[]"], "not a JSON object"),
-        (["--questions", "q", "--output", "p", "--model", "m", "--metadata", "{}"], "belong to --task"),
+        (["--questions", "q", "--output", "p", "--model", "m", "--metadata", "{}"], "belong to --tasks"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--cache", "c"], "belong to --validate"),
-        (["--validate", "q", "--task", "uq_demo"], "leave out --task"),
-        (["--validate", "nowhere.jsonl", "--nli-model", "lexical"], "nowhere.jsonl"),
+        (["--validate", "q", "--task", "uq_demo"], "leave out --tasks"),
+        (["--validate", "nowhere.jsonl", "--nli_model", "lexical"], "nowhere.jsonl"),
         (["--task", "uq_demo", "--output", "p", "--model", "m", "--timeout", "0"], "timeout=0"),
         (
-            ["--task", "uq_demo", "--output", "p", "--model", "m", "--base-url", "http://127.0.0.1:9/v1"],
+            ["--task", "uq_demo", "--output", "p", "--model", "m", "--base_url", "http://127.0.0.1:9/v1"],
             "127.0.0.1:9/v1",
         ),
     ],

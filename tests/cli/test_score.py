@@ -15,7 +15,7 @@ ROWS = [
     {"question": "Who wrote Emma?", "answers": ["Jane Austen"], "answer": "Jane Austen", "samples": ["Austen"]},
     {"question": "Who wrote Silas?", "answers": ["Eliot"], "answer": "[red]\x1b[31m<b>", "samples": ["Eliot"]},
 ]
-LEXICAL = ["--nli-model", "lexical", "--similarity-model", "lexical", "--correctness", "exact_match"]
+LEXICAL = ["--nli_model", "lexical", "--similarity_model", "lexical", "--correctness", "exact_match"]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def run(*arguments: object) -> str:
 
 
 def test_tables_name_what_was_computed_what_lacks_and_the_files(file: Path, tmp_path: Path) -> None:
-    output = run(file, *LEXICAL, "--output", tmp_path / "out", "--model-name", "[mine]")
+    output = run(file, *LEXICAL, "--output", tmp_path / "out", "--model_name", "[mine]")
     assert "[mine], mine: 2 answers" in output
     assert "2 computed" in output
     assert "gradients" in output
@@ -51,7 +51,7 @@ def test_json_is_all_that_stands_on_standard_output(file: Path) -> None:
 
 
 def test_options_of_methods_and_judges(file: Path) -> None:
-    arguments = [file, "--methods", "degree", "--method-args", "entropy_samples=1", "--nli-model", "lexical", "--json"]
+    arguments = [file, "--methods", "degree", "--method_args", "entropy_samples=1", "--nli_model", "lexical", "--json"]
     (found,) = json.loads(run(*arguments, "--correctness", '{"name": "f1", "threshold": 0.9}'))
     assert [one["name"] for one in found["methods"]] == ["degree"]
     assert found["methods"][0]["samples"] == [1, 1]
@@ -63,8 +63,8 @@ def test_options_of_methods_and_judges(file: Path) -> None:
     [
         (["--methods", "semgard"], "did you mean semgrad"),
         (["--methods", "semgrad"], "semgrad cannot be computed"),
-        (["--method-args", "entropy_sample=1"], "unknown option 'entropy_sample': did you mean entropy_samples"),
-        (["--method-args", "entropy_samples"], "entropy_samples='' is not allowed"),
+        (["--method_args", "entropy_sample=1"], "unknown option 'entropy_sample': did you mean entropy_samples"),
+        (["--method_args", "entropy_samples"], "entropy_samples='' is not allowed"),
         (["--correctness", "bme"], "did you mean bem"),
         (["--correctness", "{"], "is not valid JSON"),
     ],
@@ -82,9 +82,9 @@ def test_two_files_of_one_name(file: Path) -> None:
 @requires_shared
 def test_samples_without_an_answer_need_the_word_of_the_user() -> None:
     samples = SHARED / "data" / "uqnlg_llama13b_triviaqa" / "generations.jsonl"
-    with pytest.raises(UQHarnessError, match="--first-sample-answers takes the first"):
+    with pytest.raises(UQHarnessError, match="--first_sample_answers takes the first"):
         run(samples, *LEXICAL, "--limit", 5)
-    (found,) = json.loads(run(samples, *LEXICAL, "--limit", 5, "--first-sample-answers", "--json"))
+    (found,) = json.loads(run(samples, *LEXICAL, "--limit", 5, "--first_sample_answers", "--json"))
     assert found["answers"] == 5
 
 
@@ -125,6 +125,6 @@ def test_names_of_methods_do_not_reach_the_terminal_as_they_are(file: Path) -> N
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "x" * 200, "a\nb", "\x1b[31m", "\ud83d"])
 def test_a_task_name_that_no_file_can_have_is_refused_before_the_work(file: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UQHarnessError, match=r"--task-name .* cannot be part of a file's name"):
-        run(file, *LEXICAL, "--output", tmp_path / "out", "--task-name", name)
+    with pytest.raises(UQHarnessError, match=r"--task_name .* cannot be part of a file's name"):
+        run(file, *LEXICAL, "--output", tmp_path / "out", "--task_name", name)
     assert not (tmp_path / "out").exists()

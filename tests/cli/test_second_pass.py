@@ -21,8 +21,8 @@ FIRST = shlex.split(
     "--tasks uq_demo --apply_chat_template --device cpu --batch_size 8 --log_samples --output_path out --limit 40"
 )
 SECOND = shlex.split(
-    "--model demo --model-args dtype=float32,device=cpu --methods semgrad+hybridgrad+eigenscore "
-    "--correctness exact_match --batch-size 4 --output second"
+    "--model demo --model_args dtype=float32,device=cpu --methods semgrad+hybridgrad+eigenscore "
+    "--correctness exact_match --batch_size 4 --output second"
 )
 
 
@@ -60,7 +60,7 @@ def test_two_processes_share_the_reading_and_one_writes(log: Path, alone: dict[i
 def test_a_killed_second_pass_goes_on_where_it_stopped(log: Path, alone: dict[int, dict], tmp_path: Path) -> None:
     """Also with another number of processes."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "uq_harness", "score", str(log), *SECOND, "--batch-size", "1"],
+        [sys.executable, "-m", "uq_harness", "score", str(log), *SECOND, "--batch_size", "1"],
         cwd=tmp_path,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
@@ -92,5 +92,5 @@ def test_the_json_has_how_well_the_model_agrees(log: Path, tmp_path: Path) -> No
 
 
 def test_arguments_of_a_model_without_one(log: Path, tmp_path: Path) -> None:
-    output = command("uq_harness", "score", str(log), "--model-args", "dtype=float32", folder=tmp_path, status=2)
+    output = command("uq_harness", "score", str(log), "--model_args", "dtype=float32", folder=tmp_path, status=2)
     assert "belong to a model that reads the answers: give --model" in output

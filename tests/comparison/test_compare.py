@@ -170,7 +170,7 @@ class TestWhatCannotBeCompared:
     )
     def test_other_settings_are_refused_unless_allowed(self, written, aspect, settings, message):
         a, b = written("a", simulated(30, METHODS)), written("b", simulated(30, METHODS), **settings)
-        with pytest.raises(UQHarnessError, match=f"cannot be compared: {message}.*--allow-different {aspect}"):
+        with pytest.raises(UQHarnessError, match=f"cannot be compared: {message}.*--allow_different {aspect}"):
             compare_runs(a, b)
         assert list(compare_runs(a, b, allow_different=[aspect]).tasks[0].allowed) == [aspect]
 
@@ -193,7 +193,7 @@ class TestWhatCannotBeCompared:
     def test_every_difference_is_named_at_once(self, written):
         a = written("a", simulated(30, METHODS))
         b = written("b", simulated(30, METHODS), version=2.0, settings={"test_split": "test"})
-        with pytest.raises(UQHarnessError, match="--allow-different version --allow-different split"):
+        with pytest.raises(UQHarnessError, match="--allow_different version --allow_different split"):
             compare_runs(a, b)
 
     def test_what_is_not_recorded_is_not_the_same(self, written, tmp_path):

@@ -48,7 +48,7 @@ def compare(*arguments: object, status: int) -> subprocess.CompletedProcess[str]
 
 def test_another_seed_is_no_false_alarm(baseline, tmp_path):
     again = evaluate("demo", tmp_path / "again", seed=2)
-    found = json.loads(compare(baseline, again, "--fail-on-regression", "--json", status=0).stdout)
+    found = json.loads(compare(baseline, again, "--fail_on_regression", "--json", status=0).stdout)
     assert found["regression"] is False
     task = found["tasks"][0]
     assert {row["verdict"] for row in task["comparisons"]} == {"unchanged"}
@@ -59,7 +59,7 @@ def test_another_seed_is_no_false_alarm(baseline, tmp_path):
 def test_damaged_weights_are_found(baseline, tmp_path):
     damaged = evaluate(damage(MODEL_DIR, tmp_path / "damaged", noise=0.5), tmp_path / "results", seed=1)
     files = "--markdown", tmp_path / "reports" / "a.md", "--junit", tmp_path / "reports" / "a.xml"
-    shown = compare(baseline, damaged, "--fail-on-regression", *files, status=1).stdout
+    shown = compare(baseline, damaged, "--fail_on_regression", *files, status=1).stdout
     assert shown.startswith("## ❌ Regression")
     assert (tmp_path / "reports" / "a.md").read_text(encoding="utf-8").strip() == shown.strip()
     failed = ElementTree.parse(tmp_path / "reports" / "a.xml").getroot().findall(".//testcase[failure]")
@@ -71,7 +71,7 @@ def test_damaged_weights_are_found(baseline, tmp_path):
     ("arguments", "message"),
     [
         (["nowhere"], "'nowhere' does not exist"),
-        (["{baseline}", "--allow-different", "seed"], "it takes version, prompt, judge or split"),
+        (["{baseline}", "--allow_different", "seed"], "it takes version, prompt, judge or split"),
         (["{baseline}", "--alpha", "0"], "alpha is 0.0"),
     ],
 )

@@ -70,7 +70,7 @@ def gate(monkeypatch, capsys, tmp_path):
 
     def gate(baseline, candidate, *options):
         files = {"--markdown": tmp_path / "c.md", "--junit": tmp_path / "c.xml"}
-        words = ["compare", baseline, candidate, "--fail-on-regression", *options]
+        words = ["compare", baseline, candidate, "--fail_on_regression", *options]
         words += [part for pair in files.items() for part in pair]
         said = []
         for json_too in ((), ("--json",)):
@@ -118,16 +118,16 @@ def test_a_candidate_that_lost_something_fails_with_the_reason(gate, sides, lost
 def test_an_equal_candidate_passes(gate, sides):
     status, text, values, suites = gate(*sides())
     assert status == 0
-    assert text.startswith("## ✅ No regression\n")
+    assert text.startswith("## ✅ No regression was shown\n")
     assert (values["passed"], values["losses"], suites.get("failures")) == (True, [], "0")
 
 
 @pytest.mark.parametrize(
     ("lost", "options"),
     [
-        ("all but 10 questions", ["--min-common", "0.03"]),
-        ("all but 10 verdicts", ["--min-common", "0.03"]),
-        ("all but 12 scores", ["--min-scored", "0.04"]),
+        ("all but 10 questions", ["--min_common", "0.03"]),
+        ("all but 10 verdicts", ["--min_common", "0.03"]),
+        ("all but 12 scores", ["--min_scored", "0.04"]),
     ],
 )
 def test_how_much_may_be_lost_is_an_option(gate, sides, lost, options):
@@ -136,11 +136,11 @@ def test_how_much_may_be_lost_is_an_option(gate, sides, lost, options):
 
 @pytest.mark.parametrize(("kept", "status"), [(240, 0), (239, 1)])
 def test_the_least_share_is_allowed(gate, sides, kept, status):
-    found = gate(*sides(lambda lines: lines.__delitem__(slice(kept, None))), "--min-common", str(240 / N))
+    found = gate(*sides(lambda lines: lines.__delitem__(slice(kept, None))), "--min_common", str(240 / N))
     assert found[0] == status
 
 
-@pytest.mark.parametrize("option", ["--min-common", "--min-scored"])
+@pytest.mark.parametrize("option", ["--min_common", "--min_scored"])
 @pytest.mark.parametrize("share", ["-0.1", "1.1", "nan"])
 def test_a_share_lies_between_0_and_1(sides, option, share, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["uq-harness", "compare", *map(str, sides()), f"{option}={share}"])
@@ -256,6 +256,17 @@ class TestPower:
         assert f"Changes for the worse that are found with 80 % probability, in points: {listed}." in text
         said = suites.find(".//testcase[@name='accuracy']/system-out").text
         assert f"{rows[0]['detectable']:.4f} would be found with probability 0.8" in said
+
+    def test_little_power_is_no_tick(self, gate, tmp_path):
+        for side, seed in (("base", 0), ("cand", 1)):
+            write_run(tmp_path / side, simulated(40, METHODS, seed=seed))
+        status, text, values, _ = gate(tmp_path / "base", tmp_path / "cand")
+        assert (status, values["passed"], values["low_power"]) == (0, True, True)
+        assert text.startswith("## ⚠️ No regression was shown, but a large one could be missed\n")
+        smallest, largest = values["detectable"]
+        assert f"about {100 * smallest:.1f} points in " in text
+        assert f", {100 * largest:.1f} points in " in text
+        assert "more questions or fewer rows" in text
 
     def test_a_change_of_that_size_is_found_as_often_as_it_says(self):
         """Scores that tell right from wrong less well, by as much as is called detectable."""

@@ -70,6 +70,15 @@ def test_junit_counts_what_it_holds(comparison):
     assert cases["g_nll AUROC"].find("system-out").text.startswith("unchanged: g_nll AUROC")
 
 
+def test_junit_tells_how_long_each_test_took(comparison):
+    root = ElementTree.fromstring(junit(comparison).encode())
+    suite = root.find("testsuite")
+    seconds = [float(case.get("time")) for case in suite]
+    assert seconds[0] > 0
+    assert float(suite.get("time")) == pytest.approx(sum(seconds), abs=1e-5)
+    assert "seconds" not in json.dumps(as_values(comparison))
+
+
 def test_json_holds_everything_and_no_nan(comparison):
     values = json.loads(json.dumps(as_values(comparison), allow_nan=False))
     assert values["regression"] is True

@@ -24,6 +24,7 @@ from tests.docs.blocks import ROOT
 from uq_harness.answering.options import take_auxiliary_models, take_options
 from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.cli import app
+from uq_harness.cli.spelling import underscored
 from uq_harness.correctness.base import build_judge
 from uq_harness.methods import build_methods
 from uq_harness.models import UQHFLM
@@ -41,6 +42,12 @@ def options_of(command: str) -> set[str]:
     own = {name for parameter in command_line().commands[command].params for name in parameter.opts}
     own |= {name for parameter in command_line().commands[command].params for name in parameter.secondary_opts}
     return own | {"--help"} | (lm_eval_options() if command in ("run", "ablate") else set())
+
+
+def spelt(command: str, words: Sequence[str]) -> set[str]:
+    """The options among words, in the spelling in which a command of ``uq-harness`` has them."""
+    normalise = command_line().commands[command].context_settings["token_normalize_func"]
+    return {f"--{normalise(word[2:])}" if word.startswith("--") else word for word in words if word.startswith("-")}
 
 
 @cache
@@ -73,7 +80,7 @@ def _check_uq_harness(arguments: Sequence[str]) -> None:
     name, *rest = arguments
     context = command_line().commands[name].make_context(name, rest)
     if name in ("run", "ablate"):
-        _check_lm_eval(context.args)
+        _check_lm_eval(underscored(context.args))
 
 
 def _check_lm_eval(arguments: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.blocks import blocks, pages, prose_of, text_of
 from tests.docs.conftest import Reading
-from tests.docs.parsing import check, command_line, lm_eval_options, options_of
+from tests.docs.parsing import check, command_line, lm_eval_options, options_of, spelt
 
 WITH_COMMANDS = [page for page in pages() if blocks(page, "bash")]
 INLINE = [
@@ -27,8 +27,11 @@ def test_a_pages_commands_run_one_after_another(page: str, read: Callable[[str],
 @pytest.mark.parametrize(("page", "command"), INLINE)
 def test_commands_in_the_text_exist_with_their_options(page: str, command: str) -> None:
     program, *words = shlex.split(command)
-    known = options_of(words[0]) if program == "uq-harness" else lm_eval_options()
-    assert {word for word in words if word.startswith("-")} <= known
+    options = {word for word in words if word.startswith("-")}
+    if program == "lm_eval":
+        assert options <= lm_eval_options()
+    else:
+        assert spelt(words[0], words) <= options_of(words[0])
 
 
 @pytest.mark.parametrize("page", pages())
@@ -36,7 +39,8 @@ def test_options_in_the_text_exist(page: str) -> None:
     known = lm_eval_options().union(*(options_of(command) for command in command_line().commands))
     scripts = set(re.findall(r"python (benchmarks/\w+\.py)", text_of(page)))
     known |= {option for script in scripts for option in re.findall(r'"(--[\w-]+)"', text_of(script))}
-    assert set(re.findall(r"`(--?[a-zA-Z][\w-]*)", prose_of(page))) <= known
+    named = set(re.findall(r"`(--?[a-zA-Z][\w-]*)", prose_of(page)))
+    assert {name for name in named - known if f"--{name[2:].replace('-', '_')}" not in known} == set()
 
 
 def test_readme_names_every_command() -> None:

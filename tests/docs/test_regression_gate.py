@@ -22,7 +22,7 @@ def test_the_commands_compare_two_runs(read) -> None:
     page = read(PAGE)
     assert (page.folder / "baseline").is_dir()
     assert (page.folder / "candidate").is_dir()
-    assert "No regression" in page.output
+    assert "No regression was shown" in page.output
 
 
 def test_the_github_job_runs(read) -> None:
@@ -31,7 +31,7 @@ def test_the_github_job_runs(read) -> None:
     assert evaluate in offline(shell.text.replace("\\\n", " ").splitlines())  # has run already
     terminal = read(PAGE).terminal
     terminal.run(compare)
-    assert (terminal.folder / "summary.md").read_text(encoding="utf-8").startswith("## ✅ No regression")
+    assert (terminal.folder / "summary.md").read_text(encoding="utf-8").startswith("## ✅ No regression was shown\n")
     assert (terminal.folder / "comparison.md").is_file()
     assert (terminal.folder / "comparison.xml").is_file()
 

@@ -7,7 +7,7 @@ from tests.docs.blocks import ROOT
 
 def test_the_page_from_run_to_application(read, monkeypatch) -> None:
     page = read("docs/thresholds.md")
-    assert "at most 0.2 of the answers given are wrong, with confidence 0.9" in page.output
+    assert "at most 20% of the answers given are wrong, with confidence 90%" in page.output
     written = {file.name for file in (page.folder / "policy").iterdir()}
     assert written == {"threshold.json", "reliability.png", "reliability.svg"}
     monkeypatch.chdir(page.folder)

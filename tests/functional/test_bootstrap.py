@@ -65,6 +65,15 @@ def test_the_jackknife_of_one_class_or_none_is_undefined(correct):
     assert np.isnan(prr_stderr(np.arange(len(correct)), correct))
 
 
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_single_answer_of_a_kind_has_no_error_of_its_place(kind):
+    correct = np.full(6, 1 - kind)
+    correct[5] = kind
+    errors = bootstrap_stderr(np.arange(6.0), correct)
+    assert np.isnan([errors.auroc, errors.prr]).all()
+    assert errors.aurc > 0
+
+
 @given(rankings(), st.integers(0, 99))
 @settings(max_examples=30)
 def test_row_order_never_matters(rows, seed):

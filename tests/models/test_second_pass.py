@@ -283,8 +283,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ("nli_model=lexical", "nli_model, which belongs in --method-args"),
-            ("semgrad_norm=l2", "semgrad_norm, which belongs in --method-args"),
+            ("nli_model=lexical", "nli_model, which belongs in --method_args"),
+            ("semgrad_norm=l2", "semgrad_norm, which belongs in --method_args"),
             ("methods=all", "sets methods, which this command decides on itself"),
             ("sp_token=-1", "sets sp_token, which this command decides on itself"),
             ("dtype=float31", "dtype='float31' is not allowed"),

@@ -61,6 +61,6 @@ def test_lines_that_are_left_out_do_not_shift_the_rows(tmp_path: Path) -> None:
 def test_a_value_that_no_record_has_is_refused(tmp_path: Path, value: str, known: str) -> None:
     correct, scores = made_up(60)
     write_run(tmp_path / "runs", correct, scores, further=[tokens_of(row) for row in range(60)])
-    output = command("report", "runs", "--output", "out", "--token-value", value, folder=tmp_path, status=2)
+    output = command("report", "runs", "--output", "out", "--token_value", value, folder=tmp_path, status=2)
     assert known in " ".join(output.split())
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,14 @@ from uq_harness.abstention.abstainer import FORMAT
 from uq_harness.abstention.held_out import HeldOut, check_on_halves
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import plain
-from uq_harness.functional import ErrorCurve, RiskThreshold, control_risk, error_curve
+from uq_harness.functional import (
+    ErrorCurve,
+    RiskThreshold,
+    TriedThreshold,
+    control_risk,
+    error_curve,
+    tried_thresholds,
+)
 from uq_harness.results.run import TaskRun
 from uq_harness.results.settings import answer_settings
 
@@ -30,6 +37,7 @@ class Policy:
         run: The run it was made from, each question once.
         method: The method.
         rule: The threshold and what is known of it.
+        tried: The thresholds that were tried, each with the upper bound of the error rate.
         curve: Map from score to probability of error.
         held_out: Both, made from one half of the answers and tried on the other.
         repeated: Number of answers left out because their question had been asked before.
@@ -38,6 +46,7 @@ class Policy:
     run: TaskRun
     method: str
     rule: RiskThreshold
+    tried: tuple[TriedThreshold, ...]
     curve: ErrorCurve
     held_out: HeldOut
     repeated: int
@@ -77,6 +86,7 @@ def make_policy(run: TaskRun, method: str, target: float, delta: float) -> Polic
         run=distinct,
         method=method,
         rule=rule,
+        tried=tuple(tried_thresholds(scores, correct, target, delta)),
         curve=error_curve(scores, correct),
         held_out=check_on_halves(scores, correct, target, delta),
         repeated=run.duplicates,
@@ -95,6 +105,7 @@ def as_values(policy: Policy) -> dict[str, Any]:
         "delta": rule.delta,
         "guarantee": _GUARANTEE,
         "thresholds_tried": rule.tests,
+        "tried": [one._asdict() for one in policy.tried],
         "calibration": {
             "answers": rule.answers,
             "answered": rule.answered,

@@ -98,12 +98,12 @@ class RecommendedToken:
         if through_template and self.made_for.template is None:
             raise UQHarnessError(
                 f"sp_token={self.file} was made without chat template, and this run's prompts go through it: leave out "
-                "--apply_chat_template, or run `uq-harness sps` without --no-chat-template"
+                "--apply_chat_template, or run `uq-harness sps` with that"
             )
         if not through_template and self.made_for.template is not None:
             raise UQHarnessError(
                 f"sp_token={self.file} was made with the model's chat template, and this run's prompts do not end as "
-                "it does: add --apply_chat_template, or run `uq-harness sps` with --no-chat-template"
+                "it does: add --apply_chat_template, or run `uq-harness sps` without that"
             )
 
     def describe(self) -> dict[str, Any]:

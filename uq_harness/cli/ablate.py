@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli.app import app
-from uq_harness.cli.arguments import make_output_folder
+from uq_harness.cli.app import STUDY, app, example
+from uq_harness.cli.arguments import AsJson, NoPlots, make_output_folder
+from uq_harness.cli.spelling import underscored
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
@@ -25,11 +26,19 @@ if TYPE_CHECKING:
     from uq_harness.studies.sps.result import SpsResult
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    rich_help_panel=STUDY,
+    epilog=example(
+        "uq-harness ablate --model_args pretrained=demo --tasks uq_demo --limit 60 --apply_chat_template --batch_size "
+        "16 --device cpu --output ablation"
+    ),
+)
 def ablate(
     context: typer.Context,
     output: Annotated[
-        Path, typer.Option("--output", "--output_path", "-o", help="Folder for tables, pictures, evidence and samples.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for tables, pictures, evidence and samples.", metavar="DIR"),
     ] = Path("uq_ablation_results"),
     evidence: Annotated[
         list[Path] | None,
@@ -57,13 +66,13 @@ def ablate(
         list[Path] | None,
         typer.Option(help="The sps.json that uq-harness sps has written for the model; one a model.", metavar="FILE"),
     ] = None,
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Draw nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
+    no_plots: NoPlots = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare all variants of SemGrad and HybridGrad on one generation pass.
 
-    Takes lm_eval's own arguments in addition to these: --model_args pretrained=..., --tasks, --apply_chat_template,
-    --batch_size, --device, --limit, --metadata and the others.
+    Takes lm_eval's own arguments in addition to these, with lm_eval's defaults: --model_args pretrained=..., --tasks,
+    --apply_chat_template, --batch_size, --device, --limit, --metadata and the others.
     """
     from uq_harness.evidence import LayerSpan
     from uq_harness.studies.ablation.analysis import Choices, analyse
@@ -75,14 +84,15 @@ def ablate(
     choices = Choices(spans, numbers("--betas", betas), numbers("--gammas", gammas))
     scores = [SpsResult.read(file) for file in sps or []]
     make_output_folder(output)
+    arguments = underscored(context.args)
     if evidence:
-        found = _read(evidence, context.args, positions)
+        found = _read(evidence, arguments, positions)
     else:
-        found = _generate(context.args, output, positions, choices, scores)
+        found = _generate(arguments, output, positions, choices, scores)
     ablations = [analyse(one, choices, _sps_of(one, scores)) for one in found]
     if not ablations:  # a process that is not the first
         return
-    files = _write(ablations, output, figures=not no_figures)
+    files = _write(ablations, output, plots=not no_plots)
     if not evidence:
         files += [output / one.file_name for one in found]
     if as_json:
@@ -132,7 +142,7 @@ def _sps_of(evidence: AblationEvidence, scores: Sequence[SpsResult]) -> SpsResul
     return own[0]
 
 
-def _write(ablations: Sequence[Ablation], output: Path, figures: bool) -> list[Path]:
+def _write(ablations: Sequence[Ablation], output: Path, plots: bool) -> list[Path]:
     """Writes tables and pictures."""
     from uq_harness.studies.ablation import layout
 
@@ -140,7 +150,7 @@ def _write(ablations: Sequence[Ablation], output: Path, figures: bool) -> list[P
     text = json.dumps(layout.to_json(ablations), ensure_ascii=False, allow_nan=False, indent=1)
     tables[0].write_text(text + "\n", encoding="utf-8")
     tables[1].write_text(layout.to_markdown(ablations), encoding="utf-8")
-    if not figures:
+    if not plots:
         return list(tables)
     from uq_harness.studies.ablation.figures import draw
 
@@ -178,10 +188,13 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
     console.print("* differs from the default β = 1, γ = 1 (corrected p < 0.05)", markup=False, highlight=False)
     for head, ablation in zip(heads, ablations, strict=True):
         best = layout.best_states_line(ablation)
-        console.print(visible(f"Best single states on {head}: {best}"), markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            visible(f"Best of the single states on {head}: {best}"), markup=False, highlight=False, soft_wrap=True
+        )
         if ablation.preservation is not None:
             line = layout.preservation_line(ablation.preservation)
             console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+    console.print(layout.BEST, markup=False, highlight=False)
     if any(ablation.preservation is not None for ablation in ablations):
         console.print(CAUTION, markup=False, highlight=False)
     console.print(visible("Written: " + ", ".join(map(str, files))), markup=False, highlight=False, soft_wrap=True)

@@ -13,8 +13,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli.app import app
-from uq_harness.cli.arguments import read_metadata
+from uq_harness.cli.app import STUDY, app, example
+from uq_harness.cli.arguments import (
+    BATCH_SIZE,
+    MODEL,
+    ApplyChatTemplate,
+    AsJson,
+    BatchSize,
+    Device,
+    IncludePath,
+    Metadata,
+    ModelArgs,
+    TrustRemoteCode,
+    listed,
+    read_metadata,
+    with_model_options,
+)
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text, user_path, write_whole
 from uq_harness.rendering.escape import visible
@@ -24,40 +38,41 @@ if TYPE_CHECKING:
     from uq_harness.studies.bench.report import Bench, Spread
 
 
-@app.command()
+@app.command(
+    rich_help_panel=STUDY, epilog=example("uq-harness bench --model demo --apply_chat_template --limit 8 --device cpu")
+)
 def bench(
-    model: Annotated[str, typer.Option(help="What pretrained= takes: hub name, folder, or demo.")] = "demo",
+    model: Annotated[str, typer.Option(help=MODEL, metavar="MODEL")] = "demo",
     tasks: Annotated[str, typer.Option(help="Uncertainty tasks, joined by commas.")] = "uq_demo",
     methods: Annotated[str, typer.Option(help="Methods joined by +; default, cheap, sampling, all")] = "sampling_free",
-    model_args: Annotated[str, typer.Option(help="Further arguments of uq-hf: dtype=bfloat16,nli_model=...")] = "",
-    metadata: Annotated[str, typer.Option(help='As for lm_eval: {"data_files": {"uq_sciq": "..."}}')] = "{}",
-    apply_chat_template: Annotated[
-        bool, typer.Option("--apply-chat-template", help="Apply the model's chat template to the questions.")
-    ] = False,
+    model_args: ModelArgs = None,
+    metadata: Metadata = None,
+    include_path: IncludePath = None,
+    apply_chat_template: ApplyChatTemplate = False,
     limit: Annotated[int, typer.Option(min=1, help="Questions of each task.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions in a batch.")] = 16,
+    batch_size: BatchSize = BATCH_SIZE,
     repeats: Annotated[int, typer.Option(min=1, help="How often all is measured.")] = 1,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; without it the GPU if there is one.")] = None,
+    device: Device = None,
+    trust_remote_code: TrustRemoteCode = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; without it torch's choice.")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="JSON file that keeps what has been measured, as it grows.")
+        Path | None, typer.Option(help="JSON file that keeps what has been measured, as it grows.", metavar="FILE")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure what each method costs beyond generation, on your model and machine.
 
     Ctrl-C ends it with what has been measured so far.
     """
     import torch
-    from lm_eval.utils import simple_parse_args_string
 
+    from uq_harness.models.loading import parse_model_args
     from uq_harness.report.published.tables import paper_table
     from uq_harness.studies.bench.report import RUN
     from uq_harness.studies.bench.run import run_bench
 
-    arguments: dict[str, Any] = simple_parse_args_string(model_args)
-    if device is not None:
-        arguments["device"] = device
+    text = with_model_options(model_args, device=device, trust_remote_code=trust_remote_code)
+    arguments: dict[str, Any] = parse_model_args(text)
     if threads is not None:
         torch.set_num_threads(threads)
     paper = paper_table(3)
@@ -68,10 +83,11 @@ def bench(
     file = None if output is None else _output_file(output)
     found = run_bench(
         model,
-        tasks=[name.strip() for name in tasks.split(",") if name.strip()],
+        tasks=listed(tasks),
         methods=methods,
         model_arguments=arguments,
         metadata=read_metadata(metadata),
+        include_path=None if include_path is None else str(include_path),
         chat=apply_chat_template,
         limit=limit,
         batch_size=batch_size,

@@ -7,34 +7,51 @@ from typing import Annotated
 
 import typer
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import DECIDE, app, example
+from uq_harness.cli.arguments import AsJson
 from uq_harness.files import as_text
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DECIDE,
+    epilog=example("uq-harness compare baseline candidate --methods semgrad+g_nll --junit comparison.xml"),
+)
 def compare(
     baseline: Annotated[Path, typer.Argument(help="Results to compare with: a file or folder that lm_eval wrote.")],
     candidate: Annotated[Path, typer.Argument(help="Results to judge.")],
     methods: Annotated[str, typer.Option(help="Methods to compare, joined by +; all if not given.")] = "",
     measures: Annotated[str, typer.Option(help="Of auroc, aurc and prr, joined by +.")] = "auroc",
-    alpha: Annotated[float, typer.Option(help="Probability of any false verdict, over all comparisons.")] = 0.05,
-    min_effect: Annotated[float, typer.Option(help="Smaller differences do not count: 0.01 is one point.")] = 0.0,
+    alpha: Annotated[
+        float, typer.Option(help="Probability of any false verdict, over all comparisons.", metavar="SHARE")
+    ] = 0.05,
+    min_effect: Annotated[
+        float, typer.Option(help="Smaller differences do not count: 0.01 is one point.", metavar="SHARE")
+    ] = 0.0,
     fail_on_regression: Annotated[
         bool, typer.Option(help="Exit with status 1 if anything is worse, or was lost and cannot be compared.")
     ] = False,
     min_common: Annotated[
-        float, typer.Option(help="Least share of the baseline's questions that the candidate must have, with verdicts.")
+        float,
+        typer.Option(
+            help="Least share of the baseline's questions that the candidate must have, with verdicts.", metavar="SHARE"
+        ),
     ] = 0.95,
     min_scored: Annotated[
-        float, typer.Option(help="Least share of a method's scores that both sides must have.")
+        float, typer.Option(help="Least share of a method's scores that both sides must have.", metavar="SHARE")
     ] = 0.95,
     allow_different: Annotated[
         list[str] | None,
-        typer.Option(help="Compare although this differs: version, prompt, judge or split. May be repeated."),
+        typer.Option(
+            help="Compare although this differs: version, prompt, judge or split. May be repeated.", metavar="ASPECT"
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Also write Markdown to this file.")] = None,
-    junit_file: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.")] = None,
+    as_json: AsJson = False,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Also write Markdown to this file.", metavar="FILE")
+    ] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", help="Also write JUnit XML to this file.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Tell whether a model got worse: paired differences of accuracy and of every method's quality."""
     from uq_harness.comparison.compare import compare_runs

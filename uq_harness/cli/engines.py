@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import LOOK_UP, app, example
+from uq_harness.cli.arguments import AsJson
 from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.files import as_text
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from uq_harness.studies.engines.table import EngineTable
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK_UP, epilog=example("uq-harness engines vllm"))
 def engines(
-    name: Annotated[str | None, typer.Argument(help="One engine: what it lacks for each method, and why.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One engine: what it lacks for each method, and why.", metavar="ENGINE")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show which method can be had from which engine: exact, bounded, in a second pass, or not at all."""
     from uq_harness.studies.engines.table import engine_table

@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import DECIDE, app, example
 from uq_harness.cli.arguments import refuse_output_file
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
 
 
-@app.command()
+@app.command(rich_help_panel=DECIDE, epilog=example("uq-harness leaderboard out --output board"))
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="Folder with all runs, searched with all folders in it.")],
     output: Annotated[Path | None, typer.Option(help="Folder for page and CSV; DIR itself without it.")] = None,

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli.app import app
-from uq_harness.cli.arguments import read_metadata
+from uq_harness.cli.app import STUDY, app, example
+from uq_harness.cli.arguments import AsJson, read_metadata
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
@@ -34,23 +34,35 @@ _TITLES = {
 }
 
 
-@app.command()
+@app.command(
+    rich_help_panel=STUDY,
+    epilog=example(
+        "uq-harness paraphrase --tasks uq_demo --limit 2 --model MODEL --base_url http://localhost:8000/v1 --output "
+        "paraphrases.jsonl"
+    ),
+)
 def paraphrase(
-    task: Annotated[
-        str | None, typer.Option(help="Task whose questions are paraphrased.", rich_help_panel=_SOURCE)
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="The task whose questions are paraphrased.", metavar="TASK", rich_help_panel=_SOURCE),
     ] = None,
     questions: Annotated[
         Path | None,
         typer.Option(
-            help="JSON lines with 'question' (and 'id', 'answers') in place of a task.", rich_help_panel=_SOURCE
+            help="JSON lines with 'question' (and 'id', 'answers') in place of a task.",
+            metavar="FILE",
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
     metadata: Annotated[
         str | None,
-        typer.Option(help='As lm_eval\'s, such as \'{"data_files": "questions.jsonl"}\'.', rich_help_panel=_SOURCE),
+        typer.Option(
+            help="As lm_eval's --metadata, such as data_files=questions.jsonl or a JSON object.",
+            rich_help_panel=_SOURCE,
+        ),
     ] = None,
     include_path: Annotated[
-        str | None, typer.Option(help="Folder with further tasks.", rich_help_panel=_SOURCE)
+        str | None, typer.Option(help="Folder with further tasks, as lm_eval's.", rich_help_panel=_SOURCE)
     ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many questions.", rich_help_panel=_SOURCE)
@@ -59,14 +71,17 @@ def paraphrase(
         Path | None,
         typer.Option(
             help="File of paraphrases, JSON lines; one that is there is gone on with. With --validate: a line a "
-            "paraphrase, with what was found of it."
+            "paraphrase, with what was found of it.",
+            metavar="FILE",
         ),
     ] = None,
     n: Annotated[int, typer.Option("--n", help="Paraphrases of each question.")] = 5,
     rounds: Annotated[int, typer.Option(help="The most requests a question, where replies hold too few.")] = 5,
     validate: Annotated[
         Path | None,
-        typer.Option(help="Judge the paraphrases of this file; makes none.", rich_help_panel=_VALIDATION),
+        typer.Option(
+            help="Judge the paraphrases of this file; makes none.", metavar="FILE", rich_help_panel=_VALIDATION
+        ),
     ] = None,
     nli_model: Annotated[
         str | None,
@@ -82,22 +97,31 @@ def paraphrase(
     cache: Annotated[
         Path | None,
         typer.Option(
-            help="File of the chat model's verdicts (default: in the user's cache folder).", rich_help_panel=_VALIDATION
+            help="File of the chat model's verdicts (default: in the user's cache folder).",
+            metavar="FILE",
+            rich_help_panel=_VALIDATION,
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Name by which the endpoint knows the chat model.", rich_help_panel=_ENDPOINT)
+        str | None,
+        typer.Option(
+            help="Name by which the endpoint knows the chat model.", metavar="NAME", rich_help_panel=_ENDPOINT
+        ),
     ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
-            help="Address of the API, such as http://localhost:8000/v1 (default: OpenAI's).", rich_help_panel=_ENDPOINT
+            help="Address of the API, such as http://localhost:8000/v1 (default: OpenAI's).",
+            metavar="URL",
+            rich_help_panel=_ENDPOINT,
         ),
     ] = None,
     api_key_env: Annotated[
         str | None,
         typer.Option(
-            help="Environment variable that holds the key (default: OPENAI_API_KEY).", rich_help_panel=_ENDPOINT
+            help="Environment variable that holds the key (default: OPENAI_API_KEY).",
+            metavar="NAME",
+            rich_help_panel=_ENDPOINT,
         ),
     ] = None,
     temperature: Annotated[
@@ -119,7 +143,7 @@ def paraphrase(
     retries: Annotated[
         int, typer.Option(help="How often a request that failed is sent again.", rich_help_panel=_ENDPOINT)
     ] = 6,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put questions in other words with a chat model, or judge how well that was done (--validate)."""
     from uq_harness.endpoints.settings import Endpoint
@@ -138,8 +162,8 @@ def paraphrase(
         from uq_harness.similarity.build import build_nli
         from uq_harness.studies.paraphrase.validate import validate_paraphrases
 
-        if task is not None or questions is not None:
-            raise UQHarnessError("--validate judges a file of paraphrases: leave out --task and --questions")
+        if tasks is not None or questions is not None:
+            raise UQHarnessError("--validate judges a file of paraphrases: leave out --tasks and --questions")
         temperature = 0.0 if temperature is None else temperature
         max_tokens = 16 if max_tokens is None else max_tokens
         judge = None if model is None else chat_model(model, temperature=temperature, max_tokens=max_tokens)
@@ -155,7 +179,7 @@ def paraphrase(
     from uq_harness.studies.paraphrase.make import make_paraphrases
 
     if nli_model is not None or cache is not None:
-        raise UQHarnessError("--nli-model and --cache belong to --validate FILE, which is missing")
+        raise UQHarnessError("--nli_model and --cache belong to --validate FILE, which is missing")
     if output is None:
         raise UQHarnessError("give the file for the paraphrases with --output paraphrases.jsonl")
     if questions is not None and questions.resolve() == output.resolve():
@@ -164,10 +188,10 @@ def paraphrase(
         )
     if model is None:
         raise UQHarnessError(
-            "name the chat model with --model, and its address with --base-url http://localhost:8000/v1"
+            "name the chat model with --model, and its address with --base_url http://localhost:8000/v1"
         )
     endpoint = chat_model(model, temperature=1.0 if temperature is None else temperature, max_tokens=max_tokens)
-    asked = _questions(task, questions, metadata, include_path)
+    asked = _questions(tasks, questions, metadata, include_path)
     made = make_paraphrases(endpoint, asked, output, n, rounds, limit)
     _show_made(made, n, endpoint, as_json)
     raise typer.Exit(1 if made.short else 0)
@@ -180,9 +204,9 @@ def _questions(task: str | None, file: Path | None, metadata: str | None, includ
     if task is not None and file is None:
         return questions_of_task(task, read_metadata(metadata), include_path)
     if task is not None or file is None:
-        raise UQHarnessError("give the questions with either --task uq_sciq or --questions questions.jsonl")
+        raise UQHarnessError("give the questions with either --tasks uq_sciq or --questions questions.jsonl")
     if metadata is not None or include_path is not None:
-        raise UQHarnessError("--metadata and --include-path belong to --task, which is missing")
+        raise UQHarnessError("--metadata and --include_path belong to --tasks, which is missing")
     return questions_of_file(file)
 
 
@@ -233,7 +257,7 @@ def _show_validation(file: Path, found: Validation, judges: dict[str, Any], as_j
     console = Console()
     console.print(_table(shares, f"{file}: {len(found.pairs)} paraphrases of {questions} questions"))
     if judges["chat"] is None:
-        console.print("No chat judge was asked: name one with --model and --base-url.")
+        console.print("No chat judge was asked: name one with --model and --base_url.")
 
 
 def _table(shares: dict[str, Share], title: str) -> Table:

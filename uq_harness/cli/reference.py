@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import LOOK_UP, app, example
+from uq_harness.cli.arguments import AsJson
 from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
@@ -18,11 +19,13 @@ from uq_harness.report.published._configurations import configuration_files
 from uq_harness.report.published.tables import PAPER_TABLES, ReferenceTable, paper_table
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK_UP, epilog=example("uq-harness reference --table 1"))
 def reference(
-    table: Annotated[int | None, typer.Option(help="Print this table of the paper: 1 to 5.")] = None,
-    copy: Annotated[Path | None, typer.Option(help="Copy the run configurations into this folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    table: Annotated[int | None, typer.Option(help="Print this table of the paper: 1 to 5.", metavar="N")] = None,
+    copy: Annotated[
+        Path | None, typer.Option(help="Copy the run configurations into this folder.", metavar="DIR")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the paper's results, and the configurations that repeat its runs."""
     tables = [paper_table(one) for one in (PAPER_TABLES if table is None else [table])]

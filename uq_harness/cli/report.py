@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import DECIDE, app, example
 from uq_harness.cli.arguments import refuse_output_file
 from uq_harness.cli.wide_tables import print_wide
 from uq_harness.errors import UQHarnessError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DEFAULT_TOKEN_VALUE = "log-probability"
 
 
-@app.command()
+@app.command(rich_help_panel=DECIDE, epilog=example("uq-harness report out --output report"))
 def report(
     results: Annotated[list[Path], typer.Argument(help="Files or folders that lm_eval wrote.", metavar="RESULTS...")],
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
@@ -40,7 +40,7 @@ def report(
     token_value: Annotated[
         str, typer.Option(help="What colours the tokens of wrong answers: log-probability, entropy, or a method's.")
     ] = _DEFAULT_TOKEN_VALUE,
-    all_runs: Annotated[bool, typer.Option("--all-runs", help="Keep repeated runs, not the last one only.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all_runs", help="Keep repeated runs, not the last one only.")] = False,
     plots: Annotated[bool, typer.Option(help="Also write the pictures as PNG and SVG.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -89,7 +89,7 @@ def _check_token_value(content: Report) -> None:
     known = sorted({name for one in tokens for name in one.values})
     if content.token_value not in (*known, _DEFAULT_TOKEN_VALUE):
         raise UQHarnessError(
-            f"--token-value {content.token_value!r} is in no record of the wrong answers to show: they have "
+            f"--token_value {content.token_value!r} is in no record of the wrong answers to show: they have "
             f"{', '.join(known) or 'no value of tokens'}"
         )
 

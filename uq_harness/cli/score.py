@@ -14,7 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli.app import app
+from uq_harness.cli.app import RUN, app, example
+from uq_harness.cli.arguments import (
+    BATCH_SIZE,
+    AsJson,
+    BatchSize,
+    Device,
+    ModelArgs,
+    TrustRemoteCode,
+    with_model_options,
+)
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
@@ -25,10 +34,18 @@ if TYPE_CHECKING:
     from uq_harness.models.score_file import ScoredFile
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=example("uq-harness score answers.jsonl --correctness exact_match --nli_model lexical --output scored"),
+)
 def score(
-    files: Annotated[list[Path], typer.Argument(help="JSON lines of saved answers, or samples_*.jsonl of lm_eval.")],
-    output: Annotated[Path | None, typer.Option(help="Folder for results and samples, as a run writes them.")] = None,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="JSON lines of saved answers, or samples_*.jsonl of lm_eval.", metavar="FILES"),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for results and samples, as a run writes them.", metavar="DIR")
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(help="Methods joined by +; without it all that the file suffices for.")
     ] = None,
@@ -41,25 +58,26 @@ def score(
     ] = None,
     correctness: Annotated[str, typer.Option(help='Judge: a name, or JSON {"name": "f1", "threshold": 0.6}.')] = "bem",
     first_sample_answers: Annotated[
-        bool, typer.Option("--first-sample-answers", help="The first sample is the answer where a line has none.")
+        bool, typer.Option("--first_sample_answers", help="The first sample is the answer where a line has none.")
     ] = False,
     model_name: Annotated[str | None, typer.Option(help="Name of the model in the results.")] = None,
     task_name: Annotated[str | None, typer.Option(help="Name of the task in the results.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="The model that answered: it reads the answers, for scores that take a model.")
+        str | None,
+        typer.Option(
+            help="The model that answered: it reads the answers, for scores that take a model.", metavar="MODEL"
+        ),
     ] = None,
-    model_args: Annotated[
-        str, typer.Option(help="Its arguments, as lm_eval's --model_args: dtype=bfloat16,revision=main")
-    ] = "",
+    model_args: ModelArgs = None,
+    device: Device = None,
+    trust_remote_code: TrustRemoteCode = False,
     max_difference: Annotated[
         float | None,
         typer.Option(min=0, help="Largest mean difference a token from the recorded log-probabilities of the answers."),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Questions that are read, or whose texts are compared, at a time.")
-    ] = 32,
+    batch_size: BatchSize = BATCH_SIZE,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first answers of each file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score and judge saved answers, with --model also by what only the model that answered can tell."""
     from lm_eval.utils import simple_parse_args_string
@@ -68,8 +86,12 @@ def score(
     from uq_harness.models.reading import SecondPassOptions
     from uq_harness.models.score_file import check_output, score_files
 
-    if model is None and (model_args or max_difference is not None):
-        raise UQHarnessError("--model-args and --max-difference belong to a model that reads the answers: give --model")
+    if model is None and (model_args or device or trust_remote_code or max_difference is not None):
+        raise UQHarnessError(
+            "--model_args, --device, --trust_remote_code and --max_difference belong to a model that reads the "
+            "answers: give --model"
+        )
+    text = with_model_options(model_args, device=device, trust_remote_code=trust_remote_code)
     saved = [read_saved(file, first_sample_answers=first_sample_answers) for file in files]
     _refuse_one_name_for_several(saved, model_name, task_name)
     if output is not None:
@@ -91,7 +113,7 @@ def score(
         batch_size=batch_size,
         limit=limit,
         progress=sys.stderr.isatty(),
-        reads=None if model is None else SecondPassOptions(model, model_args, max_difference),
+        reads=None if model is None else SecondPassOptions(model, text, max_difference),
     )
     if not scored:  # another process of the launcher prints
         return
@@ -120,7 +142,7 @@ def _refuse_one_name_for_several(saved: Sequence[SavedFile], model: str | None, 
     if twice is not None:
         raise UQHarnessError(
             f"several files would be results of the model {twice[0]} on the task {twice[1]}: score them one by one, "
-            "with --model-name or --task-name"
+            "with --model_name or --task_name"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,29 +13,50 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uq_harness.cli.app import app
-from uq_harness.cli.arguments import make_output_folder, read_metadata
+from uq_harness.cli.app import STUDY, app, example
+from uq_harness.cli.arguments import (
+    BATCH_SIZE,
+    MODEL,
+    ApplyChatTemplate,
+    AsJson,
+    BatchSize,
+    Device,
+    IncludePath,
+    Metadata,
+    ModelArgs,
+    NoPlots,
+    TrustRemoteCode,
+    listed,
+    make_output_folder,
+    read_metadata,
+    with_model_options,
+)
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from uq_harness.studies.sps.result import SpsResult
 
 
-@app.command()
+@app.command(
+    rich_help_panel=STUDY,
+    epilog=example(
+        "uq-harness sps --model demo --paraphrases paraphrases.jsonl --apply_chat_template --device cpu --output sps"
+    ),
+)
 def sps(
-    model: Annotated[str, typer.Option(help="Name on the hub, folder, or demo.")],
+    model: Annotated[str, typer.Option(help=MODEL, metavar="MODEL")],
     paraphrases: Annotated[
         list[str],
         typer.Option(
             metavar="[NAME=]FILE", help="JSON lines with question and paraphrases; one file for each data set."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for sps.json and the heat maps.")],
-    model_args: Annotated[
-        str | None, typer.Option(help="As lm_eval's --model_args: dtype=bfloat16,device=cuda,revision=..., or JSON.")
-    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for sps.json and the heat maps.", metavar="DIR")],
+    model_args: ModelArgs = None,
     tasks: Annotated[
         str | None,
         typer.Option(
@@ -42,9 +64,8 @@ def sps(
             "questions are compared with the file's. By default the prompt of the package's tasks."
         ),
     ] = None,
-    metadata: Annotated[
-        str | None, typer.Option(help="As lm_eval's --metadata, for --tasks: JSON, such as data_files by task.")
-    ] = None,
+    metadata: Metadata = None,
+    include_path: IncludePath = None,
     max_paraphrases: Annotated[int, typer.Option(min=1, help="At most so many paraphrases of each question.")] = 5,
     positions: Annotated[
         int | None,
@@ -56,19 +77,21 @@ def sps(
         ),
     ] = None,
     layers: Annotated[
-        str, typer.Option(help="all, top_half, last_quarter or a-b; layer l is the state entering block l.")
+        str,
+        typer.Option(help="all, top_half, last_quarter or a-b; layer l is the state entering block l.", metavar="SPAN"),
     ] = "all",
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts in one forward pass.")] = 16,
+    apply_chat_template: ApplyChatTemplate = False,
+    batch_size: BatchSize = BATCH_SIZE,
+    device: Device = None,
+    trust_remote_code: TrustRemoteCode = False,
     limit: Annotated[int | None, typer.Option(min=2, help="Only the first so many questions of each file.")] = None,
-    no_chat_template: Annotated[
-        bool, typer.Option("--no-chat-template", help="Leave out the model's chat template.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result file instead of a table.")] = False,
+    no_plots: NoPlots = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find the token and the layers whose hidden states keep a question's meaning.
 
     Writes the Semantic Preservation Score of every layer and token position, a heat map for each data set, and the
-    token that it recommends; sp_token=OUTPUT/sps.json hands it to uq-hf.
+    token with the highest score; sp_token=OUTPUT/sps.json hands it to uq-hf.
     """
     from uq_harness.evidence import LayerSpan
     from uq_harness.models.loading import load_model
@@ -80,9 +103,15 @@ def sps(
     make_output_folder(output)
     if not os.access(output, os.W_OK):
         raise UQHarnessError(f"--output {output} cannot be written to: choose another folder")
-    names = [name.strip() for name in tasks.split(",")] if tasks else []
-    sources = read_sources(paraphrases, names, read_metadata(metadata), limit)
-    lm = load_model(model, model_args, methods="g_nll", sp_token="auto", batch_size=batch_size)
+    folder = None if include_path is None else str(include_path)
+    sources = read_sources(paraphrases, listed(tasks), read_metadata(metadata), limit, folder)
+    text = with_model_options(model_args, device=device, trust_remote_code=trust_remote_code)
+    lm = load_model(model, text, methods="g_nll", sp_token="auto", batch_size=batch_size)
+    if not apply_chat_template and lm.tokenizer.chat_template is not None:
+        log.warning(
+            "the model has a chat template, and the questions are put without it, as lm_eval does without "
+            "--apply_chat_template: give that for an sps.json that serves runs with the template"
+        )
     result = measure(
         lm,
         sources,
@@ -90,10 +119,10 @@ def sps(
         positions=positions,
         layers=layers,
         batch_size=batch_size,
-        chat_template=not no_chat_template,
+        chat_template=apply_chat_template,
     )
     file = result.write(output)
-    pictures = draw_heat_maps(result, output)
+    pictures = [] if no_plots else draw_heat_maps(result, output)
     if as_json:
         print(as_text(result.to_json()))
         return
@@ -110,15 +139,17 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
         share = result.positions[chosen.position].share
         token = token_label(chosen.text or "") if share > 0.5 else "a token that varies with the question"
         lines = [
-            f"Recommended: position {chosen.position}, {token}; sp_token=auto takes {result.template_choice.position}. "
-            f"To use the recommended one: sp_token={files[0]}"
+            f"Highest score: position {chosen.position}, {token}; sp_token=auto takes "
+            f"{result.template_choice.position}. To take the one with the highest score: sp_token={files[0]}"
         ]
     lines += [
         f"Candidates are the last {result.candidates} positions, the user's last token and what the chat template puts "
         "behind it: no token before them has seen the whole question. lexical: the embedding, which knows one token "
         "and no context, scores higher, so it is words that agree there and not meaning.",
-        "The score says where a question's meaning is kept, not where uncertainty shows: compare the AUROC of both "
-        "tokens with `uq-harness ablate` before you rely on one.",
+        "The score says where a question's meaning is kept, not where uncertainty shows. A small model that has "
+        "memorised its answers can have decided on one at the prompt's last token: wordings of a question agree there "
+        "perfectly, and SemGrad is at its worst. Compare the AUROC of both tokens with `uq-harness ablate` before you "
+        "rely on one.",
     ]
     for line in [*lines, "Written: " + ", ".join(map(str, files))]:
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)

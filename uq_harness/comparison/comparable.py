@@ -19,7 +19,7 @@ def check_allowed(allowed: Collection[str]) -> None:
     """Raises unless every name is an aspect that may be allowed to differ."""
     for name in allowed:
         if name not in ASPECTS:
-            raise UQHarnessError(f"--allow-different {name} is not known: it takes {one_of(list(ASPECTS))}")
+            raise UQHarnessError(f"--allow_different {name} is not known: it takes {one_of(list(ASPECTS))}")
 
 
 def differences(pair: Pair) -> dict[str, str]:
@@ -39,7 +39,7 @@ def refuse(pair: Pair, allowed: Collection[str]) -> None:
     found = {aspect: what for aspect, what in differences(pair).items() if aspect not in allowed}
     if found:
         named = "; ".join(f"{ASPECTS[aspect]}: {what}" for aspect, what in found.items())
-        flags = " ".join(f"--allow-different {aspect}" for aspect in found)
+        flags = " ".join(f"--allow_different {aspect}" for aspect in found)
         raise UQHarnessError(f"{pair.title} cannot be compared: {named}. To compare all the same: {flags}")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from uq_harness.comparison.comparable import check_allowed, differences, refuse, settings_that_differ
 from uq_harness.comparison.losses import Loss, Tolerance, find_losses
-from uq_harness.comparison.measures import ACCURACY, POWER, TESTS, Difference
+from uq_harness.comparison.measures import ACCURACY, LARGE_CHANGE, POWER, TESTS, Difference
 from uq_harness.comparison.pairs import Pair, pair_runs
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.functional import MEASURES, detectable_difference, holm, paired_accuracy
@@ -70,6 +71,20 @@ class Comparison:
         """What keeps the runs from being compared in full, each with its task's title."""
         missing = [(title, Loss("task", "", f"the candidate does not have the run {title}")) for title in self.missing]
         return missing + [(task.pair.title, loss) for task in self.tasks for loss in task.losses]
+
+    @property
+    def detectable(self) -> tuple[float, float] | None:
+        """The least changes for the worse that are found with `POWER`: the smallest over all rows, and the largest.
+
+        ``None`` where the two sides are the same on every question of every task.
+        """
+        known = [row.detectable for row in self.rows if not math.isnan(row.detectable)]
+        return (min(known), max(known)) if known else None
+
+    @property
+    def low_power(self) -> bool:
+        """Whether a large change could be missed in some number, so that no finding is no reassurance."""
+        return self.detectable is not None and self.detectable[1] > max(LARGE_CHANGE, 2 * self.min_effect)
 
     @property
     def passed(self) -> bool:
@@ -165,6 +180,7 @@ def _compare_pair(
 
 def _accuracy(pair: Pair, level: float) -> Difference:
     a, b = pair.baseline, pair.candidate
+    started = time.perf_counter()
     found = paired_accuracy(b.correct, a.correct, level)
     return Difference(
         measure=ACCURACY,
@@ -176,11 +192,13 @@ def _accuracy(pair: Pair, level: float) -> Difference:
         interval=found.interval,
         p_value=found.p_value,
         stderr=found.stderr,
+        seconds=time.perf_counter() - started,
     )
 
 
 def _quality(pair: Pair, method: str, measure: str, level: float) -> Difference:
     a, b = pair.baseline, pair.candidate
+    started = time.perf_counter()
     found = TESTS[measure](b.uncertainty[method], a.uncertainty[method], b.correct, a.correct, level)
     return Difference(
         measure=measure,
@@ -192,6 +210,7 @@ def _quality(pair: Pair, method: str, measure: str, level: float) -> Difference:
         interval=found.interval,
         p_value=found.p_value,
         stderr=found.stderr,
+        seconds=time.perf_counter() - started,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from uq_harness.comparison.compare import Comparison, TaskComparison
-from uq_harness.comparison.measures import POWER
+from uq_harness.comparison.measures import POWER, Difference
 from uq_harness.files import plain
 from uq_harness.results.run import TaskRun
 
@@ -18,6 +18,8 @@ def as_values(comparison: Comparison) -> dict[str, Any]:
         "regression": comparison.regression,
         "losses": [{"run": title, **asdict(loss)} for title, loss in comparison.losses],
         "power": POWER,
+        "detectable": comparison.detectable,
+        "low_power": comparison.low_power,
         "alpha": comparison.alpha,
         "min_effect": comparison.min_effect,
         "correction": "holm",
@@ -41,8 +43,13 @@ def _task(task: TaskComparison) -> dict[str, Any]:
         "methods_only_in_candidate": list(task.only_candidate),
         "allowed_differences": task.allowed,
         "settings_that_differ": {name: list(values) for name, values in task.settings.items()},
-        "comparisons": [asdict(row) for row in task.rows],
+        "comparisons": [_row(row) for row in task.rows],
     }
+
+
+def _row(row: Difference) -> dict[str, Any]:
+    """A row without the time that it took, which would make equal comparisons differ."""
+    return {name: value for name, value in asdict(row).items() if name != "seconds"}
 
 
 def _run(run: TaskRun) -> dict[str, Any]:

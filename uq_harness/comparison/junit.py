@@ -20,6 +20,7 @@ class _Case:
         kind: The kind of failure.
         skipped: Why it was skipped; empty where it was not.
         output: Its other text.
+        seconds: How long it took.
     """
 
     name: str
@@ -27,6 +28,7 @@ class _Case:
     kind: str = ""
     skipped: str = ""
     output: str = ""
+    seconds: float = 0.0
 
 
 def junit(comparison: Comparison) -> str:
@@ -39,6 +41,7 @@ def junit(comparison: Comparison) -> str:
         root.append(_suite("missing runs", [_Case(title, reason, "lost") for title in comparison.missing]))
     for count in ("tests", "failures", "skipped", "errors"):
         root.set(count, str(sum(int(suite.get(count, 0)) for suite in root)))
+    root.set("time", _seconds(sum(row.seconds for row in comparison.rows)))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -48,13 +51,14 @@ def _cases(task: TaskComparison) -> Iterator[_Case]:
     for row in task.rows:
         said = f"{row.verdict}: {_sentence(row)}"
         if row.verdict == "worse":
-            yield _Case(row.name, failure=_sentence(row), kind="regression", output=said)
+            yield _Case(row.name, failure=_sentence(row), kind="regression", output=said, seconds=row.seconds)
         elif row.method in lost:
-            yield _Case(row.name, failure=lost[row.method], kind="lost", output=said)
+            yield _Case(row.name, failure=lost[row.method], kind="lost", output=said, seconds=row.seconds)
         elif row.verdict == "undefined":
-            yield _Case(row.name, skipped="undefined: too few right or wrong answers with a score", output=said)
+            why = "undefined: too few right or wrong answers with a score"
+            yield _Case(row.name, skipped=why, output=said, seconds=row.seconds)
         else:
-            yield _Case(row.name, output=said)
+            yield _Case(row.name, output=said, seconds=row.seconds)
     for method in task.only_candidate:
         yield _Case(method, skipped="the baseline does not have this method")
     for method in task.only_baseline:
@@ -73,10 +77,11 @@ def _suite(title: str, cases: list[_Case]) -> ElementTree.Element:
         failures=str(sum(bool(case.failure) for case in cases)),
         skipped=str(sum(bool(case.skipped) for case in cases)),
         errors="0",
-        time="0",
+        time=_seconds(sum(case.seconds for case in cases)),
     )
     for case in cases:
-        element = ElementTree.SubElement(suite, "testcase", name=_printable(case.name), classname=title, time="0")
+        named = {"name": _printable(case.name), "classname": title, "time": _seconds(case.seconds)}
+        element = ElementTree.SubElement(suite, "testcase", named)
         if case.failure:
             ElementTree.SubElement(element, "failure", message=_printable(case.failure), type=case.kind)
         if case.skipped:
@@ -84,6 +89,10 @@ def _suite(title: str, cases: list[_Case]) -> ElementTree.Element:
         if case.output:
             ElementTree.SubElement(element, "system-out").text = _printable(case.output)
     return suite
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.6f}"
 
 
 def _sentence(row: Difference) -> str:

@@ -13,6 +13,7 @@ from uq_harness.rendering.escape import markdown_quote
 
 # Below this many answers of a class, the normal approximation behind the AUROC's test is loose.
 FEW = 10
+_NONE_SHOWN = "✅ No regression was shown"
 _MARKS = {"worse": "❌ worse", "better": "✅ better"}
 
 
@@ -31,20 +32,47 @@ def _outcome(comparison: Comparison) -> str:
         f"{title}: {loss.reason}" if several and loss.what != "task" else loss.reason
         for title, loss in comparison.losses
     ]
-    least = f"; differences below {100 * comparison.min_effect:g} points do not count" if comparison.min_effect else ""
+    least = f"; differences below {_points(comparison.min_effect)} do not count" if comparison.min_effect else ""
     undefined = f", {counts['undefined']} undefined" if counts["undefined"] else ""
     sentence = (
         f"{len(comparison.rows)} comparisons: {counts['worse']} worse, {counts['better']} better{undefined}. "
         f"α = {comparison.alpha:g} over all of them (Holm){least}."
     )
     listed = ["", *(f"- {escape(reason)}" for reason in reasons)] if reasons else []
-    return "\n".join([f"## {_headline(comparison)}", "", sentence, *listed])
+    return "\n".join([f"## {_headline(comparison)}", "", sentence, *_power(comparison), *listed])
 
 
 def _headline(comparison: Comparison) -> str:
     if comparison.regression:
         return "❌ Regression"
-    return "❌ Not comparable" if comparison.losses else "✅ No regression"
+    if comparison.losses:
+        return "❌ Not comparable"
+    return "⚠️ No regression was shown, but a large one could be missed" if comparison.low_power else _NONE_SHOWN
+
+
+def _power(comparison: Comparison) -> list[str]:
+    """What the gate can find with these answers."""
+    known = sorted((row for row in comparison.rows if not math.isnan(row.detectable)), key=lambda row: row.detectable)
+    if not known:
+        return []
+    reach = f"about {_points(known[0].detectable, 1)} in {_name(known[0])}"
+    if len(known) > 1:
+        reach += f", {_points(known[-1].detectable, 1)} in {_name(known[-1])}"
+    more = "; more questions or fewer rows (`--methods`) find smaller ones" if comparison.low_power else ""
+    return [
+        "The smallest change for the worse that this gate finds with these answers, with "
+        f"{100 * POWER:g} % probability: {reach}{more}."
+    ]
+
+
+def _points(share: float, digits: int | None = None) -> str:
+    """A share in percentage points.
+
+    >>> _points(0.01), _points(0.005), _points(0.0234, 1)
+    ('1 point', '0.5 points', '2.3 points')
+    """
+    number = f"{100 * share:g}" if digits is None else f"{100 * share:.{digits}f}"
+    return f"{number} {'point' if float(number) == 1 else 'points'}"
 
 
 def _task(comparison: Comparison, task: TaskComparison) -> list[str]:

@@ -8,6 +8,9 @@ from uq_harness.functional import MEASURES, paired_aurc, paired_auroc, paired_pr
 
 # Probability with which the change that a comparison calls detectable would be found.
 POWER = 0.8
+# A comparison that would miss a smaller change than this in some number has little power: half an ordinary difference
+# between two methods or two models.
+LARGE_CHANGE = 0.05
 ACCURACY = "accuracy"
 # How each measure of a method is tested.
 TESTS = {"auroc": paired_auroc, "aurc": paired_aurc, "prr": paired_prr}
@@ -32,6 +35,7 @@ class Difference:
             effect that matters) or ``undefined``.
         detectable: The least true change for the worse that would be found with `POWER`; ``nan`` where the two sides
             are the same on every question.
+        seconds: How long the test took.
     """
 
     measure: str
@@ -46,6 +50,7 @@ class Difference:
     p_adjusted: float = float("nan")
     verdict: str = "undefined"
     detectable: float = field(default=float("nan"), compare=False)  # nan would make equal rows unequal
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def name(self) -> str:

@@ -102,7 +102,7 @@ def _refuse_several(side: str, runs: Sequence[TaskRun]) -> None:
 
 def _other_judges(baseline: Sequence[TaskRun], candidate: Sequence[TaskRun], *, any_judge: bool) -> str:
     judges = [" and ".join(run.judge for run in runs) for runs in (baseline, candidate)]
-    fix = "leave one of them" if any_judge else "To compare all the same: --allow-different judge"
+    fix = "leave one of them" if any_judge else "To compare all the same: --allow_different judge"
     return f"{baseline[0].task} cannot be compared: judge: {judges[0]} against {judges[1]}. {fix}"
 
 

@@ -19,6 +19,7 @@ from uq_harness.evaluation.documents import data_file, read_questions
 from uq_harness.evaluation.fewshot import ExampleSampler
 from uq_harness.evaluation.instances import QuestionInstance, UQText, record_of
 from uq_harness.evaluation.judging import FILTER  # registers it with lm_eval, too
+from uq_harness.evaluation.progress import AggregationBar
 from uq_harness.files import or_not_available
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,13 @@ Aggregation = Callable[..., float | str]
 class _Aggregations(dict[str, Aggregation]):
     """Aggregation functions by metric; those of methods are made when lm_eval asks for them by name."""
 
-    def __init__(self, task: str, seed: int, fixed: dict[str, Aggregation]) -> None:
+    def __init__(self, task: UQTask, seed: int, fixed: dict[str, Aggregation]) -> None:
         super().__init__(fixed)
         self._task, self._seed = task, seed
 
     def __missing__(self, metric: str) -> Aggregation:
-        return _for_json(quality.aggregation(metric, self._task, self._seed))
+        aggregate = quality.aggregation(metric, self._task.config.task, self._seed)
+        return _for_json(self._task.bar.counting(metric, aggregate, self._task.methods_to_judge))
 
 
 def _for_json(aggregate: Callable[..., float]) -> Aggregation:
@@ -99,6 +101,7 @@ class UQTask(ConfigurableTask):
         }
         metadata["judges"] = [judge.describe() for judge in self._judges.values()]
         settings["metadata"] = metadata
+        self.bar = AggregationBar(settings["task"])
         self._seed = 0
         self._hinted = False
         self._directions = {"accuracy": True}
@@ -290,7 +293,12 @@ class UQTask(ConfigurableTask):
             fixed[f"{metric}_stderr"] = _for_json(quality.mean_of_known_stderr)
         for name, judge in self._judges.items():
             fixed[name] = _for_json(partial(quality.mean_of_judge, judge=judge, task=self.config.task))
-        return _Aggregations(self.config.task, self._seed, fixed)
+        return _Aggregations(self, self._seed, fixed)
+
+    @property
+    def methods_to_judge(self) -> int:
+        """Number of methods, times that of judges."""
+        return sum(name.startswith("auroc_") for name in self._directions) * len(self._judges)
 
     def _count_truncated(self, truncated: list[int]) -> int:
         """Number of answers that the token limit cut; a hint, once, where they are many."""
@@ -306,9 +314,10 @@ class UQTask(ConfigurableTask):
         return count
 
     def dump_config(self) -> dict[str, Any]:
-        """The configuration for the results file, with the logged metrics that lm_eval's W&B logger looks for."""
+        """The configuration for the results file, with the logged metrics that lm_eval's W&B and Zeno read there."""
         config: dict[str, Any] = super().dump_config()
-        return config if self._only_predicts else {**config, "metric_list": [{"metric": "accuracy"}]}
+        accuracy = {"metric": "accuracy", "aggregation": "mean", "higher_is_better": True}
+        return config if self._only_predicts else {**config, "metric_list": [accuracy]}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Directions of all metrics met so far."""

@@ -38,7 +38,8 @@ Quality of a score over many answers, given which were correct (1) and which wer
 
 Decisions from a score:
 
-- the score from which on to abstain, for an error rate that holds with confidence: `control_risk`
+- the score from which on to abstain, for an error rate that holds with confidence: `control_risk`, and
+  what it tries: `tried_thresholds`
 - the probability that an answer is wrong: `error_curve`, and whether it can be believed: `reliability`,
   `calibration_error`
 
@@ -116,7 +117,7 @@ from uq_harness.functional._quality import (
     risk_coverage,
 )
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
-from uq_harness.functional._risk_control import RiskThreshold, control_risk
+from uq_harness.functional._risk_control import RiskThreshold, TriedThreshold, control_risk, tried_thresholds
 from uq_harness.functional._stated import stated_confidence
 from uq_harness.functional._words import exact_match, lexical_similarity, word_overlap
 
@@ -131,6 +132,7 @@ __all__ = [
     "QualityDifference",
     "ReliabilityBin",
     "RiskThreshold",
+    "TriedThreshold",
     "answer_entailment",
     "attention_score",
     "aurc",
@@ -200,5 +202,6 @@ __all__ = [
     "stated_confidence",
     "token_sar",
     "top_k_entropy",
+    "tried_thresholds",
     "word_overlap",
 ]

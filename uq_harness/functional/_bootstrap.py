@@ -47,7 +47,8 @@ def bootstrap_stderr(
 
     Returns:
         The three standard errors, 0 or more; ``nan`` where all scored answers are right, all are wrong, there are none,
-        or fewer than two resamples have a value.
+        or fewer than two resamples have a value; those of AUROC and PRR also where there is a single right answer or a
+        single wrong one, whose place among the others no resample changes.
 
     Raises:
         UQHarnessError: Shapes do not match, ``correct`` holds anything but 0 and 1, or ``n_resamples`` is below 2.
@@ -66,7 +67,10 @@ def bootstrap_stderr(
         return BootstrapErrors(np.nan, np.nan, np.nan)
     harmonic = harmonic_numbers(len(scores))
     values = [_values(groups, harmonic) for groups in _resamples(scores, ~right, n_resamples, seed)]
-    return BootstrapErrors(*map(_standard_deviation, np.concatenate(values, axis=1)))
+    auroc, aurc, prr = map(_standard_deviation, np.concatenate(values, axis=1))
+    if min(np.count_nonzero(right), np.count_nonzero(~right)) < 2:
+        auroc = prr = float("nan")
+    return BootstrapErrors(auroc, aurc, prr)
 
 
 def _resamples(scores: FloatArray, wrong: BoolArray, n_resamples: int, seed: int) -> Iterator[TieGroups]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from uq_harness.functional._arrays import BoolArray, FloatArray
 from uq_harness.functional._tie_groups import checked_answers
 
 BINS = 10
+_FEWEST = 10  # answers in a bin, if there are enough for that in all bins
 _LEVEL = 0.95
 
 
@@ -76,6 +78,9 @@ class ReliabilityBin:
 def reliability(predicted: ArrayLike, correct: ArrayLike, bins: int = BINS) -> list[ReliabilityBin]:
     """Predicted against observed error rates, in bins of about equally many answers; equal predictions share a bin.
 
+    Equal predictions can leave a handful of answers between two bins: such a bin joins the next, until each has at
+    least 10 answers, or as many as all bins could have.
+
     >>> [(b.predicted, b.observed, b.n) for b in reliability([0.1, 0.1, 0.9, 0.9], [1, 1, 0, 1], bins=2)]
     [(0.1, 0.0, 2), (0.9, 0.5, 2)]
     """
@@ -84,7 +89,26 @@ def reliability(predicted: ArrayLike, correct: ArrayLike, bins: int = BINS) -> l
         return []
     edges = np.unique(np.quantile(probabilities, np.arange(1, bins) / bins, method="inverted_cdf"))
     index = np.searchsorted(edges, probabilities)
+    starts = _starts(np.bincount(index, minlength=len(edges) + 1).tolist(), min(_FEWEST, len(probabilities) // bins))
+    index = np.searchsorted(starts, index, side="right")
     return [_bin(probabilities[index == i], ~right[index == i]) for i in np.unique(index)]
+
+
+def _starts(counts: Sequence[int], fewest: int) -> list[int]:
+    """The bins at which joined bins begin, from the second on.
+
+    >>> _starts([12, 1, 15, 14, 3], 10)
+    [1, 3]
+    """
+    starts, held = [0], 0
+    for number, count in enumerate(counts):
+        if held >= max(fewest, 1):
+            starts.append(number)
+            held = 0
+        held += count
+    if held < fewest and len(starts) > 1:
+        starts.pop()
+    return starts[1:]
 
 
 def _bin(predicted: FloatArray, wrong: BoolArray) -> ReliabilityBin:

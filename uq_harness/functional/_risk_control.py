@@ -56,6 +56,62 @@ class RiskThreshold(NamedTuple):
         return self.answered / self.answers if self.answers else float("nan")
 
 
+class TriedThreshold(NamedTuple):
+    """One of the thresholds that `control_risk` tries, and what is known of the answers below it.
+
+    Attributes:
+        threshold: The threshold; ``inf`` wherever there is a score.
+        answered: Number of calibration answers below it.
+        errors: How many of these are wrong.
+        risk_bound: Upper bound of their error rate; it holds for all thresholds at once with probability 1 - δ. The
+            threshold keeps a target if this is not above it.
+    """
+
+    threshold: float
+    answered: int
+    errors: int
+    risk_bound: float
+
+
+def tried_thresholds(
+    uncertainty: ArrayLike, correct: ArrayLike, target: float, delta: float = 0.05
+) -> list[TriedThreshold]:
+    """The thresholds that `control_risk` tries, from few answers to all that have a score.
+
+    Args:
+        uncertainty: As for `control_risk`.
+        correct: As for `control_risk`.
+        target: As for `control_risk`; thresholds at which even no error would not keep it are not tried.
+        delta: As for `control_risk`.
+
+    Raises:
+        UQHarnessError: As for `control_risk`.
+
+    >>> scores = [i / 200 for i in range(200)]
+    >>> tried = tried_thresholds(scores, [score < 0.7 for score in scores], target=0.1)
+    >>> [(one.answered, one.errors, round(one.risk_bound, 3)) for one in tried[-3:]]
+    [(180, 40, 0.309), (190, 50, 0.351), (200, 60, 0.39)]
+    """
+    from scipy.stats import beta
+
+    for name, value in (("target", target), ("delta", delta)):
+        if not 0 < value < 1:
+            raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1, such as 0.05")
+    scores, right = checked_answers(uncertainty, correct)
+    finite = np.isfinite(scores)
+    ordered = np.sort(scores[finite])
+    counts = _counts(len(ordered), target, delta)
+    thresholds = np.array([ordered[count] if count < len(ordered) else np.inf for count in counts])
+    answered = np.searchsorted(ordered, thresholds)
+    errors = np.searchsorted(np.sort(scores[finite & ~right]), thresholds)
+    highest = beta.isf(delta / max(len(counts), 1), errors + 1, np.maximum(answered - errors, 1))
+    bounds = np.where(errors < answered, highest, 1.0)
+    return [
+        TriedThreshold(float(threshold), int(n), int(wrong), float(bound))
+        for threshold, n, wrong, bound in zip(thresholds, answered, errors, bounds, strict=True)
+    ]
+
+
 def control_risk(uncertainty: ArrayLike, correct: ArrayLike, target: float, delta: float = 0.05) -> RiskThreshold:
     """Finds the threshold that answers most, while at most ``target`` of the answers given are wrong.
 
@@ -93,25 +149,16 @@ def control_risk(uncertainty: ArrayLike, correct: ArrayLike, target: float, delt
     >>> control_risk(scores, [False] * 200, target=0.1).reachable
     False
     """
-    from scipy.stats import beta, binom
+    from scipy.stats import binom
 
-    for name, value in (("target", target), ("delta", delta)):
-        if not 0 < value < 1:
-            raise UQHarnessError(f"{name} is {value!r}, but must be between 0 and 1, such as 0.05")
-    scores, right = checked_answers(uncertainty, correct)
-    finite = np.isfinite(scores)
-    ordered = np.sort(scores[finite])
-    counts = _counts(len(ordered), target, delta)
-    thresholds = np.array([ordered[count] if count < len(ordered) else np.inf for count in counts])
-    answered = np.searchsorted(ordered, thresholds)
-    errors = np.searchsorted(np.sort(scores[finite & ~right]), thresholds)
-    passed = np.flatnonzero(binom.cdf(errors, answered, target) <= delta / max(len(counts), 1))
+    tried = tried_thresholds(uncertainty, correct, target, delta)
+    total, tests = len(np.asarray(uncertainty)), len(tried)
+    errors, answered = ([one.errors for one in tried], [one.answered for one in tried])
+    passed = np.flatnonzero(binom.cdf(errors, answered, target) <= delta / max(tests, 1))
     if not len(passed):
-        return RiskThreshold(-math.inf, target, delta, len(scores), 0, 0, float("nan"), len(counts))
-    best = passed[-1]
-    n, wrong = int(answered[best]), int(errors[best])
-    bound = float(beta.isf(delta / len(counts), wrong + 1, n - wrong)) if wrong < n else 1.0
-    return RiskThreshold(float(thresholds[best]), target, delta, len(scores), n, wrong, bound, len(counts))
+        return RiskThreshold(-math.inf, target, delta, total, 0, 0, float("nan"), tests)
+    best = tried[passed[-1]]
+    return RiskThreshold(best.threshold, target, delta, total, best.answered, best.errors, best.risk_bound, tests)
 
 
 def _counts(n: int, target: float, delta: float) -> list[int]:

@@ -125,10 +125,10 @@ class Agreement:
         raise UQHarnessError(
             f"the model does not give {answers} the log-probabilities that were recorded: they differ {found}. So its "
             "gradients and states would be those of another model. Likely causes: another revision or other weights "
-            "(--model-args revision=...), another precision or a server that runs quantised weights (--model-args "
+            "(--model_args revision=...), another precision or a server that runs quantised weights (--model_args "
             "dtype=...), tokens of another tokenizer or prompts of another chat template, answers that do not belong "
             "to their questions, or log-probabilities that were recorded after temperature. If the difference is "
-            "known and small, --max-difference allows more"
+            "known and small, --max_difference allows more"
         )
 
     def _too_far(self, bounds: Bounds) -> str | None:

@@ -28,7 +28,7 @@ def load_model(model: str, model_args: str | None = None, **fixed: Any) -> UQHFL
     given = parse_model_args(model_args)
     clash = [name for name in given if name == "pretrained" or name in fixed]
     if clash:
-        raise UQHarnessError(f"--model-args sets {clash[0]}, which this command decides on itself: leave it out")
+        raise UQHarnessError(f"--model_args sets {clash[0]}, which this command decides on itself: leave it out")
     return UQHFLM(pretrained=model, **{"device": DEVICE, **given, **fixed})
 
 
@@ -47,9 +47,9 @@ def parse_model_args(model_args: str | None) -> dict[str, Any]:
     if not text.startswith("{"):
         nameless = [part for part in text.split(",") if part and "=" not in part]
         if nameless:
-            raise UQHarnessError(f"--model-args holds {nameless[0]!r}: write name=value, joined by commas, or JSON")
+            raise UQHarnessError(f"--model_args holds {nameless[0]!r}: write name=value, joined by commas, or JSON")
         return dict(simple_parse_args_string(text))
     try:
         return dict(json.loads(text))
     except ValueError as error:
-        raise UQHarnessError(f"--model-args is not valid JSON ({error}): {text}") from None
+        raise UQHarnessError(f"--model_args is not valid JSON ({error}): {text}") from None

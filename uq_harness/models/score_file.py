@@ -354,8 +354,8 @@ def names_of(saved: SavedFile, model: str | None, task: str | None) -> tuple[str
     names = model or saved.model or saved.path.stem, task or saved.task
     folder = sanitize_model_name(names[0])
     for option, name, part, longest in (
-        ("--model-name", names[0], folder, LONGEST_NAME),
-        ("--task-name", names[1], names[1], LONGEST_NAME - _AROUND_A_TASK),
+        ("--model_name", names[0], folder, LONGEST_NAME),
+        ("--task_name", names[1], names[1], LONGEST_NAME - _AROUND_A_TASK),
     ):
         if part in (".", "..") or "/" in part or visible(name) != name or len(part.encode()) > longest:
             raise UQHarnessError(

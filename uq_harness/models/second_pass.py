@@ -173,7 +173,7 @@ class SecondPassReader:
         if longest > self._lm.max_length:
             raise UQHarnessError(
                 f"{saved.place}: prompt and answer have {longest} tokens, and the context of {self._options.model} is "
-                f"{self._lm.max_length}: give the model that answered, and its context with --model-args max_length=..."
+                f"{self._lm.max_length}: give the model that answered, and its context with --model_args max_length=..."
             )
 
     def _compare_first(self, jobs: Sequence[Job]) -> None:
@@ -197,7 +197,7 @@ class SecondPassReader:
             saved, text = other[0]
             raise UQHarnessError(
                 f"{saved.place}: the answer is {saved.answer!r}, and the tokenizer reads its tokens as {text!r}: it is "
-                "not the tokenizer of the model that answered (--model-args tokenizer=...)"
+                "not the tokenizer of the model that answered (--model_args tokenizer=...)"
             )
 
     def _shard(self, waiting: Sequence[tuple[str, Job]]) -> dict[str, dict[str, Any]]:
@@ -263,7 +263,7 @@ def load_for_reading(options: SecondPassOptions, batch_size: int) -> UQHFLM:
         if name in all_options() or name.startswith(("nli_", "similarity_"))
     ]
     if misplaced:
-        raise UQHarnessError(f"--model-args sets {misplaced[0]}, which belongs in --method-args")
+        raise UQHarnessError(f"--model_args sets {misplaced[0]}, which belongs in --method_args")
     return load_model(
         options.model,
         options.model_args,

@@ -174,7 +174,11 @@ class UncertainLM(LM):
         prompts = self._prompts(requests)
         size = self._questions_at_a_time()
         answers: dict[int, str] = {}
-        with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Answering and scoring") as bar:
+        # Answers come batch by batch: after the first one of a batch, nothing is known of the time that they take.
+        hidden = disable_tqdm or self.rank != 0
+        with tqdm(
+            total=len(requests), disable=hidden, desc="Answering and scoring", miniters=min(size, len(requests))
+        ) as bar:
             for key, rows in groups.items():
                 fitted = [self._encoder.fit(prompts[row], stops[key].max_new_tokens) for row in rows]
                 for place, found in self._answerer.answer(fitted, stops[key], size):

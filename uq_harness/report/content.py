@@ -109,7 +109,7 @@ def collect(
     notes = [*warnings]
     if earlier:
         notes.append(
-            f"{len(earlier)} earlier runs of the same model, task, judge and settings are left out; --all-runs keeps "
+            f"{len(earlier)} earlier runs of the same model, task, judge and settings are left out; --all_runs keeps "
             f"them: {', '.join(run.path.name for run in earlier[:5])}{', …' if len(earlier) > 5 else ''}"
         )
     notes += [note for column in columns for note in _notes(column)]

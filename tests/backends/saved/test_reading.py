@@ -111,7 +111,7 @@ def test_a_field_that_resembles_a_known_one_is_named(tmp_path: Path, caplog: pyt
         ({"answers": ["a"]}, r"line 2: the field 'question' is missing"),
         ({**GOOD, "answers": []}, r"line 2: .* no reference answer"),
         ({**GOOD, "answers": "a"}, r"line 2: the answers are 'a'"),
-        ({**GOOD, "answer": None}, r"line 2: the answer is None.*--first-sample-answers"),
+        ({**GOOD, "answer": None}, r"line 2: the answer is None.*--first_sample_answers"),
         ({**GOOD, "answer": 3}, r"line 2: the answer is 3"),
         ({**GOOD, "answer": "\ud800"}, r"line 2: .*surrogate"),
         ({**GOOD, "token_logprobs": [0.9]}, r"line 2: token_logprobs holds 0\.9, .* logarithm of probabilities"),

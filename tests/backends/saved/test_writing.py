@@ -72,17 +72,17 @@ def test_a_full_disk_ends_with_status_2_and_nothing_torn(tmp_path: Path, room: i
 @pytest.mark.parametrize("name", ["..", ".", "a\nb", "\x1b[31m", "x" * 300])
 def test_a_name_that_leads_elsewhere_is_refused_whatever_its_source(tmp_path: Path, name: str) -> None:
     given = written(tmp_path, {**GOOD, "token_logprobs": [-1.0]})
-    with pytest.raises(UQHarnessError, match=r"--model-name .* cannot be part of a file's name"):
+    with pytest.raises(UQHarnessError, match=r"--model_name .* cannot be part of a file's name"):
         score(given, tmp_path / "out", model=name)
     write_run(tmp_path / "runs", simulated(5, {"g_nll": 1.0}), model_name=name)
-    with pytest.raises(UQHarnessError, match=r"--model-name .* cannot be part of a file's name"):
+    with pytest.raises(UQHarnessError, match=r"--model_name .* cannot be part of a file's name"):
         score(next((tmp_path / "runs").rglob("samples_*")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "../x"])
 def test_so_is_such_a_name_of_a_task(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UQHarnessError, match=r"--task-name .* cannot be part of a file's name"):
+    with pytest.raises(UQHarnessError, match=r"--task_name .* cannot be part of a file's name"):
         score(written(tmp_path, {**GOOD, "token_logprobs": [-1.0]}), tmp_path / "out", task=name)
 
 
@@ -145,10 +145,10 @@ def test_a_rejudged_log_of_a_run_is_read_by_all(tmp_path: Path) -> None:
 def test_names_are_checked_before_any_file_is_scored(tmp_path: Path, monkeypatch, capsys) -> None:
     file = written(tmp_path, {**GOOD, "token_logprobs": [-1.0]})
     monkeypatch.setattr(
-        sys, "argv", ["uq-harness", "score", str(file), "--model-name", "..", "--output", str(tmp_path / "out")]
+        sys, "argv", ["uq-harness", "score", str(file), "--model_name", "..", "--output", str(tmp_path / "out")]
     )
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2
-    assert "--model-name '..' cannot be part" in capsys.readouterr().err
+    assert "--model_name '..' cannot be part" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

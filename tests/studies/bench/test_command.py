@@ -197,11 +197,11 @@ def run(*arguments: object) -> str:
     return result.stdout
 
 
-SMALL = ["--limit", 2, "--batch-size", 2, "--repeats", 1, "--device", "cpu", "--methods", "semgrad"]
+SMALL = ["--limit", 2, "--batch_size", 2, "--repeats", 1, "--device", "cpu", "--methods", "semgrad"]
 
 
 def test_json_has_the_papers_numbers_beside() -> None:
-    content = json.loads(run(*SMALL, "--apply-chat-template", "--threads", 1, "--json"))
+    content = json.loads(run(*SMALL, "--apply_chat_template", "--threads", 1, "--json"))
     assert content["threads"] == 1
     assert [cost["name"] for cost in content["costs"]] == ["decoding", "semgrad"]
     assert content["costs"][1]["beside"]["median"] > 0
@@ -211,7 +211,7 @@ def test_json_has_the_papers_numbers_beside() -> None:
 
 def test_the_file_holds_what_json_prints(tmp_path) -> None:
     file = tmp_path / "bench.json"
-    content = json.loads(run(*SMALL, "--apply-chat-template", "--json", "--output", file))
+    content = json.loads(run(*SMALL, "--apply_chat_template", "--json", "--output", file))
     assert json.loads(file.read_text(encoding="utf-8")) == content
     assert [one.name for one in tmp_path.iterdir()] == ["bench.json"]
 
@@ -226,7 +226,7 @@ def test_a_disk_that_fills_up_ends_it_with_what_was_measured(tmp_path: Path, mon
         raise OSError(ENOSPC, os.strerror(ENOSPC))
 
     monkeypatch.setattr(Path, "write_text", part)
-    result = CliRunner().invoke(app, ["bench", *map(str, SMALL), "--apply-chat-template", "--output", str(file)])
+    result = CliRunner().invoke(app, ["bench", *map(str, SMALL), "--apply_chat_template", "--output", str(file)])
     assert result.exit_code == 1
     assert "bench.json' cannot be written: No space left on device" in result.stderr
     assert "semgrad" in result.stdout
@@ -246,7 +246,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_tables_of_another_model_and_data() -> None:
     data = {"data_files": str(SHARED / "data" / "sciq" / "questions.jsonl")}
     arguments = ["--model", SHARED / "models" / "qa-small", "--tasks", "uq_sciq", "--metadata", json.dumps(data)]
-    output = run(*SMALL, *arguments, "--model-args", "dtype=float32", "--apply-chat-template")
+    output = run(*SMALL, *arguments, "--model_args", "dtype=float32", "--apply_chat_template")
     assert "float32 on cpu" in output
     assert "2 questions of uq_sciq" in output.replace("\n", " ")
     assert "0.25 (1.2)" in output  # SemGrad on SciQ in the paper: 0.2506 s beyond generation's 0.2088
@@ -257,9 +257,9 @@ def test_tables_of_another_model_and_data() -> None:
     ("arguments", "message"),
     [
         (["--model", "/nowhere"], "model '/nowhere' could not be loaded"),
-        (["--model-args", "pretrained=demo"], "pretrained is given twice"),
-        (["--model-args", "methods=sar"], "methods is given twice: leave it out of --model-args, and give --methods"),
-        (["--model-args", "batch_size=4"], "batch_size is given twice"),
+        (["--model_args", "pretrained=demo"], "pretrained is given twice"),
+        (["--model_args", "methods=sar"], "methods is given twice: leave it out of --model_args, and give --methods"),
+        (["--model_args", "batch_size=4"], "batch_size is given twice"),
         (["--methods", "semgard"], "did you mean semgrad"),
         (["--tasks", "uq_dmeo"], "unknown task 'uq_dmeo': use some of .*uq_demo"),
         (["--tasks", ","], "no task is given"),
@@ -286,4 +286,4 @@ def test_a_model_without_chat_template(tmp_path) -> None:
     tokenizer.save_pretrained(tmp_path)
     AutoModelForCausalLM.from_pretrained(MODEL_DIR).save_pretrained(tmp_path)
     with pytest.raises(UQHarnessError, match="has no chat template"):
-        run(*SMALL, "--model", tmp_path, "--apply-chat-template")
+        run(*SMALL, "--model", tmp_path, "--apply_chat_template")

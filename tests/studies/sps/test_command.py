@@ -30,7 +30,8 @@ def file(tmp_path: Path) -> str:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, file: str, output: Path, *more: str) -> int:
-    settings = ["--model", "demo", "--model-args", "dtype=float32,device=cpu", "--paraphrases", file]
+    settings = ["--model", "demo", "--model_args", "dtype=float32", "--device", "cpu", "--paraphrases", file]
+    settings.append("--apply_chat_template")
     return command(monkeypatch, "sps", *settings, "--output", str(output), *more)
 
 
@@ -42,10 +43,10 @@ def test_writes_results_and_pictures_and_shows_a_table(
     assert written == ["sps.json", "sps_facts.png", "sps_facts.svg"]
     shown = capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "sps.json").read_text(encoding="utf-8"))
-    assert f"Recommended: position {content['recommended']['position']}" in shown
+    assert f"Highest score: position {content['recommended']['position']}" in shown
     assert "<|im_start|>" in shown
     assert "the last 6 positions, the user's last token and what the chat template puts behind it" in shown
-    assert "compare the AUROC of both tokens with `uq-harness ablate`" in shown
+    assert "Compare the AUROC of both tokens with `uq-harness ablate`" in shown
     assert "lexical" in shown
     assert content["data_sets"]["facts"]["questions"] == 4
     assert content["model"]["name"] == "demo"
@@ -60,6 +61,15 @@ def test_json_is_the_result_file(
     assert len(shown["data_sets"]["facts"]["sps"]) == 2
 
 
+def test_without_the_template_as_lm_eval_and_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, file: str, tmp_path: Path
+) -> None:
+    assert run(monkeypatch, file, tmp_path, "--no_chat_template", "--no-plots") == 0
+    assert [one.name for one in tmp_path.glob("sps*")] == ["sps.json"]
+    assert json.loads((tmp_path / "sps.json").read_text(encoding="utf-8"))["model"]["template"] is None
+    assert "put without it, as lm_eval does without --apply_chat_template" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -68,8 +78,9 @@ def test_json_is_the_result_file(
         (["--tasks", "uq_dmeo"], "task 'uq_dmeo' is unknown"),
         (["--metadata", "{"], "is not valid JSON"),
         (["--metadata", "[]"], "is not a JSON object"),
-        (["--model-args", "float32"], "--model-args holds 'float32'"),
-        (["--model-args", "methods=semgrad"], "--model-args sets methods"),
+        (["--model_args", "float32"], "--model_args holds 'float32'"),
+        (["--model_args", "methods=semgrad"], "--model_args sets methods"),
+        (["--model_args", "device=cpu"], "device is given twice: leave it out of --model_args, or leave out --device"),
         (["--model", "./nowhere"], "model './nowhere' could not be loaded"),
         (["--paraphrases", "nowhere.jsonl"], "paraphrase file 'nowhere.jsonl' does not exist"),
     ],

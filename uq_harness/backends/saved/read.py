@@ -284,7 +284,7 @@ def _answer(place: str, row: dict[str, Any], first_sample_answers: bool) -> Save
     if not isinstance(answer, str):
         raise UQHarnessError(
             f"{place}: the answer is {answer!r}: it needs to be a text. Where the file has samples only, "
-            "--first-sample-answers takes the first of them for the answer"
+            "--first_sample_answers takes the first of them for the answer"
         )
     check_characters(answer, f"{place}: a text")
     entropies = _numbers(place, row, "token_entropies")

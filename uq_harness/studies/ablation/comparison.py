@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
@@ -17,6 +19,8 @@ from uq_harness.studies.ablation.evidence import AblationEvidence
 SPANS = ("top_half", "last_quarter", "all")
 BETAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 GAMMAS = (0.1, 1.0, 10.0)
+LONG = 5.0  # seconds after which work shows a bar
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -212,8 +216,10 @@ class States:
         """
         shape = evidence.absolute.shape[2:]
         each = evidence.absolute[1].reshape(len(default), -1).T
-        quality = [Quality.of(scores, evidence.correct) for scores in each]
-        tests = [paired_auroc(scores, default, evidence.correct) for scores in each]
+        quality, tests = [], []
+        for scores in tqdm(each, desc="Comparing states", delay=LONG, disable=None):
+            quality.append(Quality.of(scores, evidence.correct))
+            tests.append(paired_auroc(scores, default, evidence.correct))
         p_values = np.array([test.p_value for test in tests])
         return cls(
             auroc=np.array([one.auroc for one in quality]).reshape(shape),
@@ -222,3 +228,14 @@ class States:
             p_value=p_values.reshape(shape),
             p_holm=holm(p_values).reshape(shape),
         )
+
+    def near_best(self) -> BoolArray:
+        """The states whose AUROC is within one standard error of the best one's, that of the best.
+
+        All of them are candidates for the best: the highest of many numbers is so partly by chance.
+        """
+        if not np.isfinite(self.auroc).any():
+            return np.zeros(self.auroc.shape, dtype=bool)
+        best = np.unravel_index(np.nanargmax(self.auroc), self.auroc.shape)
+        near: BoolArray = self.auroc >= self.auroc[best] - self.stderr[best]
+        return near

@@ -28,7 +28,7 @@ NOTE = (
     "all variants in the table's column, or in the grid."
 )
 
-BEST = "SemGrad at one layer and one token; the best of them, which flatters them:"
+BEST = "SemGrad at one layer and one token. The best of many is so partly by chance: other answers would show it lower."
 
 
 def to_json(ablations: Sequence[Ablation]) -> dict[str, Any]:
@@ -189,13 +189,18 @@ def best_states(ablation: Ablation, count: int = 3) -> list[str]:
     for layer, column in zip(*np.unravel_index(order, areas.shape), strict=True):
         if areas[layer, column] >= 0:
             position = ablation.evidence.positions[column].position
-            found.append(f"layer {layer}, token {position}: {areas[layer, column]:.3f}")
+            error = ablation.states.stderr[layer, column]
+            found.append(f"layer {layer}, token {position}: {areas[layer, column]:.3f} ± {error:.3f}")
     return found
 
 
 def best_states_line(ablation: Ablation) -> str:
-    """`best_states` in one line, or why there are none."""
-    return "; ".join(best_states(ablation)) or f"none is named: {ablation.too_few}"
+    """`best_states` and how many cannot be told from the best in one line, or why none is named."""
+    found = best_states(ablation)
+    if not found:
+        return f"none is named: {ablation.too_few}"
+    near, states = ablation.states.near_best(), ablation.states.auroc.size
+    return f"{'; '.join(found)}; {int(near.sum())} of the {states} are within one standard error of the best"
 
 
 def preservation_line(found: Preservation) -> str:

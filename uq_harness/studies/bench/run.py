@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -26,7 +27,13 @@ from uq_harness.studies.bench.report import DECODING, GENERATION, RUN, TOGETHER,
 
 
 def requests_of(
-    lm: UQHFLM, tasks: Sequence[str], limit: int, *, metadata: Mapping[str, Any], chat: bool
+    lm: UQHFLM,
+    tasks: Sequence[str],
+    limit: int,
+    *,
+    metadata: Mapping[str, Any],
+    chat: bool,
+    include_path: str | None = None,
 ) -> dict[str, list[QuestionInstance]]:
     """Requests of each task, as lm_eval makes them for the model.
 
@@ -36,12 +43,13 @@ def requests_of(
         limit: Questions of each task.
         metadata: As under ``--metadata``: local data files.
         chat: Whether the chat template is applied.
+        include_path: A folder with further tasks.
 
     Raises:
         UQHarnessError: A task is unknown or no uncertainty task, its data cannot be had, or there is no chat template.
     """
     uq_harness.register()
-    manager = TaskManager(include_defaults=False, metadata=dict(metadata))
+    manager = TaskManager(include_defaults=False, include_path=include_path, metadata=dict(metadata))
     known = sorted(name for name in manager.all_tasks if name.startswith("uq_"))
     unknown = [name for name in tasks if name not in manager.all_tasks]
     if unknown:
@@ -80,6 +88,7 @@ def run_bench(
     methods: str = "sampling_free",
     model_arguments: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    include_path: str | None = None,
     chat: bool = False,
     limit: int = 64,
     batch_size: int = 16,
@@ -98,6 +107,7 @@ def run_bench(
         methods: As for ``uq-hf``.
         model_arguments: Further arguments of ``uq-hf``.
         metadata: As under ``--metadata``: local data files.
+        include_path: A folder with further tasks.
         chat: Whether the chat template is applied.
         limit: Questions of each task.
         batch_size: Questions in a batch.
@@ -109,7 +119,7 @@ def run_bench(
         UQHarnessError: The model cannot be loaded, or an argument is not allowed.
     """
     lm = _load(model, methods, batch_size, dict(model_arguments or {}))
-    asked = requests_of(lm, tasks, limit, metadata=metadata or {}, chat=chat)
+    asked = requests_of(lm, tasks, limit, metadata=metadata or {}, chat=chat, include_path=include_path)
     requests = _longest_first(lm, [request for rows in asked.values() for request in rows])
     size = BATCHES_A_CHUNK * batch_size
     chunks = [requests[start : start + size] for start in range(0, len(requests), size)]
@@ -138,7 +148,9 @@ def run_bench(
             settings=lm.get_model_info()["uncertainty"],
         )
 
-    weights = {name: seconds_of(lambda name=name: measured(name, requests[-WARMING_UP:])) for name in measured.names}  # type: ignore[misc]
+    weights: dict[str, float] = {}
+    for name in tqdm(measured.names, desc="Warming up", disable=not progress, leave=False):
+        weights[name] = seconds_of(partial(measured, name, requests[-WARMING_UP:]))
     total, bar_format = len(requests) * sum(weights.values()), "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=repeats * total, disable=not progress, bar_format=bar_format) as bar:
 
@@ -244,9 +256,9 @@ class _Measured:
 
 
 def _load(model: str, methods: str, batch_size: int, arguments: dict[str, Any]) -> _MeasuredLM:
-    for name, what in (("pretrained", "--model"), ("methods", "--methods"), ("batch_size", "--batch-size")):
+    for name, what in (("pretrained", "--model"), ("methods", "--methods"), ("batch_size", "--batch_size")):
         if name in arguments:
-            raise UQHarnessError(f"{name} is given twice: leave it out of --model-args, and give {what}")
+            raise UQHarnessError(f"{name} is given twice: leave it out of --model_args, and give {what}")
     if not arguments.get("parallelize"):
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
     return _MeasuredLM(pretrained=model, methods=methods, batch_size=batch_size, **arguments)

@@ -34,9 +34,7 @@ def heat_map(result: SpsResult, one: DataSetSps) -> Any:
     figure = new_figure(min(24.0, 3.2 + 0.42 * columns), min(16.0, 2.8 + 0.28 * rows))
     axes = figure.add_subplot()
     low, high = colour_range(result, one)
-    image = axes.imshow(
-        one.sps, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest", vmin=low, vmax=high
-    )
+    image = axes.imshow(one.sps, origin="lower", aspect="auto", interpolation="nearest", **_colours(low, high))
     figure.colorbar(image, ax=axes, label="Semantic Preservation Score", pad=0.01, extend="both")
     counts = f"{one.questions:,} questions, {one.paraphrases:,} paraphrases"
     axes.set_title(f"{one.name}: {counts}\n{_short(result)}", loc="right", fontsize=9, parse_math=False)
@@ -64,6 +62,15 @@ def colour_range(result: SpsResult, one: DataSetSps) -> tuple[float | None, floa
     return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
 
 
+def _colours(low: float | None, high: float | None) -> dict[str, Any]:
+    """A scale from white to blue, and red below 0 where scores go below it; frames in black show on all of it."""
+    from matplotlib.colors import TwoSlopeNorm
+
+    if low is None or high is None or not low < 0 < high:
+        return {"cmap": "Blues", "vmin": low, "vmax": high}
+    return {"cmap": "RdBu", "norm": TwoSlopeNorm(0.0, low, high)}
+
+
 def _short(result: SpsResult) -> str:
     name = Path(result.model.name).name
     return f"{name}, {result.model.dtype.removeprefix('torch.')}"
@@ -75,11 +82,11 @@ def _outline(axes: Any, result: SpsResult) -> None:
 
     layers = [row for row, layer in enumerate(result.layers) if layer in result.semgrad_layers]
     marks = [
-        (result.template_choice, "sp_token=auto", "white", "--"),
-        (result.recommended, "recommended by SPS", "red", "-"),
+        (result.template_choice, "sp_token=auto", "--"),
+        (result.recommended, "highest score", "-"),
     ]
     drawn = []
-    for choice, label, colour, style in marks:
+    for choice, label, style in marks:
         column = len(result.positions) + choice.position if choice is not None else -1
         if column < 0 or not layers:
             continue
@@ -89,7 +96,7 @@ def _outline(axes: Any, result: SpsResult) -> None:
             1,
             len(layers),
             fill=False,
-            edgecolor=colour,
+            edgecolor="black",
             linestyle=style,
             linewidth=1.6,
             label=label,
@@ -98,6 +105,6 @@ def _outline(axes: Any, result: SpsResult) -> None:
         drawn.append(axes.add_patch(frame))
     if drawn:
         legend = axes.legend(
-            handles=drawn, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=7, facecolor="0.6", ncols=2
+            handles=drawn, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=7, frameon=False, ncols=2
         )
         legend.set_in_layout(True)

@@ -179,6 +179,7 @@ def read_sources(
     tasks: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    include_path: str | None = None,
 ) -> list[Source]:
     """Reads paraphrase files, and checks them against their tasks.
 
@@ -188,6 +189,7 @@ def read_sources(
         tasks: For each file the task whose questions it has; none for the package's prompt without a check.
         metadata: lm_eval's ``--metadata`` for the tasks, such as ``data_files``.
         limit: Only the first so many questions of each file.
+        include_path: A folder with further tasks.
 
     Raises:
         UQHarnessError: Two data sets have the same name, a file cannot be used, a task does not exist, or a file has
@@ -203,7 +205,7 @@ def read_sources(
             f"--tasks names {len(tasks)} task(s) for {len(files)} paraphrase file(s): name one for each, in their order"
         )
     read = [read_paraphrases(path) for _, path in named]
-    loaded = _load(list(tasks) or [_DEFAULT_TASK], metadata)
+    loaded = _load(list(tasks) or [_DEFAULT_TASK], metadata, include_path)
     sources = []
     for number, (name, file) in enumerate(zip(names, read, strict=True)):
         task = loaded[tasks[number]] if tasks else loaded[_DEFAULT_TASK]
@@ -225,11 +227,11 @@ def _named(file: str) -> tuple[str, Path]:
     return (path_.resolve().parent.name if path_.stem == "paraphrases" else path_.stem), path_
 
 
-def _load(names: Sequence[str], metadata: Mapping[str, Any] | None) -> dict[str, UQTask]:
+def _load(names: Sequence[str], metadata: Mapping[str, Any] | None, include_path: str | None) -> dict[str, UQTask]:
     from lm_eval.tasks import TaskManager
 
     register_tasks()
-    manager = TaskManager(include_defaults=False, metadata=dict(metadata or {}) or None)
+    manager = TaskManager(include_defaults=False, include_path=include_path, metadata=dict(metadata or {}) or None)
     found = {}
     for name in names:
         try:
