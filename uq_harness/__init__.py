@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uq_harness.abstention.abstainer import Abstainer
-    from uq_harness.answering.application import ScoredAnswer, UncertaintyModel
+    from uq_harness.answering.application import UncertaintyModel
+    from uq_harness.answering.scored_answer import ScoredAnswer
 
 __version__ = "0.1.0"
 __all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "register"]
@@ -22,7 +23,7 @@ __all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "regi
 # What applications use; imported when it is asked for, since torch comes with it.
 _HOMES = {
     "Abstainer": "uq_harness.abstention.abstainer",
-    "ScoredAnswer": "uq_harness.answering.application",
+    "ScoredAnswer": "uq_harness.answering.scored_answer",
     "UncertaintyModel": "uq_harness.answering.application",
 }
 

@@ -13,8 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.similarity.models import save_classifier
-from uq_harness import UncertaintyModel
-from uq_harness.answering.application import ScoredAnswer
+from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.evaluation.documents import read_questions
 from uq_harness.similarity.build import build_nli
