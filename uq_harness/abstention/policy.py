@@ -14,7 +14,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.files import plain
 from uq_harness.functional import ErrorCurve, RiskThreshold, control_risk, error_curve
 from uq_harness.results.run import TaskRun
-from uq_harness.results.settings import answer_settings
+from uq_harness.results.settings import answer_settings, model_arguments
 
 _GUARANTEE = (
     "Learn-then-Test with exact binomial (Clopper-Pearson) bounds and Bonferroni's correction over thresholds at ranks "
@@ -120,10 +120,28 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "date": run.date.isoformat() if run.date else None,
             "path": str(run.path),
             "versions": run.versions,
-            "model_args": run.model_settings.get("model_args"),
+            "weights": run.model_settings.get("model_weights"),
+            "model_args": model_arguments(run),
             "uncertainty": run.model_settings.get("uncertainty"),
+            "prompts": _prompts(run),
+            "generation": _generation(run),
             "settings": answer_settings(run),
         },
     }
     as_json: dict[str, Any] = plain(values)
     return as_json
+
+
+def _prompts(run: TaskRun) -> dict[str, Any]:
+    """What the run's prompts are made of, as far as it is a text."""
+    task = run.task_settings
+    texts = {name: task.get(name) for name in ("doc_to_text", "description", "gen_prefix")}
+    texts["system_instruction"] = run.configuration.get("system_instruction")
+    shots = (run.configuration.get("n-shot") or {}).get(run.task, task.get("num_fewshot"))
+    return {**{name: value for name, value in texts.items() if isinstance(value, str)}, "num_fewshot": shots or 0}
+
+
+def _generation(run: TaskRun) -> dict[str, Any]:
+    """How the run's answers end: the task's arguments, and those of ``--gen_kwargs``."""
+    given = (run.task_settings.get("generation_kwargs"), run.model_settings.get("gen_kwargs"))
+    return {str(name): value for one in given if isinstance(one, dict) for name, value in one.items()}

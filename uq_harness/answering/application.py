@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
 import inspect
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Sized
@@ -20,6 +21,7 @@ from uq_harness.answering.answerer import Answerer
 from uq_harness.answering.asked import check_questions, in_batches
 from uq_harness.answering.choose import choose_methods, with_default_by_name
 from uq_harness.answering.conversation import PLACE, Conversation, PromptStyle
+from uq_harness.answering.identity import weights_fingerprint
 from uq_harness.answering.measured_token import measure_token
 from uq_harness.answering.options import (
     LARGEST_SEED,
@@ -156,14 +158,22 @@ class UncertaintyModel:
         )
         self._answer = PromptAnswerer(answerer, stop_at, batch_size, tokenizer)
         self._queue = RequestQueue(self._answer)
+        template = tokenizer.get_chat_template() if apply_chat_template else None
         self._settings = {
             "model": model.name_or_path,
             "dtype": str(model.dtype),
-            "uq_harness": version("uq-harness"),
+            "weights": weights_fingerprint(model),
+            "versions": {name: version(name) for name in ("uq_harness", "lm_eval", "transformers")},
             "methods": [method.name for method in chosen.methods],
             "seed": seed,
             "prompt": prompt,
+            "chat_template": template and hashlib.sha256(template.encode()).hexdigest(),
+            "chat_template_args": dict(chat_template_args or {}),
+            "add_bos_token": add_bos_token,
+            "max_length": max_length,
             "max_new_tokens": max_new_tokens,
+            "stop": stops,
+            "think_end_token": think_end_token,
             **settings(chosen.methods),
             **answerer.describe(),
         }
@@ -277,7 +287,11 @@ class UncertaintyModel:
         return self._queue.answers(self._prompts(first, batch) for first, batch in in_batches(questions, size))
 
     def describe(self) -> dict[str, Any]:
-        """Model, methods with all their options, auxiliary models and versions, for an application's own log."""
+        """All that answers and scores depend on, as JSON values: for an application's log, and for `Abstainer.check`.
+
+        Model (``weights`` is a short name of its weights, ``chat_template`` the SHA-256 of its template), versions,
+        methods with all their options, auxiliary models, prompt, and how answers end.
+        """
         return {**self._settings, **self._encoder.describe()}
 
     def __repr__(self) -> str:

@@ -202,6 +202,10 @@ class UQHFLM(UncertainLM, HFLM):
         """What answers and scores depend on."""
         return dict(self._configuration)
 
+    def get_model_info(self) -> dict[str, Any]:
+        """See `UncertainLM`; with a short name of the weights, by which a policy knows its model again."""
+        return {**super().get_model_info(), "model_weights": self._identity.weights}
+
     @property
     def encoder(self) -> PromptEncoder:
         """What makes tokens of prompts."""
