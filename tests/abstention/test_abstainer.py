@@ -107,7 +107,7 @@ class TestTakes:
 
     @pytest.mark.parametrize("given", [Answer(semgrad=0.1), {"semgrad": 0.1}, {}])
     def test_no_answer_without_its_method(self, given: object) -> None:
-        with pytest.raises(UQHarnessError, match="no score of g_nll, .* methods='g_nll'"):
+        with pytest.raises(UQHarnessError, match=r"no score of g_nll, .* methods='g_nll'"):
             self.abstainer.should_answer(given)
 
     @pytest.mark.parametrize("given", ["0.1", True, [0.1], {"g_nll": "low"}, {"g_nll": {}}, object(), np.ones(3)])

@@ -148,7 +148,7 @@ def test_what_an_older_file_does_not_say_is_a_warning(
     model = UncertaintyModel.from_pretrained("demo", device="cpu", **AS_IN_THE_RUN)
     load(content).check(model)
     assert "could not be checked: the model's weights, stop, max_new_tokens, prompt" in caplog.text
-    with pytest.raises(UQHarnessError, match="model was 'demo' in the run and is '.*model' here"):
+    with pytest.raises(UQHarnessError, match=r"model was 'demo' in the run and is '.*model' here"):
         load(content).check(UncertaintyModel(*demo, **AS_IN_THE_RUN))
 
 
