@@ -172,7 +172,7 @@ def _auxiliary(described: Any) -> Any:
 
 
 def _texts(until: Any) -> list[str]:
-    return [text for text in ([until] if isinstance(until, str) else until or []) if text]
+    return [str(text) for text in (until if isinstance(until, list) else [until]) if text]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

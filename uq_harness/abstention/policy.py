@@ -137,7 +137,8 @@ def _prompts(run: TaskRun) -> dict[str, Any]:
     task = run.task_settings
     texts = {name: task.get(name) for name in ("doc_to_text", "description", "gen_prefix")}
     texts["system_instruction"] = run.configuration.get("system_instruction")
-    shots = (run.configuration.get("n-shot") or {}).get(run.task, task.get("num_fewshot"))
+    noted = run.configuration.get("n-shot")
+    shots = noted.get(run.task) if isinstance(noted, dict) else task.get("num_fewshot")
     return {**{name: value for name, value in texts.items() if isinstance(value, str)}, "num_fewshot": shots or 0}
 
 

@@ -13,7 +13,7 @@ from uq_harness.demo import MODEL_DIR
 from uq_harness.errors import UQHarnessError
 
 # lm_eval's own choice, which becomes the CPU where there is no GPU; HFLM's, plain cuda, fails there.
-_DEVICE = "cuda:0"
+DEVICE = "cuda:0"
 # Arguments of ``uq-hf`` that have a meaning in runs of lm_eval alone.
 _OF_RUNS = (
     "logits_cache",
@@ -48,7 +48,7 @@ def load_pretrained(
     if of_runs is not None:
         raise UQHarnessError(f"{of_runs} is an argument of runs of lm_eval alone: leave it out")
     place = str(MODEL_DIR) if pretrained == "demo" else read_pretrained(pretrained)
-    read = read_model_arguments({"device": _DEVICE, **arguments})
+    read = read_model_arguments({"device": DEVICE, **arguments})
     with explained(pretrained, arguments, own):
         loaded = HFLM(place, **read)
     if loaded.backend != "causal":
