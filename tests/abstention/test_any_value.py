@@ -122,7 +122,7 @@ class TestScores:
     @pytest.mark.parametrize("score", [True, False, "0.1", [0.1]])
     def test_what_is_no_number_is_refused(self, score: object) -> None:
         for decide in (self.ABSTAINER.should_answer, self.ABSTAINER.error_probability):
-            with pytest.raises(UQHarnessError, match="is no answer: .* a number or None"):
+            with pytest.raises(UQHarnessError, match=r"is no answer: .* a number or None"):
                 decide(score)  # type: ignore[arg-type, operator]
 
     def test_a_whole_number_of_any_size_is_one(self) -> None:
