@@ -6,7 +6,6 @@ import asyncio
 import copy
 import hashlib
 import inspect
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from importlib.metadata import version
@@ -225,7 +224,7 @@ class UncertaintyModel:
                 put into training mode.
         """
         check_questions(questions, "answer()")
-        prompts = self._prompts(*next(in_batches(questions, sys.maxsize), (1, [])))
+        prompts = self._prompts(1, list(questions))
         found = dict(self._answer(prompts))
         return [found[row] for row in range(len(prompts))]
 
@@ -263,8 +262,7 @@ class UncertaintyModel:
             UQHarnessError: See `answer`.
         """
         check_questions(questions, "aanswer()")
-        _, asked = next(in_batches(questions, sys.maxsize), (1, []))
-        prompts = await asyncio.to_thread(self._prompts, 1, asked)
+        prompts = await asyncio.to_thread(self._prompts, 1, list(questions))
         batches = (batch for _, batch in in_batches(prompts, self._answer.batch_size))
         return [answer async for answer in self._queue.answers(batches)]
 
@@ -305,7 +303,8 @@ class UncertaintyModel:
 
     def _prompts(self, first: int, asked: Sequence[str | Conversation]) -> list[Prompt]:
         """Prompts that leave space for their answers; ``first`` is the number of the first question, for messages."""
-        texts = [self._style.prompt(one, f"question {number}") for number, one in enumerate(asked, first)]
+        plain = [str(one) if isinstance(one, str) else one for one in asked]  # an array has texts of its own kind
+        texts = [self._style.prompt(one, f"question {number}") for number, one in enumerate(plain, first)]
         prompts = self._encoder.encode(texts) if texts else []
         return [self._encoder.fit(prompt, self._max_new_tokens) for prompt in prompts]
 

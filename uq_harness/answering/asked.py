@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from uq_harness.answering.conversation import Conversation
 from uq_harness.errors import UQHarnessError
 
+T = TypeVar("T")
 _SHOWN = 200  # characters of what was given, in a message
 
 
@@ -38,13 +38,13 @@ def check_questions(questions: Any, call: str) -> None:
         ) from None
 
 
-def in_batches(questions: Iterable[Any], size: int) -> Iterator[tuple[int, list[str | Conversation]]]:
-    """Questions a batch at a time, each batch with the number of its first question, from 1 on.
+def in_batches(items: Iterable[T], size: int) -> Iterator[tuple[int, list[T]]]:
+    """Items a batch at a time, each batch with the number of its first item, from 1 on.
 
     No more than one batch is taken from the iterable ahead of what is asked for.
     """
-    remaining, first = iter(questions), 1
-    while batch := [str(one) if isinstance(one, str) else one for one in islice(remaining, size)]:
+    remaining, first = iter(items), 1
+    while batch := list(islice(remaining, size)):
         yield first, batch
         first += len(batch)
 
