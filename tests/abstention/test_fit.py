@@ -83,18 +83,22 @@ def test_a_model_as_in_the_run_fits(
 @pytest.mark.parametrize(
     ("method", "changes", "message"),
     [
-        ("semgrad", {"prompt": "{question}"}, r"prompt was 'Please .* in the run and is '\{question\}' here"),
-        ("semgrad", {"max_new_tokens": 20}, "max_new_tokens was 150 in the run and is 20 here"),
-        ("semgrad", {"stop": "\n"}, r"stop was \[\] in the run and is \['\\n'\] here"),
-        ("semgrad", {"semgrad_norm": "l2"}, "semgrad_norm was 'l1' in the run and is 'l2' here"),
-        ("semgrad", {"sp_token": "last"}, "sp_token was 'auto' in the run and is 'last' here"),
-        ("semgrad", {"think_end_token": "</think>"}, "think_end_token was None"),
-        ("semgrad", {"chat_template_args": {"enable_thinking": False}}, "chat_template_args was {}"),
-        ("semgrad", {"apply_chat_template": False}, "the chat template was '[0-9a-f]{8}' in the run and is 'none'"),
-        ("semgrad", {"max_length": 400}, "max_length was None in the run and is 400 here"),
-        ("semgrad", {"methods": "g_nll"}, "takes scores of semgrad, and the model has g_nll: .* methods='semgrad'"),
-        ("degree", {"entropy_samples": 3}, "entropy_samples was 2 in the run and is 3 here"),
-        ("degree", {"seed": 1}, "seed was '1234' in the run and is 1 here"),
+        ("semgrad", {"prompt": "{question}"}, r"prompt \('Please .* in the run, '\{question\}' here\)"),
+        ("semgrad", {"max_new_tokens": 20}, r"max_new_tokens \(150 in the run, 20 here\)"),
+        ("semgrad", {"stop": "\n"}, r"stop \(\[\] in the run, \['\\n'\] here"),
+        ("semgrad", {"semgrad_norm": "l2"}, "semgrad_norm .'l1' in the run, 'l2' here"),
+        ("semgrad", {"sp_token": "last"}, "sp_token .'auto' in the run, '-1' here"),
+        ("semgrad", {"think_end_token": "</think>"}, r"think_end_token \(None in the run"),
+        ("semgrad", {"chat_template_args": {"enable_thinking": False}}, r"chat_template_args \({} in the run"),
+        ("semgrad", {"apply_chat_template": False}, "the chat template .'[0-9a-f]{8}' in the run, 'none' here"),
+        ("semgrad", {"max_length": 400}, "max_length .None in the run, 400 here"),
+        (
+            "semgrad",
+            {"methods": "g_nll+degree"},
+            "takes scores of semgrad, and the model has g_nll, degree: .*'semgrad'",
+        ),
+        ("degree", {"entropy_samples": 3}, "entropy_samples .2 in the run, 3 here"),
+        ("degree", {"seed": 1}, "seed .'1234' in the run, 1 here"),
     ],
     ids=str,
 )
@@ -105,7 +109,9 @@ def test_what_differs_is_named(
         load(written[method]).check(UncertaintyModel(*demo, **{**AS_IN_THE_RUN, **changes}))
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"entropy_samples": 3}, {"methods": "semgrad"}, {"batch_size": 3}])
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"entropy_samples": 3}, {"methods": "semgrad+degree+g_nll"}, {"batch_size": 3}]
+)
 def test_what_the_method_does_not_read_may_differ(
     changes: dict[str, Any], written: dict, load: Any, demo: tuple, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,16 +125,16 @@ def test_other_weights_and_types_are_other_models(written: dict, load: Any, demo
     with torch.no_grad():
         other.get_output_embeddings().weight.mul_(1.5)
     policy = load(written["semgrad"])
-    with pytest.raises(UQHarnessError, match="the model's weights was 'demo"):
+    with pytest.raises(UQHarnessError, match="the model's weights .'demo"):
         policy.check(UncertaintyModel(other, demo[1], **AS_IN_THE_RUN))
-    with pytest.raises(UQHarnessError, match="dtype was 'float32' in the run and is 'bfloat16' here"):
+    with pytest.raises(UQHarnessError, match="dtype .'float32' in the run, 'bfloat16' here"):
         policy.check(UncertaintyModel(copy.deepcopy(demo[0]).bfloat16(), demo[1], **AS_IN_THE_RUN))
 
 
 def test_another_chat_template_is_another_prompt(written: dict, load: Any, demo: tuple) -> None:
     tokenizer = copy.deepcopy(demo[1])
     tokenizer.chat_template += "\n"
-    with pytest.raises(UQHarnessError, match="the chat template was"):
+    with pytest.raises(UQHarnessError, match="the chat template"):
         load(written["semgrad"]).check(UncertaintyModel(demo[0], tokenizer, **AS_IN_THE_RUN))
 
 
@@ -136,7 +142,7 @@ def test_other_versions_are_a_warning(written: dict, load: Any, demo: tuple, cap
     content = copy.deepcopy(written["semgrad"])
     content["source"]["versions"]["transformers"] = "4.0.0"
     load(content).check(UncertaintyModel(*demo, **AS_IN_THE_RUN))
-    assert "other versions: transformers was '4.0.0' in the run" in caplog.text
+    assert "other versions: transformers ('4.0.0' in the run" in caplog.text
 
 
 def test_what_an_older_file_does_not_say_is_a_warning(
@@ -148,7 +154,7 @@ def test_what_an_older_file_does_not_say_is_a_warning(
     model = UncertaintyModel.from_pretrained("demo", device="cpu", **AS_IN_THE_RUN)
     load(content).check(model)
     assert "could not be checked: the model's weights, stop, max_new_tokens, prompt" in caplog.text
-    with pytest.raises(UQHarnessError, match=r"model was 'demo' in the run and is '.*model' here"):
+    with pytest.raises(UQHarnessError, match=r"model \('demo' in the run, '.*model' here"):
         load(content).check(UncertaintyModel(*demo, **AS_IN_THE_RUN))
 
 

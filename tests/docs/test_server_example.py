@@ -115,4 +115,4 @@ def test_with_a_policy_it_abstains_and_refuses_another_model(read, tmp_path: Pat
     with serving("--policy", str(tmp_path / "other.json")) as server:
         server.process.wait()
     assert server.process.returncode == 1
-    assert "max_new_tokens was 10 in the run and is 150 here" in server.lines[-1]
+    assert "max_new_tokens (10 in the run, 150 here)" in server.lines[-1]

@@ -47,8 +47,8 @@ def test_every_answer_and_score_is_there_once(results: Path) -> None:
         assert set(wide.columns[wide.notna().any()]) == set(run.uncertainty)
         for method, values in run.uncertainty.items():
             np.testing.assert_array_equal(wide[method], values)
-    assert frames.samples[frames.samples.run == 1].nli_pairs.isna().all()
-    assert json.loads(frames.runs.settings[0])["dtype"] == "float32"
+    assert frames.samples[frames.samples.run == 0].nli_pairs.isna().all()
+    assert json.loads(frames.runs.settings[1])["dtype"] == "float32"
 
 
 def test_a_table_of_areas_in_one_line_of_pandas(results: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_table_of_areas_in_one_line_of_pandas(results: Path) -> None:
 
 def test_metrics_have_their_method_and_error(results: Path) -> None:
     metrics = uq_harness.load(results).metrics.set_index(["measure", "method"])
-    assert set(metrics.run) == {0}
+    assert set(metrics.run) == {1}
     assert tuple(metrics.loc[("auroc", "g_nll"), ["value", "stderr"]]) == (0.8, 0.02)
     assert np.isnan(metrics.loc[("prr", "semgrad"), "stderr"])
     accuracy = metrics[metrics.index.get_level_values("method").isna()]

@@ -45,7 +45,7 @@ class _Pair(NamedTuple):
         return bool(run == model) or str(run).lower() == str(model).lower()
 
     def __str__(self) -> str:
-        return f"{self.name} was {_shown(self.run)} in the run and is {_shown(self.model)} here"
+        return f"{self.name} ({_shown(self.run)} in the run, {_shown(self.model)} here)"
 
 
 def check_fit(policy: Abstainer, model: Describes) -> None:
@@ -75,7 +75,7 @@ def check_fit(policy: Abstainer, model: Describes) -> None:
     if differing:
         raise UQHarnessError(
             f"this policy was made from a run with other settings, and promises nothing here: "
-            f"{'; '.join(map(str, differing))}. Make the model as it was in the run, or the policy from a run like this"
+            f"{', '.join(map(str, differing))}. Make the model as it was in the run, or the policy from a run like this"
         )
     unknown = [pair.name for pair in pairs if pair.run is _UNKNOWN]
     if unknown:
@@ -87,7 +87,7 @@ def check_fit(policy: Abstainer, model: Describes) -> None:
         )
     versions = [pair for pair in _of_versions(source, here) if pair.run is not _UNKNOWN and not pair.same]
     if versions:
-        log.warning("the policy was made with other versions: %s", "; ".join(map(str, versions)))
+        log.warning("the policy was made with other versions: %s", ", ".join(map(str, versions)))
 
 
 def _of_model(source: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[_Pair]:
