@@ -3,7 +3,8 @@
 Installing the package makes the model ``uq-hf`` and the tasks ``uq_sciq``, ``uq_triviaqa``, ``uq_truthfulqa``,
 ``uq_demo`` and the group ``uq_bench`` known to lm_eval's command line. From Python, call `register` first.
 
-Applications take `UncertaintyModel`, which needs no lm_eval task, and `Abstainer`, which decides what to answer.
+Applications take `UncertaintyModel`, which needs no lm_eval task, and `Abstainer`, which decides what to answer. `load`
+reads the results of runs as DataFrames.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uq_harness.abstention.abstainer import Abstainer
-    from uq_harness.answering.application import ScoredAnswer, UncertaintyModel
+    from uq_harness.answering.application import UncertaintyModel
+    from uq_harness.answering.scored_answer import ScoredAnswer
+    from uq_harness.results.frames import load
 
 __version__ = "0.1.0"
-__all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "register"]
+__all__ = ["Abstainer", "ScoredAnswer", "UncertaintyModel", "__version__", "load", "register"]
 
-# What applications use; imported when it is asked for, since torch comes with it.
+# What applications use; imported when it is asked for, since torch or pandas comes with it.
 _HOMES = {
     "Abstainer": "uq_harness.abstention.abstainer",
-    "ScoredAnswer": "uq_harness.answering.application",
+    "ScoredAnswer": "uq_harness.answering.scored_answer",
     "UncertaintyModel": "uq_harness.answering.application",
+    "load": "uq_harness.results.frames",
 }
 
 # In a source checkout, tasks/ and metrics/ are next to this folder, not inside it; running from the checkout's root

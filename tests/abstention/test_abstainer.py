@@ -82,3 +82,45 @@ def test_a_file_of_another_kind(tmp_path: Path, bytes_: bytes) -> None:
 def test_a_value_that_is_not_allowed_in_python() -> None:
     with pytest.raises(UQHarnessError, match="threshold is nan"):
         Abstainer("g_nll", threshold=math.nan, target=0.1, delta=0.05)
+
+
+class Answer:
+    """All that is read of an answer."""
+
+    def __init__(self, **uncertainty: float) -> None:
+        self.uncertainty = uncertainty
+
+
+class TestTakes:
+    abstainer = Abstainer("g_nll", threshold=0.5, target=0.1, delta=0.05, curve=((0.0, 0.0), (1.0, 0.4)))
+
+    @pytest.mark.parametrize("score", [0.25, 0.75, math.nan])
+    def test_an_answer_its_scores_and_its_score_alike(self, score: float) -> None:
+        answer = Answer(g_nll=score, semgrad=9.0)
+        for given in (answer, answer.uncertainty, score, np.float64(score)):
+            assert self.abstainer.should_answer(given) == (score < 0.5)
+            expected = math.nan if math.isnan(score) else 0.4 * score
+            assert self.abstainer.error_probability(given) == pytest.approx(expected, nan_ok=True)
+
+    def test_a_score_that_is_null_in_a_record(self) -> None:
+        assert not self.abstainer.should_answer({"g_nll": None})
+
+    @pytest.mark.parametrize("given", [Answer(semgrad=0.1), {"semgrad": 0.1}, {}])
+    def test_no_answer_without_its_method(self, given: object) -> None:
+        with pytest.raises(UQHarnessError, match=r"no score of g_nll, .* methods='g_nll'"):
+            self.abstainer.should_answer(given)
+
+    @pytest.mark.parametrize("given", ["0.1", True, [0.1], {"g_nll": "low"}, {"g_nll": {}}, object(), np.ones(3)])
+    def test_nothing_else(self, given: object) -> None:
+        for call in (self.abstainer.should_answer, self.abstainer.error_probability):
+            with pytest.raises(UQHarnessError, match="is no answer: give an answer of UncertaintyModel"):
+                call(given)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "shown"), [(1 / 3, "sar < 0.3333"), (math.inf, "sar, all answers"), (-math.inf, "sar, no answers")]
+)
+def test_it_is_shown_in_a_line(threshold: float, shown: str) -> None:
+    curve = tuple((number / 7, number / 100) for number in range(100))
+    abstainer = Abstainer("sar", threshold, 0.1, 0.05, curve, {"error_curve": curve})
+    assert repr(abstainer) == f"Abstainer({shown}, target=0.1, delta=0.05)"

@@ -1,13 +1,15 @@
 """Any JSON value in any field of a policy: it decides as the file says, or is refused with a sentence."""
 
+import contextlib
 import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from uq_harness import Abstainer
+from uq_harness import Abstainer, UncertaintyModel
 from uq_harness.errors import UQHarnessError
 
 GOOD = {
@@ -86,13 +88,41 @@ def test_a_pipe_is_no_policy(tmp_path: Path) -> None:
         Abstainer.load(tmp_path / "policy.json")
 
 
+PLACES_OF_SOURCE = (
+    *("source", "source.model", "source.weights", "source.versions", "source.versions.lm_eval", "source.model_args"),
+    *("source.model_args.max_length", "source.model_args.chat_template_args", "source.model_args.enable_thinking"),
+    *("source.uncertainty", "source.uncertainty.nli", "source.uncertainty.entropy_samples", "source.settings"),
+    *("source.settings.dtype", "source.settings.chat_template", "source.settings.seed", "source.prompts"),
+    *("source.prompts.doc_to_text", "source.prompts.num_fewshot", "source.generation", "source.generation.until"),
+    "source.generation.max_gen_toks",
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> UncertaintyModel:
+    return UncertaintyModel.from_pretrained("demo", methods="degree", device="cpu", nli_model="lexical")
+
+
+@pytest.mark.parametrize("place", PLACES_OF_SOURCE)
+def test_a_model_is_checked_or_refused(place: str, model: UncertaintyModel) -> None:
+    for value in VALUES:
+        content: dict[str, Any] = json.loads(json.dumps({**GOOD, "method": "degree"}))
+        *folders, name = place.split(".")
+        inner = content
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        inner[name] = value
+        with contextlib.suppress(UQHarnessError):
+            Abstainer("degree", 0.5, 0.1, 0.05, details=content).check(model)
+
+
 class TestScores:
     ABSTAINER = Abstainer("sar", threshold=0.5, target=0.1, delta=0.05, curve=((0.0, 0.1), (1.0, 0.9)))
 
-    @pytest.mark.parametrize("score", [True, False, "0.1", [0.1], {}])
+    @pytest.mark.parametrize("score", [True, False, "0.1", [0.1]])
     def test_what_is_no_number_is_refused(self, score: object) -> None:
         for decide in (self.ABSTAINER.should_answer, self.ABSTAINER.error_probability):
-            with pytest.raises(UQHarnessError, match="must be a number or None"):
+            with pytest.raises(UQHarnessError, match=r"is no answer: .* a number or None"):
                 decide(score)  # type: ignore[arg-type, operator]
 
     def test_a_whole_number_of_any_size_is_one(self) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from uq_harness import UncertaintyModel
-from uq_harness.answering.application import ScoredAnswer
+from uq_harness.answering.scored_answer import ScoredAnswer
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.evaluation.documents import read_questions
 from uq_harness.methods import all_methods

@@ -13,8 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.similarity.models import save_classifier
-from uq_harness import UncertaintyModel
-from uq_harness.answering.application import ScoredAnswer
+from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.evaluation.documents import read_questions
 from uq_harness.similarity.build import build_nli
@@ -74,6 +73,15 @@ def assert_same(found: list[list[ScoredAnswer]], expected: list[list[ScoredAnswe
 def test_two_models_over_one_share_it(demo: tuple, expected: list[list[ScoredAnswer]]) -> None:
     models = [UncertaintyModel(*demo, batch_size=5, **EVERYTHING) for _ in range(2)]
     assert_same(in_four_threads(models), expected)
+
+
+def test_eight_threads_over_one_model_score_as_one_after_another(demo: tuple) -> None:
+    model = UncertaintyModel(*demo, methods="g_nll+semgrad", batch_size=4, max_new_tokens=12)
+    parts = [ASKED[start::8] for start in range(8)]
+    one_after_another = [model.answer(part) for part in parts]
+    with threads(8) as pool:
+        for _ in range(3):
+            assert_same(list(pool.map(model.answer, parts)), one_after_another)
 
 
 def test_generate_in_another_thread_breaks_nothing_and_is_not_broken(

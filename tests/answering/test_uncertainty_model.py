@@ -97,6 +97,20 @@ class TestAnswer:
         with pytest.raises(UQHarnessError, match="use log-probability, entropy"):
             answer.to_html("doubt")
 
+    def test_is_shown_in_a_line(self, answered: list[ScoredAnswer], demo: tuple) -> None:
+        answer = dataclasses.replace(answered[0], uncertainty={"g_nll": 1 / 3, "semgrad": math.nan}, text="a\nb" * 100)
+        shown = repr(answer)
+        assert shown.startswith("ScoredAnswer('a\\nba\\nb")
+        assert "…', g_nll=0.3333, semgrad=nan; question='" in shown
+        assert len(shown) < 200
+        assert len(repr(answered[0])) < 250
+        assert f"… {len(answered[0].uncertainty) - 5} more; question=" in repr(answered[0])
+        model = UncertaintyModel(*demo, methods="g_nll+semgrad")
+        assert (
+            repr(model)
+            == f"UncertaintyModel({str(MODEL_DIR)!r}, methods='g_nll+semgrad', dtype='float32', device='cpu')"
+        )
+
     def test_cannot_be_changed_and_can_be_stored(self, answered: list[ScoredAnswer]) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             answered[0].text = "another"  # type: ignore[misc]
@@ -223,6 +237,58 @@ class TestBaseModel:
         assert answer == UncertaintyModel(*demo).answer(ASKED[:1])[0]
 
 
+class TestByName:
+    def test_has_the_numbers_of_the_loaded_model(self, demo: tuple) -> None:
+        settings = {"methods": "g_nll+degree", "entropy_samples": 2, "nli_model": "lexical", "max_new_tokens": 20}
+        loaded = UncertaintyModel(*demo, **settings)
+        by_name = UncertaintyModel.from_pretrained(str(MODEL_DIR), device="cpu", dtype="float32", **settings)
+        assert by_name.answer(ASKED) == loaded.answer(ASKED)
+        assert by_name.describe() == loaded.describe()
+
+    def test_takes_what_loads_a_model(self) -> None:
+        made = UncertaintyModel.from_pretrained(
+            "demo",
+            methods="g_nll",
+            device="cpu",
+            dtype="bfloat16",
+            attn_implementation="eager",
+            tokenizer=str(MODEL_DIR),
+            enable_thinking=False,
+            chat_template_args={"date": "today"},
+            add_bos_token=False,
+            batch_size=2,
+        )
+        said = made.describe()
+        assert (said["model"], said["dtype"], said["add_bos_token"]) == ("demo", "torch.bfloat16", False)
+        assert said["chat_template_args"] == {"date": "today", "enable_thinking": False}
+        assert made.answer(ASKED[:1])[0].text
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"pretrained": "/nowhere/model"}, "could not be loaded"),
+            ({"pretrained": 3}, "pretrained=3 is not allowed"),
+            ({"methods": "semgard"}, "did you mean semgrad"),
+            ({"max_new_token": 3}, "unknown option 'max_new_token': did you mean max_new_tokens"),
+            ({"devize": "cpu"}, "unknown option 'devize': did you mean device"),
+            ({"nli_modle": "lexical"}, "unknown option 'nli_modle'"),
+            ({"dtype": "float3"}, "dtype='float3' is not allowed"),
+            ({"batch_size": "auto"}, "batch_size='auto'"),
+            ({"enable_thinking": "perhaps"}, "enable_thinking='perhaps'"),
+            ({"truncation": True}, "truncation is an argument of runs of lm_eval alone"),
+            ({"save_samples": True}, "save_samples is an argument of runs of lm_eval alone"),
+        ],
+        ids=str,
+    )
+    def test_wrong_use_is_refused(self, arguments: dict, message: str) -> None:
+        with pytest.raises(UQHarnessError, match=message):
+            UncertaintyModel.from_pretrained(**{"pretrained": "demo", **arguments})
+
+    def test_a_loaded_model_has_a_constructor(self, demo: tuple) -> None:
+        with pytest.raises(UQHarnessError, match="UncertaintyModel\\(model, tokenizer\\)"):
+            UncertaintyModel.from_pretrained(demo[0])
+
+
 class TestWrongUse:
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -251,11 +317,6 @@ class TestWrongUse:
     def test_a_model_in_training_mode(self, demo: tuple) -> None:
         with pytest.raises(UQHarnessError, match=r"call model.eval\(\) first"):
             UncertaintyModel(copy.deepcopy(demo[0]).train(), demo[1])
-
-    @pytest.mark.parametrize("questions", ["Who?", [{"role": "user", "content": "Who?"}], None, 3])
-    def test_one_question_in_place_of_a_list(self, demo: tuple, questions: object) -> None:
-        with pytest.raises(UQHarnessError, match="takes a list of questions"):
-            UncertaintyModel(*demo, methods="g_nll").answer(questions)
 
     @pytest.mark.parametrize(("question", "message"), [(" ", "question 2 is blank"), ("\ud800?", "surrogate")])
     def test_a_question_that_is_none(self, demo: tuple, question: str, message: str) -> None:

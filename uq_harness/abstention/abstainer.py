@@ -10,16 +10,30 @@ from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import user_path
+
+if TYPE_CHECKING:
+    from uq_harness.abstention.fit import Describes
 
 FORMAT = "uq-harness abstention 1"
 _FIX = "make the file with `uq-harness threshold`"
 
 
-@dataclass(frozen=True)
+class Scored(Protocol):
+    """An answer with one score a method, such as `ScoredAnswer`."""
+
+    @property
+    def uncertainty(self) -> Mapping[str, float]:
+        """Method → score, higher meaning less certain; ``nan`` where it is undefined."""
+
+
+Answered = Scored | Mapping[str, float | None] | float | None
+
+
+@dataclass(frozen=True, repr=False)
 class Abstainer:
     """Decides by an answer's uncertainty score whether to give it.
 
@@ -34,8 +48,10 @@ class Abstainer:
     >>> abstainer = Abstainer("g_nll", threshold=0.5, target=0.1, delta=0.05, curve=((0.0, 0.0), (1.0, 0.4)))
     >>> abstainer.should_answer(0.2), abstainer.should_answer(0.5), abstainer.should_answer(float("nan"))
     (True, False, False)
-    >>> abstainer.error_probability(0.25), abstainer.error_probability(7.0)
+    >>> abstainer.error_probability(0.25), abstainer.error_probability({"g_nll": 7.0})
     (0.1, 0.4)
+    >>> abstainer
+    Abstainer(g_nll < 0.5, target=0.1, delta=0.05)
     """
 
     method: str
@@ -99,14 +115,56 @@ class Abstainer:
         if not all(0 <= probability <= 1 for _, probability in self.curve):
             raise UQHarnessError("the curve holds a probability that is not between 0 and 1")
 
-    def should_answer(self, uncertainty: float | None) -> bool:
-        """Whether to give an answer with this score; never without one."""
-        score = _score(uncertainty)
+    def should_answer(self, answer: Answered) -> bool:
+        """Whether to give an answer; never one without a score.
+
+        Args:
+            answer: The answer, its ``uncertainty`` (method → score), or the score of this object's method; ``None``
+                for one that is undefined.
+
+        Raises:
+            UQHarnessError: It is something else, or has no score of this method.
+        """
+        score = self._score(answer)
         return math.isfinite(score) and score < self.threshold
 
-    def error_probability(self, uncertainty: float | None) -> float:
-        """Probability that an answer with this score is wrong; ``nan`` where the score is undefined."""
-        score = _score(uncertainty)
+    def check(self, model: Describes) -> None:
+        """Refuses a model whose answers or scores are not those of the run that this policy was made from.
+
+        Compared are the model's weights and type, the method's options and auxiliary models, the seed where it draws
+        samples, and how questions are put and answers end. Other versions of packages, and what cannot be compared, are
+        a warning.
+
+        Args:
+            model: An `UncertaintyModel`.
+
+        Raises:
+            UQHarnessError: Something differs, and what; or this policy does not say what it was made from.
+        """
+        from uq_harness.abstention.fit import check_fit
+
+        check_fit(self, model)
+
+    def __repr__(self) -> str:
+        if math.isinf(self.threshold):
+            rule = f"{self.method}, {'all' if self.threshold > 0 else 'no'} answers"
+        else:
+            rule = f"{self.method} < {self.threshold:.4g}"
+        return f"Abstainer({rule}, target={self.target:g}, delta={self.delta:g})"
+
+    def error_probability(self, answer: Answered) -> float:
+        """Probability that an answer is wrong, from 0 to 1; ``nan`` where its score is undefined.
+
+        It is comparable between methods and models, as scores are not, and read from the run's curve of scores against
+        wrong answers (isotonic regression).
+
+        Args:
+            answer: As for `should_answer`.
+
+        Raises:
+            UQHarnessError: As for `should_answer`.
+        """
+        score = self._score(answer)
         if math.isnan(score) or not self.curve:
             return math.nan
         right = bisect_right(self.curve, score, key=lambda point: point[0])
@@ -114,6 +172,18 @@ class Abstainer:
             return self.curve[max(right - 1, 0)][1]
         (x0, y0), (x1, y1) = self.curve[right - 1 : right + 1]
         return y0 + (y1 - y0) * (score - x0) / (x1 - x0)
+
+    def _score(self, answer: Any) -> float:
+        scores = getattr(answer, "uncertainty", answer)
+        if isinstance(scores, Mapping):
+            if self.method not in scores:
+                known = ", ".join(map(str, scores)) or "none"
+                raise UQHarnessError(
+                    f"the answer has no score of {self.method}, which this policy needs: it has {known}; make the "
+                    f"model with methods={self.method!r}"
+                )
+            scores = scores[self.method]
+        return _score(scores)
 
 
 def _threshold(content: Mapping[str, Any]) -> float:
@@ -146,7 +216,7 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def _score(uncertainty: float | None) -> float:
+def _score(uncertainty: Any) -> float:
     """An answer's score; ``nan`` without one.
 
     Raises:
@@ -161,4 +231,7 @@ def _score(uncertainty: float | None) -> float:
     except OverflowError:  # a whole number of hundreds of digits
         return math.inf if uncertainty > 0 else -math.inf
     except (TypeError, ValueError):
-        raise UQHarnessError(f"the uncertainty is {uncertainty!r}, but must be a number or None") from None
+        raise UQHarnessError(
+            f"{uncertainty!r:.200} is no answer: give an answer of UncertaintyModel, its uncertainty, or the score, a "
+            "number or None"
+        ) from None

@@ -21,7 +21,7 @@ from uq_harness.functional import (
     tried_thresholds,
 )
 from uq_harness.results.run import TaskRun
-from uq_harness.results.settings import answer_settings
+from uq_harness.results.settings import answer_settings, model_arguments
 
 _GUARANTEE = (
     "Learn-then-Test with exact binomial (Clopper-Pearson) bounds and Bonferroni's correction over thresholds at ranks "
@@ -131,10 +131,29 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "date": run.date.isoformat() if run.date else None,
             "path": str(run.path),
             "versions": run.versions,
-            "model_args": run.model_settings.get("model_args"),
+            "weights": run.model_settings.get("model_weights"),
+            "model_args": model_arguments(run),
             "uncertainty": run.model_settings.get("uncertainty"),
+            "prompts": _prompts(run),
+            "generation": _generation(run),
             "settings": answer_settings(run),
         },
     }
     as_json: dict[str, Any] = plain(values)
     return as_json
+
+
+def _prompts(run: TaskRun) -> dict[str, Any]:
+    """What the run's prompts are made of, as far as it is a text."""
+    task = run.task_settings
+    texts = {name: task.get(name) for name in ("doc_to_text", "description", "gen_prefix")}
+    texts["system_instruction"] = run.configuration.get("system_instruction")
+    noted = run.configuration.get("n-shot")
+    shots = noted.get(run.task) if isinstance(noted, dict) else task.get("num_fewshot")
+    return {**{name: value for name, value in texts.items() if isinstance(value, str)}, "num_fewshot": shots or 0}
+
+
+def _generation(run: TaskRun) -> dict[str, Any]:
+    """How the run's answers end: the task's arguments, and those of ``--gen_kwargs``."""
+    given = (run.task_settings.get("generation_kwargs"), run.model_settings.get("gen_kwargs"))
+    return {str(name): value for one in given if isinstance(one, dict) for name, value in one.items()}

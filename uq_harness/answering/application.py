@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import hashlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lm_eval.models.utils import resolve_max_length
-from markupsafe import Markup
+from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from uq_harness.answering.answerer import Answerer
+from uq_harness.answering.asked import check_questions, in_batches
 from uq_harness.answering.choose import choose_methods, with_default_by_name
 from uq_harness.answering.conversation import PLACE, Conversation, PromptStyle
+from uq_harness.answering.identity import weights_fingerprint
 from uq_harness.answering.measured_token import measure_token
 from uq_harness.answering.options import (
     LARGEST_SEED,
@@ -27,87 +30,18 @@ from uq_harness.answering.options import (
     take_options,
     unknown_option,
 )
+from uq_harness.answering.pretrained import load_pretrained
 from uq_harness.answering.prompts import PromptEncoder
+from uq_harness.answering.request_queue import RequestQueue
+from uq_harness.answering.scored_answer import PromptAnswerer, ScoredAnswer
 from uq_harness.answering.semantic_token import SemanticToken
 from uq_harness.answering.stopping import stop_criteria
 from uq_harness.answering.thinking import ThinkingNotice
 from uq_harness.backends.transformers.backend import TransformersBackend, check_evaluation_mode
 from uq_harness.errors import UQHarnessError
-from uq_harness.evidence import Evidence
-from uq_harness.evidence.token_spans import token_texts
-from uq_harness.functional import FloatArray
+from uq_harness.evidence.prompt import Prompt
 from uq_harness.methods import build_methods, settings
 from uq_harness.methods.arguments import read_flag, read_whole
-from uq_harness.rendering.coloured import LOG_PROBABILITY, TokenValues, legend
-from uq_harness.rendering.escape import visible
-from uq_harness.rendering.pages import token_style
-
-
-@dataclass(frozen=True)
-class ScoredAnswer:
-    """A greedy answer and how uncertain it is.
-
-    Attributes:
-        question: The bare question.
-        text: The answer: cut before the first stop string, thinking removed, no special tokens.
-        uncertainty: One score a method, higher meaning less certain; ``nan`` where it is undefined.
-        tokens: The answer's tokens as texts, the end-of-sequence token included when the model emitted it; a character
-            that several tokens write is at the last of them.
-        token_ids: The same as numbers.
-        logprobs: Log-probability of each token, natural logarithm.
-        entropies: Entropy of the distribution each token was taken from, in nats.
-        complete: Whether the model ended the answer itself; false when ``max_new_tokens`` cut it.
-        evidence: All that was gathered: samples, entailment, seconds of each stage, ….
-        record: What a run writes to its sample log: plain JSON values.
-    """
-
-    question: str
-    text: str
-    uncertainty: Mapping[str, float]
-    tokens: tuple[str, ...]
-    token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    entropies: tuple[float, ...]
-    complete: bool
-    evidence: Evidence = field(repr=False, compare=False)
-    record: Mapping[str, Any] = field(repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: the question and the record that a run writes to its sample log."""
-        return {"question": self.question, **copy.deepcopy(dict(self.record))}
-
-    def to_html(self, token_value: str = LOG_PROBABILITY) -> str:
-        """The answer as HTML, its tokens coloured by how uncertain the model was of each, with a legend and scores.
-
-        Notebooks show an answer so. It has its own style, and every text in it is escaped.
-
-        Args:
-            token_value: What colours the tokens: ``log-probability``, ``entropy``, or what a method tells of tokens.
-
-        Raises:
-            UQHarnessError: There is no value of this name.
-        """
-        tokens = TokenValues.from_record(self.record)
-        known = {} if tokens is None else tokens.values
-        if token_value not in known:
-            raise UQHarnessError(
-                f"token_value={token_value!r} is not known: use {', '.join(known) or 'none, there is no'}"
-            )
-        assert tokens is not None
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in self.uncertainty.items())
-        return str(
-            Markup("<style>{}</style><p><bdi>{}</bdi></p><p>{}</p><p>{}</p>{}").format(
-                Markup(token_style()),  # our own file
-                visible(self.question),
-                tokens.as_html(token_value),
-                scores,
-                legend(token_value),
-            )
-        )
-
-    def _repr_html_(self) -> str | None:
-        tokens = TokenValues.from_record(self.record)
-        return self.to_html() if tokens is not None and LOG_PROBABILITY in tokens.values else None
 
 
 class UncertaintyModel:
@@ -183,8 +117,8 @@ class UncertaintyModel:
         _check_template_arguments(chat_template_args)
         check_think_end(think_end_token, tokenizer)
         max_length = read_context(max_length, model.config)
-        own, names = take_options(options), with_default_by_name(methods)
-        build_methods(names or methods, own)  # what is wrong with them shows before any work
+        own = take_options(options)
+        names = _check_methods(methods, own)
         services = take_auxiliary_models(options)
         if options:
             raise unknown_option(next(iter(options)), _KNOWN)
@@ -192,15 +126,8 @@ class UncertaintyModel:
         length = resolve_max_length(model.config, tokenizer) if max_length is None else max_length
         _check_count("batch_size", batch_size)
         _check_count("max_new_tokens", max_new_tokens, below=length)
-        self._tokenizer, self._batch_size = tokenizer, batch_size
+        self._max_new_tokens, self._device = max_new_tokens, str(model.device)
         self._style = PromptStyle(tokenizer, prompt, apply_chat_template, dict(chat_template_args or {}))
-        self._stop = stop_criteria(
-            model,
-            tokenizer,
-            stop_strings=stops,
-            max_new_tokens=max_new_tokens,
-            think_end_token=think_end_token,
-        )
         self._encoder = PromptEncoder(
             tokenizer,
             semantic_token,
@@ -224,27 +151,70 @@ class UncertaintyModel:
         )
         chosen = choose_methods(names, own, backend)
         chosen.warn()
-        self._methods = chosen.methods
-        thinking = ThinkingNotice(tokenizer, think_end_token)
-        self._answerer = Answerer(backend, services, self._methods, thinking=thinking)
+        answerer = Answerer(backend, services, chosen.methods, thinking=ThinkingNotice(tokenizer, think_end_token))
+        stop_at = stop_criteria(
+            model, tokenizer, stop_strings=stops, max_new_tokens=max_new_tokens, think_end_token=think_end_token
+        )
+        self._answer = PromptAnswerer(answerer, stop_at, batch_size, tokenizer)
+        self._queue = RequestQueue(self._answer)
+        template = tokenizer.get_chat_template() if apply_chat_template else None
         self._settings = {
             "model": model.name_or_path,
             "dtype": str(model.dtype),
-            "uq_harness": version("uq-harness"),
-            "methods": [method.name for method in self._methods],
+            "weights": weights_fingerprint(model),
+            "versions": {name: version(name) for name in ("uq_harness", "lm_eval", "transformers")},
+            "methods": [method.name for method in chosen.methods],
             "seed": seed,
             "prompt": prompt,
+            "chat_template": template and hashlib.sha256(template.encode()).hexdigest(),
+            "chat_template_args": dict(chat_template_args or {}),
+            "add_bos_token": add_bos_token,
+            "max_length": max_length,
             "max_new_tokens": max_new_tokens,
-            **settings(self._methods),
-            **self._answerer.describe(),
+            "stop": stops,
+            "think_end_token": think_end_token,
+            **settings(chosen.methods),
+            **answerer.describe(),
         }
 
-    def answer(self, questions: Sequence[str | Conversation]) -> list[ScoredAnswer]:
+    @classmethod
+    def from_pretrained(cls, pretrained: str, methods: str | Iterable[str] = "default", **arguments: Any) -> Self:
+        """Loads a model by its name, with its tokenizer.
+
+        Args:
+            pretrained: A name on the hub, a folder, or ``demo`` for the small model of the package.
+            methods: See above.
+            **arguments: What the class takes (see above), and the arguments of ``uq-hf`` that load a model:
+                ``device``, ``dtype``, ``revision``, ``trust_remote_code``, ``parallelize``, ``peft``, ``tokenizer``,
+                ``attn_implementation``, …. Without ``device`` the first GPU is taken, or the CPU where there is none.
+
+        Raises:
+            UQHarnessError: An unknown method or argument, a value that is not allowed, a model that cannot be loaded.
+
+        >>> model = UncertaintyModel.from_pretrained("demo", methods="g_nll", device="cpu")
+        >>> model
+        UncertaintyModel('demo', methods='g_nll', dtype='float32', device='cpu')
+        """
+        rest = dict(arguments)
+        _check_methods(methods, take_options(rest))  # before anything is loaded
+        take_auxiliary_models(rest)
+        own = {name: value for name, value in arguments.items() if name in _SETTINGS or name not in rest}
+        loading = {name: value for name, value in rest.items() if name not in _SETTINGS or name == _OF_BOTH}
+        if loading.get("enable_thinking") is not None:
+            _check_template_arguments(own.get("chat_template_args"))
+            thinking = read_flag("enable_thinking", loading.pop("enable_thinking"))
+            own["chat_template_args"] = {**(own.get("chat_template_args") or {}), "enable_thinking": thinking}
+        model = cls(*load_pretrained(pretrained, loading, _SETTINGS), methods, **own)
+        model._settings["model"] = pretrained
+        return model
+
+    def answer(self, questions: Iterable[str | Conversation]) -> list[ScoredAnswer]:
         """Answers questions greedily and scores each answer by every method.
 
         Args:
-            questions: A list of questions. Each is a text, or a conversation in chat messages whose last one is the
-                user's; its content then is the question that NLI and P(True) see.
+            questions: The questions: a list, an array, a column of a table, a generator, …. Each is a text, or a
+                conversation in chat messages whose last one is the user's; its content then is the question that NLI
+                and P(True) see.
 
         Returns:
             One answer a question, in their order.
@@ -253,43 +223,105 @@ class UncertaintyModel:
             UQHarnessError: Something is not a question, a prompt does not fit into the context, or the model has been
                 put into training mode.
         """
-        _check_list(questions)
-        if not questions:
-            return []
-        texts = [self._style.prompt(asked, f"question {number}") for number, asked in enumerate(questions, 1)]
-        prompts = [self._encoder.fit(prompt, self._stop.max_new_tokens) for prompt in self._encoder.encode(texts)]
-        found = dict(self._answerer.answer(prompts, self._stop, self._batch_size))
-        return [self._scored(found[row]) for row in range(len(questions))]
+        check_questions(questions, "answer()")
+        prompts = self._prompts(1, list(questions))
+        found = dict(self._answer(prompts))
+        return [found[row] for row in range(len(prompts))]
+
+    def stream(self, questions: Iterable[str | Conversation], progress: bool = False) -> Iterator[ScoredAnswer]:
+        """Answers questions one batch after another, and gives each answer as soon as its batch is done.
+
+        No more than one batch of questions is taken ahead, so that they may come from a generator without end.
+
+        Args:
+            questions: See `answer`.
+            progress: Whether a progress bar is shown (tqdm, on the standard error stream or in the notebook).
+
+        Yields:
+            One answer a question, in their order.
+
+        Raises:
+            UQHarnessError: See `answer`; of a question that is none, when its batch is reached.
+        """
+        check_questions(questions, "stream()")
+        return self._stream(questions, progress)
+
+    async def aanswer(self, questions: Iterable[str | Conversation]) -> list[ScoredAnswer]:
+        """`answer` for asyncio: questions of all callers that wait share batches, and the event loop goes on.
+
+        A caller that is cancelled takes its questions out of the queue. What goes wrong with one question is raised
+        to its caller alone.
+
+        Args:
+            questions: See `answer`.
+
+        Returns:
+            One answer a question, in their order.
+
+        Raises:
+            UQHarnessError: See `answer`.
+        """
+        check_questions(questions, "aanswer()")
+        prompts = await asyncio.to_thread(self._prompts, 1, list(questions))
+        batches = (batch for _, batch in in_batches(prompts, self._answer.batch_size))
+        return [answer async for answer in self._queue.answers(batches)]
+
+    def astream(self, questions: Iterable[str | Conversation]) -> AsyncIterator[ScoredAnswer]:
+        """`stream` for asyncio; questions share batches with those of `aanswer` and of other streams.
+
+        At most two batches of questions are taken ahead, in another thread.
+
+        Args:
+            questions: See `answer`.
+
+        Yields:
+            One answer a question, in their order.
+
+        Raises:
+            UQHarnessError: See `stream`.
+        """
+        check_questions(questions, "astream()")
+        size = self._answer.batch_size
+        return self._queue.answers(self._prompts(first, batch) for first, batch in in_batches(questions, size))
 
     def describe(self) -> dict[str, Any]:
-        """Model, methods with all their options, auxiliary models and versions, for an application's own log."""
+        """All that answers and scores depend on, as JSON values: for an application's log, and for `Abstainer.check`.
+
+        Model (``weights`` is a short name of its weights, ``chat_template`` the SHA-256 of its template), versions,
+        methods with all their options, auxiliary models, prompt, and how answers end.
+        """
         return {**self._settings, **self._encoder.describe()}
 
-    def _scored(self, evidence: Evidence) -> ScoredAnswer:
-        answer, uncertainty = evidence.answer, self._answerer.scores(evidence)
-        return ScoredAnswer(
-            question=evidence.question,
-            text=answer.text,
-            uncertainty=uncertainty,
-            tokens=token_texts(self._decode, answer.token_ids or ()),
-            token_ids=answer.token_ids or (),
-            logprobs=_floats(answer.logprobs),
-            entropies=_floats(answer.entropies),
-            complete=bool(answer.complete),
-            evidence=evidence,
-            record=self._answerer.record(evidence, uncertainty),
-        )
+    def __repr__(self) -> str:
+        shown = {
+            "methods": "+".join(self._settings["methods"]),
+            "dtype": self._settings["dtype"].removeprefix("torch."),
+            "device": self._device,
+        }
+        given = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"UncertaintyModel({self._settings['model']!r}, {given})"
 
-    def _decode(self, token_ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(list(token_ids))
-        return text
+    def _prompts(self, first: int, asked: Sequence[str | Conversation]) -> list[Prompt]:
+        """Prompts that leave space for their answers; ``first`` is the number of the first question, for messages."""
+        plain = [str(one) if isinstance(one, str) else one for one in asked]  # an array has texts of its own kind
+        texts = [self._style.prompt(one, f"question {number}") for number, one in enumerate(plain, first)]
+        prompts = self._encoder.encode(texts) if texts else []
+        return [self._encoder.fit(prompt, self._max_new_tokens) for prompt in prompts]
 
-
-def _floats(values: FloatArray | None) -> tuple[float, ...]:
-    return () if values is None else tuple(values.tolist())
+    def _stream(self, questions: Iterable[str | Conversation], progress: bool) -> Iterator[ScoredAnswer]:
+        total = len(questions) if isinstance(questions, Sized) else None
+        with tqdm(total=total, disable=not progress, desc="Answering and scoring") as bar:
+            for first, batch in in_batches(questions, self._answer.batch_size):
+                found = {}
+                for row, answer in self._answer(self._prompts(first, batch)):
+                    found[row] = answer
+                    bar.update()
+                yield from (found[row] for row in range(len(batch)))
 
 
 _KNOWN = [name for name in inspect.signature(UncertaintyModel).parameters if name != "options"]
+_SETTINGS = [name for name in _KNOWN if name not in ("model", "tokenizer")]
+_OF_BOTH = "add_bos_token"  # what makes prompts reads it, and the tokenizer
 
 
 def _check_model(model: Any, tokenizer: Any) -> None:
@@ -331,12 +363,11 @@ def _check_template_arguments(given: Any) -> None:
         )
 
 
-def _check_list(questions: Any) -> None:
-    one = isinstance(questions, str) or (
-        isinstance(questions, Sequence) and any(isinstance(q, Mapping) for q in questions)
-    )
-    if one or not isinstance(questions, Sequence):
-        raise UQHarnessError(f"answer() takes a list of questions, and got {questions!r}: put a single one into [ ]")
+def _check_methods(methods: str | Iterable[str], options: Mapping[str, Any]) -> list[str]:
+    """The names of methods, with those of ``default`` in its place, after all is checked that needs no model."""
+    names = with_default_by_name(methods)
+    build_methods(names or methods, options)
+    return names
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -152,7 +152,8 @@ class PromptEncoder:
     @property
     def used(self) -> tuple[int, str] | None:
         """Position and text of the semantic-preserving token of most prompts so far; ``None`` before the first."""
-        return self._used.most_common(1)[0][0] if self._used else None
+        used = dict(self._used)  # other threads may add to it
+        return max(used, key=used.__getitem__) if used else None
 
     def describe(self) -> dict[str, Any]:
         """The semantic-preserving token, as it was chosen and as it was used, for results."""

@@ -16,6 +16,7 @@ from uq_harness.answering.answerer import Answerer
 from uq_harness.answering.choose import choose_methods, with_default_by_name
 from uq_harness.answering.identity import ModelIdentity
 from uq_harness.answering.measured_token import MESSAGE, measure_token
+from uq_harness.answering.model_arguments import explained, read_model_arguments, read_pretrained
 from uq_harness.answering.options import (
     LARGEST_SEED,
     check_think_end,
@@ -36,7 +37,6 @@ from uq_harness.evaluation.command import begin
 from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import Method, build_methods, draws, settings
 from uq_harness.methods.arguments import read_flag, read_whole
-from uq_harness.models.arguments import explained, read_model_arguments, read_pretrained
 from uq_harness.models.cache_stamp import auxiliary_models, check_cache
 from uq_harness.models.processes import let_accelerate_see_processes, refuse_unshared_work
 from uq_harness.models.uncertain import UncertainLM, eval_logger
@@ -201,6 +201,10 @@ class UQHFLM(UncertainLM, HFLM):
     def configuration(self) -> dict[str, Any]:
         """What answers and scores depend on."""
         return dict(self._configuration)
+
+    def get_model_info(self) -> dict[str, Any]:
+        """See `UncertainLM`; with a short name of the weights, by which a policy knows its model again."""
+        return {**super().get_model_info(), "model_weights": self._identity.weights}
 
     @property
     def encoder(self) -> PromptEncoder:

@@ -7,11 +7,9 @@ from typing import Any
 
 from lm_eval.utils import simple_parse_args_string
 
+from uq_harness.answering.pretrained import DEVICE
 from uq_harness.errors import UQHarnessError
 from uq_harness.models.hf import UQHFLM
-
-# lm_eval's own choice, which becomes the CPU where there is no GPU; HFLM's, plain cuda, fails there.
-DEVICE = "cuda:0"
 
 
 def load_model(model: str, model_args: str | None = None, **fixed: Any) -> UQHFLM:

@@ -1,9 +1,9 @@
-"""The arguments of ``uq-hf`` that are lm_eval's, checked before a model is loaded, and what to say if it cannot be."""
+"""The arguments that load a model, which are those of lm_eval's ``hf``: checked before, and explained if it fails."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pickle import UnpicklingError
@@ -53,12 +53,13 @@ def read_pretrained(pretrained: Any) -> Any:
 
 
 @contextmanager
-def explained(pretrained: Any, arguments: Mapping[str, Any]) -> Iterator[None]:
+def explained(pretrained: Any, arguments: Mapping[str, Any], own: Sequence[str] = _OWN) -> Iterator[None]:
     """Makes one sentence of whatever keeps lm_eval and transformers from loading a model.
 
     Args:
         pretrained: The model.
         arguments: What else was given.
+        own: Names of further arguments that the caller takes, for a hint.
 
     Raises:
         UQHarnessError: It could not be loaded. Want of memory and errors of a device go through as they are.
@@ -70,7 +71,7 @@ def explained(pretrained: Any, arguments: Mapping[str, Any]) -> Iterator[None]:
     except (OSError, HFValidationError, SafetensorError, UnpicklingError) as error:  # not there, or damaged
         raise UQHarnessError(f"{_named(pretrained, arguments)} could not be loaded: {brief(error)}") from error
     except TypeError as error:
-        raise _refused(error, pretrained, arguments) from error
+        raise _refused(error, pretrained, arguments, own) from error
     except (AssertionError, AttributeError, ImportError, LookupError, NotImplementedError, ValueError) as error:
         raise _not_loaded(error, pretrained, arguments) from error
 
@@ -91,7 +92,7 @@ def _not_loaded(error: Exception, pretrained: Any, arguments: Mapping[str, Any])
     )
 
 
-def _refused(error: TypeError, pretrained: Any, arguments: Mapping[str, Any]) -> UQHarnessError:
+def _refused(error: TypeError, pretrained: Any, arguments: Mapping[str, Any], own: Sequence[str]) -> UQHarnessError:
     """What to say about an argument that the model's class does not take, or takes in another type."""
     unknown = next((name for name in arguments if f"'{name}'" in str(error)), None)
     if unknown is None:
@@ -102,11 +103,11 @@ def _refused(error: TypeError, pretrained: Any, arguments: Mapping[str, Any]) ->
             "transformers quantises by the model's configuration, so save the model quantised and give that folder, or "
             "leave the argument out"
         )
-    known = [*_OWN, *inspect.signature(HFLM.__init__).parameters, *all_options()]
-    if close_names(unknown, known):
-        return unknown_option(unknown, [*_OWN, *inspect.signature(HFLM.__init__).parameters])
+    known = list(dict.fromkeys([*own, *inspect.signature(HFLM.__init__).parameters]))
+    if close_names(unknown, [*known, *all_options()]):
+        return unknown_option(unknown, known)
     return UQHarnessError(
-        f"unknown option {unknown!r}: neither uq-hf nor lm_eval's hf has it, and the model's class refuses it "
+        f"unknown option {unknown!r}: neither uq-harness nor lm_eval's hf has it, and the model's class refuses it "
         f"({brief(error)}); see `uq-harness methods`"
     )
 

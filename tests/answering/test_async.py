@@ -1,0 +1,234 @@
+"""Waiting callers share batches; each gets the answers and errors of its own questions, whatever befalls the others."""
+
+import asyncio
+import gc
+import logging
+import re
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from uq_harness import ScoredAnswer, UncertaintyModel
+from uq_harness.demo import MODEL_DIR, QUESTIONS
+from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.documents import read_questions
+
+ASKED = [row["question"] for row in read_questions(QUESTIONS)[:24]]
+SETTINGS = {"methods": "g_nll+semgrad+lexical_similarity", "entropy_samples": 2, "max_new_tokens": 12, "batch_size": 8}
+
+
+def new_model() -> UncertaintyModel:
+    loaded = AutoModelForCausalLM.from_pretrained(MODEL_DIR), AutoTokenizer.from_pretrained(MODEL_DIR)
+    return UncertaintyModel(*loaded, **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def model() -> UncertaintyModel:
+    return new_model()
+
+
+@pytest.fixture(scope="module")
+def alone(model: UncertaintyModel) -> list[ScoredAnswer]:
+    """Each question in a call of its own."""
+    return [model.answer([asked])[0] for asked in ASKED]
+
+
+def assert_same(found: list[ScoredAnswer], alone: list[ScoredAnswer]) -> None:
+    assert [answer.question for answer in found] == [answer.question for answer in alone]
+    for ours, other in zip(found, alone, strict=True):
+        assert ours.token_ids == other.token_ids
+        assert ours.uncertainty == pytest.approx(other.uncertainty, rel=1e-4, abs=1e-9, nan_ok=True)
+
+
+def batches(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """Sizes of the batches that were answered."""
+    found = (re.fullmatch(r"answering a batch of (\d+)", record.getMessage()) for record in caplog.records)
+    return [int(match[1]) for match in found if match]
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, "uq_harness")
+    return caplog
+
+
+def test_callers_share_batches_and_get_what_they_would_get_alone(
+    model: UncertaintyModel, alone: list[ScoredAnswer], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask() -> list[list[ScoredAnswer]]:
+        return await asyncio.gather(*(model.aanswer([asked]) for asked in ASKED))
+
+    assert_same([answers[0] for answers in asyncio.run(ask())], alone)
+    assert sum(batches(caplog)) == len(ASKED)
+    assert len(batches(caplog)) < len(ASKED) / 2
+    assert max(batches(caplog)) <= 8
+
+
+def test_several_questions_of_a_caller_come_back_in_their_order(
+    model: UncertaintyModel, alone: list[ScoredAnswer]
+) -> None:
+    async def ask() -> tuple[list[ScoredAnswer], list[ScoredAnswer], list[ScoredAnswer]]:
+        async def streamed() -> list[ScoredAnswer]:
+            return [answer async for answer in model.astream(iter(ASKED))]
+
+        return await asyncio.gather(model.aanswer(tuple(ASKED)), streamed(), model.aanswer([]))
+
+    answered, streamed, nothing = asyncio.run(ask())
+    assert_same(answered, alone)
+    assert_same(streamed, alone)
+    assert nothing == []
+
+
+def test_a_stream_without_end_takes_two_batches_ahead(model: UncertaintyModel) -> None:
+    taken = []
+
+    def without_end() -> Iterator[str]:
+        for asked in cycle(ASKED):
+            taken.append(asked)
+            yield asked
+
+    async def ask() -> list[str]:
+        found = []
+        async for answer in model.astream(without_end()):
+            found.append(answer.question)
+            if len(found) == 30:
+                break
+        return found
+
+    assert asyncio.run(ask()) == (ASKED * 2)[:30]
+    assert len(taken) <= 30 + 2 * 8
+
+
+def test_a_question_that_is_none_is_its_callers_error_alone(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
+    async def ask() -> list[object]:
+        wrong = [[" "], [ASKED[0], ""], "Who?"]
+        return await asyncio.gather(
+            *(model.aanswer([asked]) for asked in ASKED[:4]), *map(model.aanswer, wrong), return_exceptions=True
+        )
+
+    *right, blank, second, text = asyncio.run(ask())
+    assert_same([answers[0] for answers in right], alone[:4])  # type: ignore[index]
+    assert isinstance(blank, UQHarnessError)
+    assert "question 1 is blank" in str(blank)
+    assert "question 2 is blank" in str(second)
+    assert "put a single one into" in str(text)
+
+
+def test_what_breaks_a_batch_is_raised_to_the_caller_who_asked_it(
+    alone: list[ScoredAnswer], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = new_model()
+    broken = ASKED[2]
+    fit = model._encoder.fit
+
+    def spoilt(prompt, limit):
+        """A prompt that the model cannot read, and that no check finds."""
+        found = fit(prompt, limit)
+        return found if found.question != broken else replace(found, token_ids=[10**9] * len(found.token_ids))
+
+    model._encoder.fit = spoilt  # type: ignore[method-assign]
+
+    async def ask() -> list[object]:
+        return await asyncio.gather(*(model.aanswer([asked]) for asked in ASKED[:6]), return_exceptions=True)
+
+    found = asyncio.run(ask())
+    assert isinstance(found[2], IndexError)
+    assert_same([found[row][0] for row in (0, 1, 3, 4, 5)], [alone[row] for row in (0, 1, 3, 4, 5)])  # type: ignore[index]
+    assert "its questions are answered one by one" in caplog.text
+
+
+def test_a_cancelled_caller_leaves_the_queue_and_the_others_their_answers(
+    alone: list[ScoredAnswer], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = new_model()
+    held, going = threading.Event(), threading.Event()
+    answer = model._answer._answerer.answer
+
+    def wait_then_answer(*arguments):
+        held.set()
+        going.wait()
+        return answer(*arguments)
+
+    model._answer._answerer.answer = wait_then_answer  # type: ignore[method-assign]
+
+    async def ask() -> list[object]:
+        first = asyncio.create_task(model.aanswer(ASKED[:1]))
+        await asyncio.to_thread(held.wait)  # the first batch is on its way
+        waiting = [asyncio.create_task(model.aanswer([asked])) for asked in ASKED[1:5]]
+        while len(model._queue._waiting) < 4:
+            await asyncio.sleep(0)
+        waiting[1].cancel()
+        first.cancel()
+        await asyncio.wait([waiting[1], first])
+        going.set()
+        return await asyncio.gather(first, *waiting, return_exceptions=True)
+
+    first, *others = asyncio.run(ask())
+    assert isinstance(first, asyncio.CancelledError)
+    assert isinstance(others[1], asyncio.CancelledError)
+    assert_same([others[row][0] for row in (0, 2, 3)], [alone[row] for row in (1, 3, 4)])  # type: ignore[index]
+    assert batches(caplog) == [1, 3]
+
+
+def test_threads_and_coroutines_share_a_model(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
+    async def ask() -> tuple[list[ScoredAnswer], ...]:
+        return await asyncio.gather(
+            *(asyncio.to_thread(model.answer, ASKED[start::3]) for start in range(3)), model.aanswer(ASKED)
+        )
+
+    *threads, queued = asyncio.run(ask())
+    assert_same(queued, alone)
+    for start, found in enumerate(threads):
+        assert_same(found, alone[start::3])
+
+
+def test_two_event_loops_may_use_it_one_after_the_other(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
+    for _ in range(2):
+        assert_same(asyncio.run(model.aanswer(ASKED[:3])), alone[:3])
+
+
+def test_the_model_goes_when_nobody_has_it() -> None:
+    before = set(threading.enumerate())
+    model = new_model()
+    asyncio.run(model.aanswer(ASKED[:1]))
+    (worker,) = (thread for thread in set(threading.enumerate()) - before if thread.name.startswith("uq-harness"))
+    gone = weakref.ref(model)
+    queue = weakref.ref(model._queue)
+    del model
+    gc.collect()
+    assert gone() is None
+    assert queue() is None
+    worker.join(timeout=60)
+    assert not worker.is_alive()
+
+
+def test_a_program_that_gives_up_in_the_middle_ends() -> None:
+    program = f"""
+import asyncio, torch
+torch.set_num_threads(1)
+from uq_harness import UncertaintyModel
+model = UncertaintyModel.from_pretrained("demo", methods="g_nll", device="cpu", batch_size=2)
+async def main():
+    task = asyncio.create_task(model.aanswer({ASKED!r}))
+    await model.aanswer({ASKED[:1]!r})
+    task.cancel()
+asyncio.run(main())
+print("over")
+"""
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=300)
+    assert (ended.returncode, ended.stdout) == (0, "over\n"), ended.stderr
+    assert "never retrieved" not in ended.stderr
+
+
+def test_gradients_are_those_of_the_thread_that_asks() -> None:
+    with torch.inference_mode():
+        found = asyncio.run(new_model().aanswer(ASKED[:1]))
+    assert found[0].uncertainty["semgrad"] > 0
