@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset
 
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation import documents
+from uq_harness.evaluation import documents, local_data
+from uq_harness.evaluation.columns import Columns
 
+ASKS = "Answer:\n{{question}}"
 GOOD = {"question": "Who?", "answers": ["me"]}
 
 
@@ -18,9 +21,15 @@ def write(folder: Path, *lines: object) -> Path:
     return file
 
 
+def read(file: Path, **columns: Any) -> list[dict]:
+    """The documents of a file, as ``--metadata data_files=FILE`` has them."""
+    rows = local_data.of_file(str(file), "validation").read("validation")
+    return Columns(**{"text": ASKS, **columns}).documents(rows)
+
+
 def test_reads_questions_and_drops_blank_references_and_other_fields(tmp_path: Path) -> None:
     file = write(tmp_path, {**GOOD, "id": 3}, "", {"question": "Où ?", "answers": [" ", "là", ""]})
-    assert documents.read_questions(file) == [GOOD, {"question": "Où ?", "answers": ["là"]}]
+    assert read(file) == [GOOD, {"question": "Où ?", "answers": ["là"]}]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +40,9 @@ def test_reads_questions_and_drops_blank_references_and_other_fields(tmp_path: P
         ("{oops", "line 2: not valid JSON"),
         (["Who?"], "line 2: a JSON list"),
         ({"question": "  ", "answers": ["me"]}, "line 2: the question is '  '"),
-        ({"question": "Who?", "answers": "me"}, "line 2: the answers are 'me'"),
+        ({"question": "Who?", "answers": {"text": "me"}}, r"line 2: the answers are \{'text': 'me'\}"),
+        ({"question": "Who?", "answers": ["me", None]}, r"line 2: the answers are \['me', None\]"),
+        ({"question": "Who?", "answers": True}, "line 2: the answers are True"),
         ({"question": "Who?", "answers": []}, "line 2: the question 'Who\\?' has no reference answer"),
         ({"question": "Who?", "answers": ["", " \n"]}, "line 2: the question 'Who\\?' has no reference answer"),
         ({"question": "Who\ud800?", "answers": ["me"]}, "line 2: a text holds half of a surrogate pair"),
@@ -39,28 +50,28 @@ def test_reads_questions_and_drops_blank_references_and_other_fields(tmp_path: P
 )
 def test_names_file_and_line_of_what_is_wrong(tmp_path: Path, line: object, message: str) -> None:
     with pytest.raises(UQHarnessError, match=rf"questions\.jsonl, {message}"):
-        documents.read_questions(write(tmp_path, GOOD, line))
+        read(write(tmp_path, GOOD, line))
 
 
 def test_line_separators_within_texts_byte_order_marks_and_windows_line_ends(tmp_path: Path) -> None:
     row = {"question": "One\u2028two\u0085three?", "answers": ["yes"]}
     file = tmp_path / "questions.jsonl"
     file.write_bytes(("\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(GOOD) + "\r\n").encode())
-    assert documents.read_questions(file) == [row, GOOD]
+    assert read(file) == [row, GOOD]
 
 
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     file = tmp_path / "questions.jsonl"
     file.write_bytes('{"question": "Où ?", "answers": ["là"]}'.encode("latin-1"))
     with pytest.raises(UQHarnessError, match=r"questions\.jsonl' is not UTF-8"):
-        documents.read_questions(file)
+        read(file)
 
 
 def test_empty_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(UQHarnessError, match="holds no question"):
-        documents.read_questions(write(tmp_path, "", "  "))
+        read(write(tmp_path, "", "  "))
     with pytest.raises(UQHarnessError, match="does not exist"):
-        documents.read_questions(tmp_path / "nowhere.jsonl")
+        read(tmp_path / "nowhere.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -452,7 +452,7 @@ class TestBadInput:
             evaluate(metadata=write_questions(tmp_path, rows))
 
     def test_hub_data_that_cannot_be_had(self) -> None:
-        with pytest.raises(UQHarnessError, match=r"data of uq_sciq .*--metadata '\{\"data_files\""):
+        with pytest.raises(UQHarnessError, match=r"data of uq_sciq .*--metadata data_files\.uq_sciq="):
             manager({}).load(["uq_sciq"])
 
     def test_questions_of_the_hub_without_references(self) -> None:

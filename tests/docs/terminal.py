@@ -68,6 +68,7 @@ class Terminal:
         self.ran: list[list[str]] = []
         self.read: list[list[str]] = []
         self._address = ""
+        self._site: Path | None = None  # where packages of the reader's are, once one is installed
 
     def run(self, script: str) -> str:
         """Output of a script, of which every command must succeed."""
@@ -118,6 +119,13 @@ class Terminal:
     def _answer(self, link: Connection, words: list[str]) -> None:
         if words[0].startswith("python"):
             link.send(self._python(words))
+        elif words[:2] == ["pip", "install"] and words[-1].startswith("./"):
+            self.ran.append(words)
+            link.send(self._install_package(words[-1]))
+        elif self._site is not None and words[0] in ("uq-harness", "lm_eval"):  # what runs here has not loaded it
+            self.ran.append(words)
+            command = words[1:] if words[0] == "uq-harness" else ["run", *words[1:]]
+            link.send(self._fresh("-m", "uq_harness", *command))
         elif words[0] in _NOT_RUN or not is_offline(words):
             self.read.append(words)
             link.send(_called(lambda: check(words)) if words[0] not in ("hf", "gh") else (0, b"", b""))
@@ -132,11 +140,21 @@ class Terminal:
             self._install(programs)
             (programs / "activate").touch()
             return 0, b"", b""
-        if words[1:3] == ["-m", "pytest"]:  # it is what runs here
+        if words[1:] == ["-m", "pytest"]:  # it is what runs here
             return 0, b"", b""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, *words[1:]], env=environment, capture_output=True, check=False)
+        return self._fresh(*words[1:])
+
+    def _fresh(self, *words: str) -> tuple[int, bytes, bytes]:
+        """Status and output of an interpreter that has this package, and those that were installed."""
+        path = os.pathsep.join(str(folder) for folder in (ROOT, self._site) if folder is not None)
+        environment = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, check=False)
         return done.returncode, done.stdout, done.stderr
+
+    def _install_package(self, source: str) -> tuple[int, bytes, bytes]:
+        self._site = self.folder / ".site"
+        offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+        return self._fresh("-m", "pip", "install", *offline, "--target", str(self._site), source)
 
 
 def _wait(bash: subprocess.Popen[str], said: list[str], address: str) -> None:
@@ -148,6 +166,10 @@ def _wait(bash: subprocess.Popen[str], said: list[str], address: str) -> None:
 def is_offline(words: Sequence[str]) -> bool:
     """Whether a command of ``uq-harness`` or ``lm_eval`` asks for nothing but the demo model and local files."""
     program, command = words[0], words[1]
+    if program == "lm_eval" and command in ("validate", "ls"):
+        return True
+    if "--include_path" in words and "paraphrase" not in words:
+        return any("pretrained=demo" in word for word in words)
     if program == "lm_eval" or command in ("run", "ablate"):
         return "--from" in words or ("uq_demo" in words and any("pretrained=demo" in word for word in words))
     if command in ("bench", "sps"):

@@ -12,8 +12,19 @@ from tests.support import SHARED, requires_shared
 from uq_harness import functional
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import Answer, Evidence, HeadGradient, LayerSpan, StateGradient, StateGradientNorms
-from uq_harness.methods import Method, all_methods, build_methods, register_method, select_methods, settings
+from uq_harness.methods import (
+    Method,
+    SamplesMethod,
+    all_methods,
+    build_methods,
+    register_method,
+    select_methods,
+    settings,
+)
+from uq_harness.methods.distribution import DistributionMethod
+from uq_harness.methods.g_nll import GNLL
 from uq_harness.methods.p_true import FEW_SHOT, VERDICT, prompt_block
+from uq_harness.registry import Registry
 
 TOP = StateGradient(True, LayerSpan("top_half"))
 
@@ -190,3 +201,43 @@ def test_the_tied_matrix_is_another_need_of_all_three() -> None:
         build_methods("exgrad", {"head_gradient": "both"})
     with pytest.raises(UQHarnessError, match="head_gradient would do nothing"):
         build_methods("semgrad", {"head_gradient": "tied"})
+
+
+class TestOtherPackages:
+    @pytest.fixture(autouse=True)
+    def _own_registry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from uq_harness.methods import base
+
+        monkeypatch.setattr(base, "_registry", Registry("method", "uq_harness.methods", Method))
+
+    def test_a_method_joins_the_sets_that_it_names_and_not_those_of_its_base(self) -> None:
+        assert DistributionMethod.sets
+
+        @register_method
+        @dataclasses.dataclass(frozen=True)
+        class Inherits(DistributionMethod):
+            name = "inherits"
+
+        @register_method
+        @dataclasses.dataclass(frozen=True)
+        class Asks(SamplesMethod):
+            name, sets = "asks", frozenset({"sampling", "all"})
+
+        assert Inherits.sets == frozenset()
+        assert Asks.sets == {"sampling", "all"}
+        assert names("sampling") == ["asks"]
+        assert names("asks+default+cheap+sampling_free") == ["asks"]
+
+    @pytest.mark.parametrize("default", [True, False])
+    def test_default_of_earlier_releases_is_not_ignored_without_a_word(
+        self, default: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        methods = {"name": "old", "default": default, "needs": GNLL.needs, "score": GNLL.score, "__module__": "old"}
+        register_method(dataclasses.dataclass(frozen=True)(type("Old", (Method,), methods)))
+        assert ("method old (old) says default = True, which does nothing" in caplog.text) == default
+
+
+def test_the_public_base_shares_its_samples_with_the_packages_methods() -> None:
+    (ours,) = build_methods("ln_pe", {"entropy_samples": 4})
+    assert SamplesMethod.sampling
+    assert ours.samples == type("Mine", (SamplesMethod,), {"needs": None, "score": None})(entropy_samples=4).samples

@@ -1,4 +1,4 @@
-"""Questions and their reference answers: from the hub's data sets and from local JSON lines.
+"""Questions and their reference answers from the hub's data sets, and which local files replace them.
 
 Whatever the source, a task's documents have the two fields ``question`` (text) and ``answers`` (list of texts).
 """
@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uq_harness.errors import UQHarnessError, close_names
-from uq_harness.files import question_and_texts, read_json_lines
+from uq_harness.evaluation.columns import not_blank
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 log = logging.getLogger(__name__)
-_SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
 
 
 def sciq(dataset: Dataset) -> Dataset:
@@ -51,31 +49,6 @@ def _questions(dataset: Dataset, answers: Callable[[Mapping[str, Any]], list[str
         lambda row: {"question": row["question"], "answers": not_blank(answers(row))},
         remove_columns=[column for column in dataset.column_names if column not in ("question", "answers")],
     )
-
-
-def not_blank(texts: list[str]) -> list[str]:
-    """The texts that hold more than white space."""
-    return [text for text in texts if text.strip()]
-
-
-def read_questions(file: str | Path) -> list[dict[str, Any]]:
-    """Reads questions from a JSON lines file; other fields than ``question`` and ``answers`` are left out.
-
-    Raises:
-        UQHarnessError: The file does not exist, is empty, or something is missing in a line; file and line are named.
-    """
-    rows = [_read_row(place, row) for place, row in read_json_lines(file, "data file", _SHAPE)]
-    if not rows:
-        raise UQHarnessError(f"data file {str(file)!r} holds no question: it needs {_SHAPE}")
-    return rows
-
-
-def _read_row(place: str, row: dict[str, Any]) -> dict[str, Any]:
-    question, answers = question_and_texts(place, row, "answers", _SHAPE)
-    kept = not_blank(answers)
-    if not kept:
-        raise UQHarnessError(f"{place}: the question {question!r} has no reference answer that is not blank")
-    return {"question": question, "answers": kept}
 
 
 def data_file(data_files: Any, task: str, name: str = "data_files") -> str | None:

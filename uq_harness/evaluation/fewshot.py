@@ -52,7 +52,7 @@ class ExampleSampler(ContextSampler):  # type: ignore[misc]  # lm_eval has no ty
             raise UQHarnessError(
                 f"{self._task}: --num_fewshot {n} needs {n} other questions as worked examples, and there are "
                 f"{len(chosen)}: lower it, or name a file with more of them: --metadata "
-                f'\'{{"fewshot_files": {{"{self._task}": "examples.jsonl"}}}}\''
+                f"fewshot_files.{self._task}=examples.jsonl"
             )
         return chosen
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 import functools
 import importlib
 from importlib.metadata import PackageNotFoundError, distribution, version
-from importlib.util import find_spec
 from typing import Any
 
 from packaging.requirements import Requirement
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.includes import left_out, refuse_left_out, register_includes, tasks_folder
+
+__all__ = [
+    "MODEL",
+    "check_lm_eval",
+    "guard_command",
+    "guard_tracker",
+    "register_models",
+    "register_tasks",
+    "tasks_folder",
+]
 
 MODEL = "uq-hf"
-
-
-def tasks_folder() -> str:
-    """The folder of the package's task files."""
-    spec = find_spec("uq_harness.tasks")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return str(next(iter(spec.submodule_search_locations)))
 
 
 def check_lm_eval() -> None:
@@ -64,11 +66,15 @@ def register_models() -> None:
 def register_tasks() -> None:
     """Lets every `TaskManager` look for tasks in this package too; the user's own folders win over it.
 
+    Task files of the user's may include those of this package, and one that cannot be loaded is refused with the reason
+    where it is asked for.
+
     Raises:
         UQHarnessError: lm_eval's version is not supported.
     """
     check_lm_eval()
     manager = importlib.import_module("lm_eval.tasks.manager")
+    register_includes()
     original = manager.TaskManager.__init__
     if hasattr(manager, "discover_plugin_task_paths") or hasattr(original, "_includes_uq_harness"):
         return
@@ -78,9 +84,23 @@ def register_tasks() -> None:
         own = include_path if isinstance(include_path, list | tuple) else [include_path] if include_path else []
         original(self, verbosity, [tasks_folder(), *own], *args, **kwargs)
         self.include_path = include_path
+        self._left_out = left_out(own, self._index)
+
+    match, entry = manager.TaskManager.match_tasks, manager.TaskManager._entry
+
+    @functools.wraps(match)
+    def match_tasks(self: Any, task_list: list[str]) -> list[str]:
+        refuse_left_out(task_list, self._left_out)
+        return match(self, task_list)  # type: ignore[no-any-return]
+
+    @functools.wraps(entry)
+    def entry_of(self: Any, name: str) -> Any:
+        refuse_left_out([name], self._left_out)
+        return entry(self, name)
 
     initialise._includes_uq_harness = True  # type: ignore[attr-defined]
     manager.TaskManager.__init__ = initialise
+    manager.TaskManager.match_tasks, manager.TaskManager._entry = match_tasks, entry_of
 
 
 def guard_command() -> None:

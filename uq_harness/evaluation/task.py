@@ -5,21 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, ItemsView, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
+from datasets.exceptions import DatasetsError
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
 from uq_harness.correctness.base import build_judge
-from uq_harness.errors import UQHarnessError, close_names
+from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation import metrics as quality
+from uq_harness.evaluation.columns import Columns
 from uq_harness.evaluation.command import try_output
-from uq_harness.evaluation.documents import data_file, read_questions
+from uq_harness.evaluation.configuration import nested_metadata, refuse_unknown_fields
+from uq_harness.evaluation.documents import data_file
 from uq_harness.evaluation.fewshot import ExampleSampler
+from uq_harness.evaluation.includes import FOLDER
 from uq_harness.evaluation.instances import QuestionInstance, UQText, record_of
 from uq_harness.evaluation.judging import FILTER  # registers it with lm_eval, too
 from uq_harness.evaluation.progress import AggregationBar
+from uq_harness.evaluation.task_data import TaskData
 from uq_harness.files import or_not_available
 
 log = logging.getLogger(__name__)
@@ -69,7 +75,8 @@ class _Metrics(dict[str, Any]):
 class UQTask(ConfigurableTask):
     """Questions with reference answers, answered greedily, judged, and ranked by every uncertainty score.
 
-    Beyond lm_eval's task configuration, ``--metadata`` may name local data (``data_files``), local worked examples for
+    Beyond lm_eval's task configuration there is ``doc_to_question``, the column or template of the bare question where
+    the data have no column ``question``. ``--metadata`` may name local data (``data_files``), local worked examples for
     ``--num_fewshot`` (``fewshot_files``) and the judge (``correctness``: a name, a mapping with ``name`` and options,
     or a list of these for several judges side by side).
 
@@ -80,17 +87,32 @@ class UQTask(ConfigurableTask):
     def __init__(self, config: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         settings = dict(config or {})
         settings.pop("class", None)  # names this class in the YAML; lm_eval's configuration does not know it
-        metadata = dict(settings.get("metadata") or {})
-        _refuse_typos(metadata)
-        self._file = data_file(metadata.get("data_files"), settings["task"])
-        if self._file is None and settings["dataset_path"] == "json":
-            self._file = str(settings["dataset_kwargs"]["data_files"])
-        if self._file is not None:
-            settings.update(dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": self._file})
-            settings["process_docs"] = None
-        self._fewshot_file = data_file(metadata.get("fewshot_files"), settings["task"], "fewshot_files")
-        if self._file is not None:
-            settings.update(fewshot_split=settings["test_split"], fewshot_config={"process_docs": None})
+        asked = settings.pop("doc_to_question", None)  # nor this
+        refuse_unknown_fields(settings)
+        metadata = nested_metadata(settings.get("metadata") or {})
+        folder = _folder(metadata.pop(FOLDER, None), metadata.get("config_source"))
+        file = data_file(metadata.get("data_files"), settings["task"])
+        if file is not None:
+            settings.update(
+                dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": file}, process_docs=None
+            )
+        given = settings.get("dataset_kwargs") or {}
+        if isinstance(given.get("data_files"), Path):  # that of the demo
+            settings["dataset_kwargs"] = {**given, "data_files": str(given["data_files"])}
+        examples = dict(settings.get("fewshot_config") or {})
+        if file is not None:
+            settings["fewshot_split"] = settings["test_split"]
+            examples["process_docs"] = None
+        if examples.get("samples") is not None:
+            settings["fewshot_split"] = None  # that of the base file, which lm_eval would prefer
+        settings["fewshot_config"] = examples or None
+        self._data = TaskData(
+            task=settings["task"],
+            columns=_columns(settings, asked, examples),
+            file=file,
+            fewshot_file=data_file(metadata.get("fewshot_files"), settings["task"], "fewshot_files"),
+            folder=folder,
+        )
         if "correctness" in metadata:
             settings["filter_list"] = _filters(metadata["correctness"])
         self._judges = {
@@ -115,18 +137,29 @@ class UQTask(ConfigurableTask):
     # ------------------------------------------------------------------ data
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Loads the questions from the local file if there is one, else from the hub."""
-        if self._file is not None:
-            self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(read_questions(self._file))})
+        """Loads the questions from local files if the task names some, else from the hub."""
+        config = self.config
+        local = self._data.read(config, self.fewshot_cfg)
+        if local is not None:
+            self.dataset = local
             return
         try:
-            super().download(dataset_kwargs, **kwargs)
-        except OSError as error:  # no network, offline mode with nothing cached, no such data set
-            name = self.config.task
+            super().download(self._data.arguments(config), **kwargs)
+        except (OSError, DatasetsError) as error:  # no network, offline with nothing cached, no such data set
             raise UQHarnessError(
-                f"the data of {name} ({self.config.dataset_path}) could not be loaded: {error}. Without access to the "
-                f'hub, give a local file: --metadata \'{{"data_files": {{"{name}": "questions.jsonl"}}}}\''
+                f"the data of {config.task} ({config.dataset_path}) could not be loaded: {error}. Without access to "
+                f"the hub, give a local file: --metadata data_files.{config.task}=questions.jsonl"
             ) from error
+        self._data.check_split("test_split", config.test_split, self.dataset)
+
+    def test_docs(self) -> Dataset:
+        """The documents, each with ``question`` and ``answers``."""
+        return self._data.documents(self.config.test_split, super().test_docs())
+
+    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> Any:
+        """The reference answers, a list."""
+        own = doc_to_target is None or doc_to_target == self.config.doc_to_target
+        return doc["answers"] if own else super().doc_to_target(doc, doc_to_target)
 
     def fewshot_docs(self) -> None:
         """None: lm_eval would read them for every run, and this task's sampler reads them when they are needed."""
@@ -134,10 +167,7 @@ class UQTask(ConfigurableTask):
 
     def _examples(self) -> Iterable[dict[str, Any]]:
         """The documents that worked examples are drawn from."""
-        if self._fewshot_file is not None:
-            return read_questions(self._fewshot_file)
-        documents, process = self.dataset[self.fewshot_cfg.split], self.fewshot_cfg.process_docs
-        return documents if process is None else process(documents)  # type: ignore[no-any-return]
+        return self._data.examples(self.dataset, self.fewshot_cfg)
 
     # ------------------------------------------------------------------ requests
 
@@ -165,7 +195,7 @@ class UQTask(ConfigurableTask):
                 f"{self.config.task}: --gen_kwargs sets do_sample or temperature, but uncertainty is that of the "
                 "greedy answer: leave them out"
             )
-        if (self._file or self._fewshot_file) and kwargs.get("cache_requests"):
+        if self._data.is_local(self.config) and kwargs.get("cache_requests"):
             log.warning("%s: --cache_requests is ignored, since it knows a task's data by name only", self.config.task)
             kwargs["cache_requests"] = False
         documents = self.eval_docs
@@ -316,6 +346,8 @@ class UQTask(ConfigurableTask):
     def dump_config(self) -> dict[str, Any]:
         """The configuration for the results file, with the logged metrics that lm_eval's W&B and Zeno read there."""
         config: dict[str, Any] = super().dump_config()
+        if self._data.columns.asked is not None:
+            config["doc_to_question"] = str(self._data.columns.asked)
         accuracy = {"metric": "accuracy", "aggregation": "mean", "higher_is_better": True}
         return config if self._only_predicts else {**config, "metric_list": [accuracy]}
 
@@ -325,12 +357,17 @@ class UQTask(ConfigurableTask):
         return directions
 
 
-def _refuse_typos(metadata: Mapping[str, Any]) -> None:
-    """Everything under ``--metadata`` is optional, so a misspelt name would do nothing."""
-    for name in ("correctness", "data_files", "fewshot_files"):
-        close = close_names(name, [key for key in metadata if key != name], 1, 0.8)
-        if close:
-            raise UQHarnessError(f"--metadata has {close[0]!r}, which does nothing: did you mean {name}?")
+def _columns(settings: Mapping[str, Any], asked: Any, examples: Mapping[str, Any]) -> Columns:
+    others = [settings.get("description"), settings.get("gen_prefix")]
+    others += [examples.get(key) for key in ("doc_to_text", "doc_to_target", "gen_prefix")]
+    return Columns(settings["doc_to_text"], settings["doc_to_target"], asked, tuple(others))
+
+
+def _folder(given: str | None, source: Any) -> str | None:
+    """The folder of the task's file; ``None`` for a task that has none."""
+    if given is None and isinstance(source, str) and source.endswith((".yaml", ".yml")):
+        return str(Path(source).parent)
+    return given
 
 
 def _filters(correctness: Any) -> list[dict[str, Any]]:

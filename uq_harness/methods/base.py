@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from uq_harness.methods import sets
 from uq_harness.methods.options import read_option
 from uq_harness.registry import Registry
 
+log = logging.getLogger(__name__)
 ENTRY_POINT_GROUP = "uq_harness.methods"
 
 
@@ -69,15 +71,30 @@ _registry = Registry("method", __package__, Method, ENTRY_POINT_GROUP)  # type: 
 def register_method(cls: M) -> M:
     """Class decorator that makes a method known under its name.
 
+    A method of another package joins the sets that its own ``sets`` names, and not those that a base class is in.
+
     Raises:
         UQHarnessError: Another class has the name already, the class is not a dataclass, or it joins a set that does
             not exist.
     """
+    if not _is_ours(cls):
+        if "sets" not in vars(cls):
+            cls.sets = frozenset()
+        if getattr(cls, "default", None) is True:
+            log.warning(
+                "method %s (%s) says default = True, which does nothing: to be part of methods=default, whenever the "
+                'package is installed, write sets: ClassVar[frozenset[str]] = frozenset({"default", "all"})',
+                *(cls.name, cls.__module__),
+            )
     unknown = sorted(set(cls.sets) - set(sets.NAMES))
     if unknown:
         raise UQHarnessError(f"method {cls.name} joins the set {unknown[0]!r}: the sets are {', '.join(sets.NAMES)}")
     _registry.register(cls)
     return cls
+
+
+def _is_ours(cls: type[Method]) -> bool:
+    return cls.__module__.partition(".")[0] == "uq_harness"
 
 
 def all_methods() -> dict[str, type[Method]]:

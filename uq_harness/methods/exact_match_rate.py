@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods.base import register_method
-from uq_harness.methods.samples import EntropySamplesMethod
+from uq_harness.methods.samples import SamplesMethod
 from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
 @dataclass(frozen=True)
-class ExactMatchRate(EntropySamplesMethod):
+class ExactMatchRate(SamplesMethod):
     """``(1/N) Σ_i 1[s_i ≠ y]``, texts compared character by character."""
 
     name: ClassVar[str] = "exact_match_rate"
@@ -20,7 +20,6 @@ class ExactMatchRate(EntropySamplesMethod):
     source: ClassVar[str] = "Cole et al. 2023, arXiv 2305.14613"
     cost: ClassVar[str] = "10 samples"
     sets: ClassVar[frozenset[str]] = SAMPLING
-    sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples."""

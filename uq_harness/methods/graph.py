@@ -12,7 +12,7 @@ from uq_harness.evidence import CONTRADICTION, ENTAILMENT, Evidence, Need, Pairw
 from uq_harness.functional import FloatArray
 from uq_harness.methods.base import Method
 from uq_harness.methods.options import choice
-from uq_harness.methods.samples import EntropySamplesMethod
+from uq_harness.methods.samples import SamplesMethod
 
 WORDS = "jaccard"
 
@@ -43,7 +43,7 @@ class GraphOption(Method):
 
 
 @dataclass(frozen=True)
-class GraphMethod(EntropySamplesMethod, GraphOption):
+class GraphMethod(SamplesMethod, GraphOption):
     """A method on the graph of the samples at temperature 1; two equal texts have the weight 1, whatever NLI says."""
 
     def needs(self) -> tuple[Need[Any], ...]:

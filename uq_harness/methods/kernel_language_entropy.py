@@ -8,13 +8,13 @@ from uq_harness.evidence import Evidence, Need, PairwiseEntailment
 from uq_harness.methods.base import register_method
 from uq_harness.methods.entailment import mutual_support
 from uq_harness.methods.options import flag, positive
-from uq_harness.methods.samples import EntropySamplesMethod
+from uq_harness.methods.samples import SamplesMethod
 from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
 @dataclass(frozen=True)
-class KernelLanguageEntropy(EntropySamplesMethod):
+class KernelLanguageEntropy(SamplesMethod):
     """``-Σ μ log μ / log N`` over the eigenvalues of ``exp(-time · L)``, scaled to a diagonal of ``1/N``."""
 
     name: ClassVar[str] = "kernel_language_entropy"
@@ -22,7 +22,6 @@ class KernelLanguageEntropy(EntropySamplesMethod):
     source: ClassVar[str] = "Nikitin et al. 2024, arXiv 2405.20003"
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
     sets: ClassVar[frozenset[str]] = SAMPLING
-    sampling: ClassVar[bool] = True
 
     kernel_time: float = positive(0.3, meaning="how long heat spreads in kernel_language_entropy")
     kernel_soft: bool = flag(

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import Evidence, Need
 from uq_harness.methods.base import register_method
-from uq_harness.methods.samples import EntropySamplesMethod
+from uq_harness.methods.samples import SamplesMethod
 from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
 @dataclass(frozen=True)
-class LexicalSimilarity(EntropySamplesMethod):
+class LexicalSimilarity(SamplesMethod):
     """``1 - mean_{i<j} ROUGE-L(s_i, s_j)``."""
 
     name: ClassVar[str] = "lexical_similarity"
@@ -20,7 +20,6 @@ class LexicalSimilarity(EntropySamplesMethod):
     source: ClassVar[str] = "Fomicheva et al. 2020, arXiv 2005.10608"
     cost: ClassVar[str] = "10 samples"
     sets: ClassVar[frozenset[str]] = SAMPLING
-    sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples."""

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from uq_harness import functional
 from uq_harness.evidence import CONTRADICTION, ENTAILMENT, Evidence, Need, PairwiseEntailment
 from uq_harness.methods.base import register_method
-from uq_harness.methods.samples import EntropySamplesMethod
+from uq_harness.methods.samples import SamplesMethod
 from uq_harness.methods.sets import SAMPLING
 
 
 @register_method
 @dataclass(frozen=True)
-class LUQ(EntropySamplesMethod):
+class LUQ(SamplesMethod):
     """``1 - mean_{i≠j} E_ij / (E_ij + C_ij)`` with ``E`` = P(entailment), ``C`` = P(contradiction)."""
 
     name: ClassVar[str] = "luq"
@@ -20,7 +20,6 @@ class LUQ(EntropySamplesMethod):
     source: ClassVar[str] = "Zhang et al. 2024, arXiv 2403.20279"
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
     sets: ClassVar[frozenset[str]] = SAMPLING
-    sampling: ClassVar[bool] = True
 
     def needs(self) -> tuple[Need[Any], ...]:
         """The samples and the NLI probabilities between them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from uq_harness import functional
 from uq_harness.evidence import AnswerSimilarity, DrawLogProbs, Evidence, Need, SampleLogProbs, Samples
@@ -29,8 +29,14 @@ class SharedSamplesMethod(_SharedTemperature):
 
 
 @dataclass(frozen=True)
-class EntropySamplesMethod(SharedSamplesMethod):
-    """A method on the samples that LN-PE and the semantic entropies read, always the same ones."""
+class SamplesMethod(SharedSamplesMethod):
+    """A method on the samples that LN-PE and the semantic entropies read, drawn once for all of them.
+
+    The base class for methods of other packages that read samples: what it needs is ``self.samples``, and what the
+    samples are is in ``evidence[self.samples]``.
+    """
+
+    sampling: ClassVar[bool] = True
 
     entropy_top_p: float = mass(
         1.0, meaning="mass of the likeliest tokens that samples of ln_pe and all on the same samples are drawn from"

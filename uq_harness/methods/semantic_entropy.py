@@ -11,17 +11,16 @@ from uq_harness.evidence import Evidence, Need, PairwiseEntailment
 from uq_harness.methods.base import register_method
 from uq_harness.methods.entailment import clusters_of_meaning
 from uq_harness.methods.options import choice
-from uq_harness.methods.samples import EntropySamplesMethod, LikelihoodMethod
+from uq_harness.methods.samples import LikelihoodMethod, SamplesMethod
 from uq_harness.methods.sets import SAMPLING
 
 
 @dataclass(frozen=True)
-class MeaningClustersMethod(EntropySamplesMethod):
+class MeaningClustersMethod(SamplesMethod):
     """A method on clusters of samples that entail each other."""
 
     cost: ClassVar[str] = "10 samples, NLI between all pairs"
     sets: ClassVar[frozenset[str]] = SAMPLING
-    sampling: ClassVar[bool] = True
 
     entailment: str = choice(
         "relaxed",

@@ -22,6 +22,7 @@ from lm_eval.utils import sanitize_model_name
 from uq_harness.answering.options import take_auxiliary_models, take_options, unknown_option
 from uq_harness.backends.saved.read import SavedAnswer, SavedFile
 from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.columns import columns_in
 from uq_harness.evaluation.instances import QuestionInstance, UQText
 from uq_harness.evaluation.task import UQTask
 from uq_harness.files import NOT_AVAILABLE, is_whole, plain
@@ -297,7 +298,6 @@ _KEPT = {
     "dataset_path": str,
     "dataset_name": str,
     "test_split": str,
-    "doc_to_text": str,
     "num_fewshot": int,
     "generation_kwargs": dict,
 }
@@ -313,16 +313,22 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
             "output_type": "generate_until",
             "dataset_path": "json",
             "test_split": "saved",
-            "doc_to_text": "{{question}}",
             "doc_to_target": "answers",
             "num_fewshot": 0,
             "generation_kwargs": {"until": [], "do_sample": False},
             "filter_list": [],
             **{key: earlier[key] for key, kind in _KEPT.items() if isinstance(earlier.get(key), kind)},
+            "doc_to_text": _prompt(earlier.get("doc_to_text")),
             "dataset_kwargs": {"data_files": str(saved.path), **_object(earlier.get("dataset_kwargs"))},
             "metadata": {"version": 1.0, **metadata, "correctness": correctness, "scored_by": version("uq-harness")},
         },
     )
+
+
+def _prompt(template: Any) -> str:
+    """The earlier run's, unless it names columns of its data, which the file of answers does not have."""
+    named = columns_in(template) if isinstance(template, str) else None
+    return template if named == {"question"} else "{{question}}"
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def questions_of_task(
 
     register()  # lets every task manager know the package's tasks
     manager = TaskManager(metadata=dict(metadata or {}), include_path=include_path, include_defaults=False)
+    manager.match_tasks([task])  # says so where a file of it cannot be loaded
     if task not in manager.all_subtasks:
         kind = "is a group, or a tag: name one of its tasks" if task in manager.all_tasks else "does not exist"
         raise UQHarnessError(

@@ -1,0 +1,94 @@
+"""Own columns: which are the question and the references, and what is said where one is not there."""
+
+from typing import Any
+
+import pytest
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.evaluation.columns import Columns
+
+ROW = {"clue": "It flows through Vienna", "solution": "Danube", "year": 1830, "id": 7}
+
+
+def document(row: dict = ROW, **columns: Any) -> dict:
+    (found,) = Columns(**columns).documents([("rivers.jsonl, line 1", row)])
+    return found
+
+
+def test_the_only_column_that_the_prompt_names_is_the_question() -> None:
+    found = document(text="Which river? {{clue}}", target="solution")
+    assert (found["question"], found["answers"]) == ("It flows through Vienna", ["Danube"])
+    assert document(text="clue", target="solution")["question"] == "It flows through Vienna"
+
+
+def test_a_column_called_question_is_the_question() -> None:
+    found = document({**ROW, "question": "Which?"}, text="{{clue}} {{year}} {{question}}", target="solution")
+    assert found["question"] == "Which?"
+
+
+@pytest.mark.parametrize("asked", ["clue", "{{clue}}", lambda row: row["clue"]])
+def test_the_question_can_be_told(asked: Any) -> None:
+    assert document(text="{{clue}} ({{year}})", target="solution", asked=asked)["question"] == "It flows through Vienna"
+
+
+def test_of_several_columns_none_is_taken_for_the_question() -> None:
+    with pytest.raises(UQHarnessError, match=r"rivers\.jsonl, line 1: there is no column 'question'.*doc_to_question"):
+        document(text="{{clue}} ({{year}})", target="solution")
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "answers"),
+    [
+        ("Danube", "solution", ["Danube"]),
+        (["Danube", "Donau", " "], "solution", ["Danube", "Donau"]),
+        (1830, "solution", ["1830"]),
+        ("Danube|Donau", "{{solution.split('|')}}", ["Danube", "Donau"]),
+        ("Danube", "the {{solution}}", ["the Danube"]),
+        ("Danube", ["{{solution}}"], ["{{solution}}"]),
+        ("Danube", lambda row: [row["solution"], "Donau"], ["Danube", "Donau"]),
+        ("[sic]", "{{solution}}", ["[sic]"]),
+    ],
+)
+def test_references_are_a_list_or_a_single_one(value: Any, target: Any, answers: list[str]) -> None:
+    assert document({**ROW, "solution": value}, text="clue", target=target)["answers"] == answers
+
+
+def test_documents_keep_the_columns_that_the_task_names() -> None:
+    assert set(document(text="{{clue}}", target="solution")) == {"clue", "question", "answers"}
+    found = document(text="{{clue}}", target="solution", others=("From {{year}}.", None, "id"))
+    assert set(found) == {"clue", "year", "id", "question", "answers"}
+    assert set(document(text=lambda row: row["clue"], target="solution", asked="clue")) == {*ROW, "question", "answers"}
+
+
+def test_a_column_that_only_some_rows_have_is_empty_in_the_others() -> None:
+    rows = [
+        ("line 1", {"question": "a", "answers": ["b"]}),
+        ("line 2", {"question": "c", "answers": ["d"], "hint": "e"}),
+    ]
+    assert [one["hint"] for one in Columns("{{question}} {{hint or ''}}").documents(rows)] == [None, "e"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"text": "clue", "target": "solutions"},
+            "'solutions' is missing, which doc_to_target names: did you mean",
+        ),
+        ({"text": "clue", "target": "{{solutions}}"}, "doc_to_target '{{solutions}}' cannot be filled in .*undefined"),
+        ({"text": "clue", "target": "{{solution"}, "doc_to_target '{{solution' cannot be filled in"),
+        ({"text": "clue", "target": lambda row: row["answer"]}, "doc_to_target fails: KeyError"),
+        ({"text": "{{clu}}", "target": "solution"}, "the field 'clu' is missing"),
+        ({"text": "year", "target": "solution", "asked": "clue"}, "doc_to_text gives 1830"),
+        ({"text": "clue", "target": "solution", "asked": "year"}, "the question is 1830"),
+    ],
+)
+def test_what_is_not_there_is_named(columns: dict, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=rf"rivers\.jsonl, line 1: .*{message}"):
+        document(**columns)
+
+
+def test_a_prompt_that_names_another_column() -> None:
+    columns = Columns("{{question}} {{hnit}}")
+    with pytest.raises(UQHarnessError, match=r"my_task: doc_to_text .*'hnit' is undefined.*: the fields are question"):
+        columns.check_text("my_task", {"question": "Who?", "answers": ["me"]})

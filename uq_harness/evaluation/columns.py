@@ -1,0 +1,187 @@
+"""Which columns of a data set are the question and its reference answers."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import TemplateError, meta
+from lm_eval.utils import apply_template, env
+
+from uq_harness.errors import UQHarnessError, did_you_mean
+from uq_harness.files import check_characters
+
+SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
+Source = Any  # a column's name, a Jinja template, a function of the row, or a list: as lm_eval takes it
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How rows become documents: with a text ``question`` and a list of texts ``answers``.
+
+    Attributes:
+        text: The task's ``doc_to_text``: what the user's message says.
+        target: Its ``doc_to_target``: the reference answers, a list or a single one.
+        asked: Its ``doc_to_question``: the bare question. Where there is none, it is the column ``question``, or the
+            only column that ``text`` names.
+        others: Further templates of the task, whose columns documents keep.
+    """
+
+    text: Source
+    target: Source = "answers"
+    asked: Source = None
+    others: tuple[Source, ...] = ()
+
+    def fit(self, table: Any) -> bool:
+        """Whether the rows of a data set are documents as they are, a question without references aside."""
+        usual = self.target == "answers" and self.asked in (None, "question")
+        if not usual or not {"question", "answers"} <= set(table.column_names):
+            return False
+        return not len(table) or isinstance(table[0]["answers"], list)
+
+    def documents(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+        """The documents of rows with their places, ``questions.jsonl, line 3``.
+
+        They keep the columns that the task's templates name; all of them where one is a function.
+
+        Raises:
+            UQHarnessError: A column is missing, a question is blank, or a row has no reference answer.
+        """
+        kept = self._kept()
+        found = [
+            {**{name: row[name] for name in row if kept is None or name in kept}, **self._document(place, row)}
+            for place, row in rows
+        ]
+        empty = {name: "" if isinstance(value, str) else None for document in found for name, value in document.items()}
+        return [{**empty, **document} for document in found]
+
+    def check_text(self, place: str, document: Mapping[str, Any]) -> None:
+        """Makes the message of one document.
+
+        Raises:
+            UQHarnessError: ``doc_to_text`` names a column that is not there, or gives no text.
+        """
+        text = _value("doc_to_text", self.text, place, document)
+        if not isinstance(text, str):
+            raise UQHarnessError(f"{place}: doc_to_text gives {text!r}: it needs to be a text")
+
+    def _document(self, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        question = self._question(place, row)
+        answers = _texts(place, _value("doc_to_target", self.target, place, row))
+        kept = not_blank(answers)
+        if not kept:
+            raise UQHarnessError(f"{place}: the question {question!r} has no reference answer that is not blank")
+        for text in (question, *kept):
+            check_characters(text, f"{place}: a text")
+        made = {"question": question, "answers": kept}
+        self.check_text(place, {**row, **made})
+        return made
+
+    def _question(self, place: str, row: Mapping[str, Any]) -> str:
+        how = self._asked_in(place, row)
+        question = _value("doc_to_question", how, place, row)
+        if not isinstance(question, str) or not question.strip():
+            raise UQHarnessError(f"{place}: the question is {question!r}: it needs a text that is not blank")
+        return question
+
+    def _asked_in(self, place: str, row: Mapping[str, Any]) -> Source:
+        if self.asked is not None:
+            return self.asked
+        named = columns_in(self.text)
+        if "question" in row or named == {"question"}:
+            return "question"
+        if named is not None and len(named) == 1:
+            return next(iter(named))
+        raise UQHarnessError(
+            f"{place}: there is no column 'question', and doc_to_text does not name exactly one column: say which is "
+            f"the question, such as doc_to_question: {next(iter(row), 'my_column')}; the columns are {_listed(row)}"
+        )
+
+    def _kept(self) -> set[str] | None:
+        named = [columns_in(source) for source in (self.text, *self.others)]
+        return None if any(one is None for one in named) else {name for one in named for name in one or ()}
+
+
+def not_blank(texts: Iterable[str]) -> list[str]:
+    """The texts that hold more than white space."""
+    return [text for text in texts if text.strip()]
+
+
+def columns_in(source: Source) -> set[str] | None:
+    """The columns that a source names; ``None`` for a function, which may read any.
+
+    >>> sorted(columns_in("{{clue}} ({{year}})"))
+    ['clue', 'year']
+    """
+    if not isinstance(source, str):
+        return None if callable(source) else set()
+    return {source} if not _is_template(source) else set(_variables(source))
+
+
+@cache
+def _variables(template: str) -> frozenset[str]:
+    try:
+        return frozenset(meta.find_undeclared_variables(env.parse(template))) - set(env.globals)
+    except TemplateError:
+        return frozenset()  # said where it is filled in
+
+
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text
+
+
+def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
+    """What a source gives for a row.
+
+    Raises:
+        UQHarnessError: It names a column that is not there, is not a template, or fails.
+    """
+    if isinstance(source, str) and source not in row and not _is_template(source):
+        where = "" if source in ("question", "answers") else f", which {key} names"
+        hint = did_you_mean(source, row, f"the row has {_listed(row)}.")
+        raise UQHarnessError(
+            f"{place}: the field {source!r} is missing{where}: {hint} It needs {SHAPE}, or doc_to_text and "
+            "doc_to_target that name other fields"
+        )
+    try:
+        if callable(source):
+            return source(dict(row))
+        if not isinstance(source, str):
+            return source
+        return row[source] if source in row else _filled(source, row)
+    except TemplateError as error:
+        raise UQHarnessError(
+            f"{place}: {key} {source!r} cannot be filled in ({error}): the fields are {_listed(row)}"
+        ) from error
+    except Exception as error:  # a function of the user's
+        raise UQHarnessError(f"{place}: {key} fails: {error!r}") from error
+
+
+def _filled(template: str, row: Mapping[str, Any]) -> Any:
+    """The template's text; where it is a list as Python writes it, that list, as lm_eval has it."""
+    text = apply_template(template, dict(row))
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return literal_eval(text)
+        except (SyntaxError, ValueError):
+            return text
+    return text
+
+
+def _texts(place: str, value: Any) -> list[str]:
+    """The reference answers as texts; a number is written as it prints.
+
+    Raises:
+        UQHarnessError: One is neither text nor number.
+    """
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float) or one != one for one in values):
+        raise UQHarnessError(f"{place}: the answers are {value!r}: they need to be a text, or a list of texts")
+    return [str(one) for one in values]
+
+
+def _listed(row: Collection[str]) -> str:
+    return ", ".join(map(str, row)) or "none"
