@@ -34,11 +34,17 @@ def _saved_answers(folder: Path) -> None:
         (folder / name).write_text(block.text, encoding="utf-8")
 
 
+def _score_of_the_readers_own(folder: Path) -> None:
+    (block,) = blocks("docs/stories/researcher.md", "python")
+    (folder / "unevenness.py").write_text(block.text, encoding="utf-8")
+
+
 # What a page's commands read that a reader has from elsewhere.
 BEFORE: dict[str, Callable[[Path], object]] = {
     "docs/reports.md": lambda folder: write_run(folder / "out", *made_up(30)),
     "docs/reproducing_the_paper.md": lambda folder: write_run(folder / "results" / "paper", *made_up(30)),
     "docs/scoring_saved_answers.md": _saved_answers,
+    "docs/stories/researcher.md": _score_of_the_readers_own,
 }
 
 
