@@ -22,6 +22,14 @@ def test_a_method_is_listed_once_under_what_it_needs(name: str) -> None:
     assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
 
 
+@pytest.mark.parametrize("name", all_methods())
+def test_a_row_says_which_sets_a_method_is_in(name: str) -> None:
+    (row,) = (row for rows in SECTIONS.values() for row in rows if f"[`{name}`]({name}.md)" in row)
+    sets = all_methods()[name].sets
+    assert ("*only in `all`*" in row) == (sets == {"all"})
+    assert row.endswith("| yes |") == ("default" in sets)
+
+
 def test_groups_stand_from_little_to_much() -> None:
     known = [group[0].upper() + group[1:] for group in GROUPS]
     assert [heading for heading in SECTIONS if heading in known] == known
