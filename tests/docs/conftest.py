@@ -39,6 +39,9 @@ def _clues(folder: Path) -> None:
     task = next(block for block in blocks("docs/own_task.md", "yaml") if "my_clues" in block.text)
     (folder / "mytasks" / "my_clues.yaml").write_text(task.text, encoding="utf-8")
     (folder / "mytasks" / "clues.csv").write_text(blocks("docs/own_task.md", "csv")[0].text, encoding="utf-8")
+def _score_of_the_readers_own(folder: Path) -> None:
+    (block,) = blocks("docs/stories/researcher.md", "python")
+    (folder / "unevenness.py").write_text(block.text, encoding="utf-8")
 
 
 # What a page's commands read that a reader has from elsewhere.
@@ -47,6 +50,7 @@ BEFORE: dict[str, Callable[[Path], object]] = {
     "docs/reports.md": lambda folder: write_run(folder / "out", *made_up(30)),
     "docs/reproducing_the_paper.md": lambda folder: write_run(folder / "results" / "paper", *made_up(30)),
     "docs/scoring_saved_answers.md": _saved_answers,
+    "docs/stories/researcher.md": _score_of_the_readers_own,
 }
 
 

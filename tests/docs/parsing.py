@@ -70,7 +70,7 @@ def check(words: Sequence[str]) -> None:
         "tox": _check_tox,
         "accelerate": _check_launcher,
         "vllm": _check_vllm,
-        "docker": _check_files,
+        "docker": _check_docker,
         "sbatch": _check_files,
     }
     checks[program](arguments)
@@ -103,6 +103,22 @@ def _check_files(arguments: Sequence[str]) -> None:
     named = [word for word in arguments if word.endswith((".yaml", ".sbatch"))]
     assert named
     assert all((ROOT / word).is_file() for word in named), f"no such files: {named}"
+
+
+def _check_docker(arguments: Sequence[str]) -> None:
+    """Of ``build`` the build arguments; of ``run`` what runs in the image."""
+    name, *rest = arguments
+    if name == "build":
+        given = {rest[i + 1].split("=")[0] for i, word in enumerate(rest) if word == "--build-arg"}
+        unknown = given - set(
+            re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+        )
+        assert not unknown, f"no such build arguments: {unknown}"
+    elif name == "run":
+        image = next(i for i, word in enumerate(rest) if word.split(":")[0] == "uq-harness")
+        check(rest[image + 1 :])
+    else:
+        _check_files(arguments)
 
 
 def parse_lm_eval(arguments: Sequence[str]) -> Namespace:

@@ -61,6 +61,8 @@ def test_readme_names_every_command() -> None:
         ("lm_eval --model uq-hf --model_args pretrained=x,methods=semgard --tasks uq_sciq", "did you mean semgrad"),
         ("""lm_eval --model uq-hf ... --metadata '{"correctness": "bam"}'""", "did you mean bem"),
         ("pip install 'uq-harness[plot]'", "plot"),
+        ("docker build --build-arg TORCH=2 .", "no such build arguments"),
+        ("docker run --rm uq-harness lm_eval --model uq-hf --model_args pretrained=x --tasks uq_scik", "no such tasks"),
     ],
 )
 def test_a_wrong_command_would_be_found(command: str, complaint: str) -> None:
