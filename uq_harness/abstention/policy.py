@@ -13,6 +13,7 @@ from uq_harness.abstention.held_out import HeldOut, check_on_halves
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import plain
 from uq_harness.functional import ErrorCurve, RiskThreshold, control_risk, error_curve
+from uq_harness.rendering.paths import without_paths
 from uq_harness.results.run import TaskRun
 from uq_harness.results.settings import answer_settings
 
@@ -113,17 +114,19 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "scores": policy.curve.scores.tolist(),
             "probabilities": policy.curve.probabilities.tolist(),
         },
-        "source": {
-            "model": run.model,
-            "task": run.task,
-            "judge": dict(run.judge_settings) or {"name": run.judge},
-            "date": run.date.isoformat() if run.date else None,
-            "path": str(run.path),
-            "versions": run.versions,
-            "model_args": run.model_settings.get("model_args"),
-            "uncertainty": run.model_settings.get("uncertainty"),
-            "settings": answer_settings(run),
-        },
+        "source": without_paths(
+            {
+                "model": run.model,
+                "task": run.task,
+                "judge": dict(run.judge_settings) or {"name": run.judge},
+                "date": run.date.isoformat() if run.date else None,
+                "path": str(run.path),
+                "versions": run.versions,
+                "model_args": run.model_settings.get("model_args"),
+                "uncertainty": run.model_settings.get("uncertainty"),
+                "settings": answer_settings(run),
+            }
+        ),
     }
     as_json: dict[str, Any] = plain(values)
     return as_json

@@ -108,7 +108,7 @@ def pairwise_differences(measure: str, rows: Sequence[Sequence[Answers]]) -> Pai
         values, components = _measured(measure, [rows[number] for number in members], both)
         if members is others:
             values_of_others, components_of_others = values, components
-            errors[members] = np.sqrt((components**2).sum(axis=1))
+            errors[members] = np.sqrt(_sizes(components))
         else:
             values_of_others, components_of_others = _measured(measure, [rows[number] for number in others], both)
         block = np.ix_(members, others)
@@ -131,13 +131,18 @@ def _measured(measure: str, rows: Sequence[Sequence[Answers]], questions: BoolAr
 
 def _spreads(first: FloatArray, second: FloatArray) -> FloatArray:
     """Standard error of each difference of two rows of components."""
-    sizes = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
+    sizes = _sizes(first)[:, None] + _sizes(second)
     variances = sizes - 2 * first @ second.T
     if first is second:
         np.fill_diagonal(variances, 0)
     for i, j in np.argwhere((variances < _ROUNDING * sizes) & (variances != 0)):
         variances[i, j] = spread(first[i] - second[j]) ** 2
     return np.asarray(np.sqrt(np.maximum(variances, 0)), dtype=np.float64)
+
+
+def _sizes(components: FloatArray) -> FloatArray:
+    """Each row's sum of squares."""
+    return np.asarray(np.einsum("ij,ij->i", components, components), dtype=np.float64)
 
 
 def rank_intervals(differences: ArrayLike, stderrs: ArrayLike, alpha: float = 0.05) -> IntArray:
