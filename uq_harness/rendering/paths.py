@@ -14,12 +14,15 @@ _PATHS = (
     re.compile(rf"(?:^|(?<==)){_ROOTS}(?:{_SPACED}[\\/])+(?:{_SPACED})?(?=$|[,;])"),
     re.compile(rf"""(?<![^\s"'`=(\[{{,;:]){_ROOTS}(?:{_PART}[\\/])+(?:{_PART})?"""),
 )
+# lm_eval calls a folder after its model, `__home__me__small` after `/home/me/small`.
+_OF_A_FOLDER = re.compile(r"[A-Za-z]?__(?:[^\\/\n]+?__)+[^\\/\n_][^\\/\n]*")
 
 
 def without_paths(value: Any) -> Any:
     r"""A copy of settings in which every absolute path is cut to its last part.
 
-    Paths of one part, such as ``/model``, tell nothing of a machine and stay.
+    So is a folder's name that lm_eval made of one. Paths of one part, such as ``/model``, tell nothing of a machine and
+    stay.
 
     Args:
         value: What JSON knows.
@@ -35,8 +38,10 @@ def without_paths(value: Any) -> Any:
         return [without_paths(inner) for inner in value]
     if not isinstance(value, str):
         return value
+    if _OF_A_FOLDER.fullmatch(value):
+        return parts_of(value)[-1]
     for pattern in _PATHS:
-        value = pattern.sub(lambda found: _name(found[0]), value)
+        value = pattern.sub(lambda found: parts_of(found[0])[-1], value)
     return value
 
 
@@ -49,11 +54,16 @@ def paths_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
         for number, inner in enumerate(value):
             yield from paths_in(inner, f"{place}[{number}]")
     elif isinstance(value, str):
-        for pattern in _PATHS:
-            if found := pattern.search(value):
-                yield place, found[0]
-                break
+        found = _OF_A_FOLDER.fullmatch(value) or next(filter(None, (one.search(value) for one in _PATHS)), None)
+        if found:
+            yield place, found[0]
 
 
-def _name(path: str) -> str:
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+def parts_of(path: str) -> list[str]:
+    """The parts of a path, or of a folder's name that lm_eval made of one.
+
+    >>> parts_of("/home/me/small"), parts_of("__home__me__small"), parts_of("org/large")
+    (['home', 'me', 'small'], ['home', 'me', 'small'], ['org', 'large'])
+    """
+    separator = "__" if _OF_A_FOLDER.fullmatch(path) else r"[\\/]"
+    return [part for part in re.split(separator, path) if part] or [path]

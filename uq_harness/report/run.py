@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 
 from uq_harness.evaluation.metrics import too_few
 from uq_harness.functional import MEASURES
+from uq_harness.rendering.paths import parts_of
 from uq_harness.report.combined import Combination, combine
 from uq_harness.report.cost import Costs, costs
 from uq_harness.report.examples import ConfidentError
@@ -211,7 +211,7 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
     >>> short_names(["/home/me/a/small", "/home/me/b/small", "org/large"])
     {'/home/me/a/small': 'a/small', '/home/me/b/small': 'b/small', 'org/large': 'large'}
     """
-    parts = {model: [part for part in re.split(r"[\\/]", model) if part] or [model] for model in models}
+    parts = {model: parts_of(model) for model in models}
     ends: dict[tuple[str, ...], int] = defaultdict(int)
     for found in parts.values():
         for at in range(len(found)):

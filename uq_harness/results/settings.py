@@ -129,11 +129,16 @@ def _sha(value: Any) -> str | None:
 
 
 def _short(value: Any) -> str:
-    """A value as a text for a label; of a long one its beginning, and a hash that tells it from others like it."""
+    """A value as a text for a label; of a long one its beginning, and a hash that tells it from others like it.
+
+    A long path is cut to its last part first.
+    """
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
     if len(text) <= _SHORT:
         return text
-    return f"{text[: _SHORT - 10]}…{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return (
+        f"{without_paths(text)[: _SHORT - 10]}…{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    )
 
 
 def _same_prompts(run: TaskRun, other: TaskRun) -> bool:

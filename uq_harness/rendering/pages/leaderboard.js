@@ -340,7 +340,7 @@
   refresh();
   first = state();
   for (const form of forms) {
-    form.addEventListener("input", () => { refresh(); remember(); });
+    for (const kind of ["input", "change"]) form.addEventListener(kind, () => { refresh(); remember(); });
     form.addEventListener("submit", (event) => event.preventDefault());
   }
   addEventListener("hashchange", restore);

@@ -68,6 +68,8 @@ def check_submission(paths: Sequence[str | Path]) -> Checked:
         found.setdefault(files.path, []).append(files)
     for path, parts in found.items():
         shown = _shown(path, paths)
+        for _, name in paths_in(Path(shown).parts):
+            faults.append(Finding(shown, f"the folder {name} is called after a path: {_CLEAN} it"))
         faults += [Finding(shown, text) for text in _faults_of_a_file(path, parts)]
         try:
             runs, warnings = read_with_warnings([path])

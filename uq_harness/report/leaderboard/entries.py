@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.files import plain
-from uq_harness.rendering.paths import without_paths
+from uq_harness.rendering.paths import paths_in, without_paths
 from uq_harness.report.leaderboard.questions import QuestionSet
 from uq_harness.report.quality import UNDEFINED, Estimate
 from uq_harness.report.run import RunSummary
@@ -162,8 +162,10 @@ def relative(file: Path, folder: Path) -> str | None:
     """A file's path as seen from a folder; ``None`` where it would name folders that the two do not share.
 
     Both have to be in one folder, or in folders next to each other: a path that climbs further up tells how the machine
-    is laid out.
+    is laid out. So does the folder that lm_eval names after the path of a local model.
     """
     path = os.path.relpath(file.resolve(), folder.resolve())
     parts = Path(path).parts
-    return Path(path).as_posix() if parts.count("..") <= 1 and not Path(path).is_absolute() else None
+    if parts.count("..") > 1 or Path(path).is_absolute() or list(paths_in(parts)):
+        return None
+    return Path(path).as_posix()
