@@ -251,7 +251,7 @@
 
   // All runs: a row stays if it fits every filter and has the typed words anywhere.
   const runs = document.getElementById("board");
-  const CELLS = { by: (row) => row.cells[0].querySelector("a"), label: (row) => row.cells[1], task: (row) => row.cells[2], judge: (row) => row.cells[11] };
+  const CELLS = { by: (row) => row.cells[0].querySelector("a"), label: (row) => row.cells[1], task: (row) => row.cells[2], judge: (row) => row.cells[10] };
   const filter = () => {
     const { best, newest, search } = filters.elements;
     const asked = words(search.value);
