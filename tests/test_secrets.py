@@ -28,7 +28,15 @@ def test_arguments_that_say_so_are_dropped(name, value):
 @pytest.mark.parametrize(
     "name",
     [
-        *("sp_token", "think_end_token", "tokenizer", "tokenizer_pad_token", "tokenizer_eos_token", "eot_token_id"),
+        *(
+            "sp_token",
+            "semantic_token",
+            "think_end_token",
+            "tokenizer",
+            "tokenizer_pad_token",
+            "tokenizer_eos_token",
+            "eot_token_id",
+        ),
         *("max_new_tokens", "max_tokens", "max_completion_tokens", "add_bos_token", "answer_tokens", "prefix_token_id"),
         *("use_fast_tokenizer", "keyword", "pretrained", "methods", "dtype", "token_recall"),
     ],
@@ -140,6 +148,7 @@ def said(tmp_path, monkeypatch, capsys, caplog):
         ".md",
         ".tex",
         ".csv",
+        ".parquet",
         ".xml",
         ".json",
         ".jsonl",

@@ -39,6 +39,8 @@ def _clues(folder: Path) -> None:
     task = next(block for block in blocks("docs/own_task.md", "yaml") if "my_clues" in block.text)
     (folder / "mytasks" / "my_clues.yaml").write_text(task.text, encoding="utf-8")
     (folder / "mytasks" / "clues.csv").write_text(blocks("docs/own_task.md", "csv")[0].text, encoding="utf-8")
+
+
 def _score_of_the_readers_own(folder: Path) -> None:
     (block,) = blocks("docs/stories/researcher.md", "python")
     (folder / "unevenness.py").write_text(block.text, encoding="utf-8")

@@ -99,7 +99,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UQHarnessError, match="is a file: name a folder"):
         report([tmp_path], tmp_path / "file", **DEFAULTS)
     with pytest.raises(UQHarnessError, match="is a file: name a folder"):
-        leaderboard(tmp_path, tmp_path / "file", title="Test", as_json=True)
+        leaderboard([tmp_path], tmp_path / "file", title="Test", as_json=True)
 
 
 def test_an_empty_folder_makes_no_leaderboard(tmp_path: Path) -> None:
@@ -112,8 +112,47 @@ def test_an_empty_folder_makes_no_leaderboard(tmp_path: Path) -> None:
 def test_a_rerun_adds_rows_to_the_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for day, expected in ((1, 3), (2, 6)):
         write_run(tmp_path, *made_up(30), date=f"2026-01-0{day}T00-00-00", timestamp=1767225600.0 + 86400 * day)
-        leaderboard(tmp_path, tmp_path, title="Test", as_json=True)
+        leaderboard([tmp_path], tmp_path, title="Test", as_json=True)
         assert json.loads(capsys.readouterr().out)["rows"] == expected
     lines = (tmp_path / "leaderboard.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 7
     assert "org__small-model/results_2026-01-02T00-00-00.json" in lines[1]
+
+
+def test_without_output_one_folder_still_holds_the_page_and_a_note_says_that_this_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "runs", *made_up(30))
+    leaderboard([tmp_path / "runs"])
+    said = capsys.readouterr().out
+    assert said.count("a later version will ask for --output") == 1
+    assert (tmp_path / "runs" / "leaderboard.parquet").is_file()
+    with pytest.raises(UQHarnessError, match="--output is missing"):
+        leaderboard([tmp_path / "runs", tmp_path / "runs"])
+    leaderboard([tmp_path / "runs"], tmp_path / "out")
+    assert "--output" not in capsys.readouterr().out
+
+
+def test_a_leaderboard_ranks_the_runs_of_several_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, folder in enumerate(("one", "two")):
+        write_run(tmp_path / folder, *made_up(200, seed=number), model=f"org/{folder}")
+    leaderboard([tmp_path / "one", tmp_path / "two"], tmp_path / "out", as_json=True)
+    (board,) = json.loads(capsys.readouterr().out)["boards"]
+    assert board["models"] == ["one", "two"]
+    assert board["questions"] == "uq_sciq (200 questions)"
+    assert [row["method"] for row in board["methods_by_auroc"]] == ["g_nll", "semgrad", "sar"]
+    assert board["methods_by_auroc"][0]["rank"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"alpha": 0.0}, "--alpha 0 is not between 0 and 1"),
+        ({"check": True, "submission": Path("x")}, "--submission and --check are different tasks"),
+    ],
+)
+def test_a_leaderboard_refuses_what_has_no_meaning(tmp_path: Path, more: dict[str, object], message: str) -> None:
+    write_run(tmp_path, *made_up(30))
+    with pytest.raises(UQHarnessError, match=message):
+        leaderboard([tmp_path], **more)  # type: ignore[arg-type]
+    assert not (tmp_path / "leaderboard.html").exists()

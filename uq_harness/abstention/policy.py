@@ -20,6 +20,7 @@ from uq_harness.functional import (
     error_curve,
     tried_thresholds,
 )
+from uq_harness.rendering.paths import without_paths
 from uq_harness.results.run import TaskRun
 from uq_harness.results.settings import answer_settings, model_arguments
 
@@ -124,20 +125,22 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "scores": policy.curve.scores.tolist(),
             "probabilities": policy.curve.probabilities.tolist(),
         },
-        "source": {
-            "model": run.model,
-            "task": run.task,
-            "judge": dict(run.judge_settings) or {"name": run.judge},
-            "date": run.date.isoformat() if run.date else None,
-            "path": str(run.path),
-            "versions": run.versions,
-            "weights": run.model_settings.get("model_weights"),
-            "model_args": model_arguments(run),
-            "uncertainty": run.model_settings.get("uncertainty"),
-            "prompts": _prompts(run),
-            "generation": _generation(run),
-            "settings": answer_settings(run),
-        },
+        "source": without_paths(
+            {
+                "model": run.model,
+                "task": run.task,
+                "judge": dict(run.judge_settings) or {"name": run.judge},
+                "date": run.date.isoformat() if run.date else None,
+                "path": str(run.path),
+                "versions": run.versions,
+                "weights": run.model_settings.get("model_weights"),
+                "model_args": model_arguments(run),
+                "uncertainty": run.model_settings.get("uncertainty"),
+                "prompts": _prompts(run),
+                "generation": _generation(run),
+                "settings": answer_settings(run),
+            }
+        ),
     }
     as_json: dict[str, Any] = plain(values)
     return as_json

@@ -35,6 +35,7 @@ Quality of a score over many answers, given which were correct (1) and which wer
 - two scores, or one score of two models, on the same questions: `paired_auroc`, `paired_aurc`, `paired_prr`; several
   AUROCs at once: `auroc_covariance`; accuracies: `paired_accuracy`; many such tests together: `holm`; what a test could
   have found: `detectable_difference`
+- many scores or models against each other: `pairwise_differences`, and the places that they have: `rank_intervals`
 
 Decisions from a score:
 
@@ -116,6 +117,7 @@ from uq_harness.functional._quality import (
     prr_stderr,
     risk_coverage,
 )
+from uq_harness.functional._ranks import Answers, PairwiseDifferences, pairwise_differences, rank_intervals
 from uq_harness.functional._relevance import sar, sentence_sar, token_sar
 from uq_harness.functional._risk_control import RiskThreshold, TriedThreshold, control_risk, tried_thresholds
 from uq_harness.functional._stated import stated_confidence
@@ -124,11 +126,13 @@ from uq_harness.functional._words import exact_match, lexical_similarity, word_o
 __all__ = [
     "MEASURES",
     "AccuracyDifference",
+    "Answers",
     "AurocDifference",
     "BootstrapErrors",
     "ErrorCurve",
     "FloatArray",
     "MergedAnswers",
+    "PairwiseDifferences",
     "QualityDifference",
     "ReliabilityBin",
     "RiskThreshold",
@@ -179,12 +183,14 @@ __all__ = [
     "paired_aurc",
     "paired_auroc",
     "paired_prr",
+    "pairwise_differences",
     "perplexity",
     "pointwise_mutual_information",
     "predictive_entropy",
     "probability_margin",
     "prr",
     "prr_stderr",
+    "rank_intervals",
     "rauq",
     "rauq_tokens",
     "reliability",

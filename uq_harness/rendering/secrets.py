@@ -15,7 +15,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _WORDS_OF_A_MODEL = re.compile(
-    r"(?:sp|think_(?:start|end)|image|audio|prefix|suffix|(?:tokenizer_)?(?:bos|eos|pad|unk|sep|cls|mask|eot)|"
+    r"(?:sp|semantic|think_(?:start|end)|image|audio|prefix|suffix|(?:tokenizer_)?(?:bos|eos|pad|unk|sep|cls|mask|eot)|"
     r"(?:add_)?(?:bos|eos)|max_(?:\w+_)?|min_(?:\w+_)?|num_|n_|answer|trust|stop|special|extra_special)_?tokens?",
     re.IGNORECASE,
 )
@@ -59,6 +59,15 @@ def without_secrets(value: Any, name: str = "") -> Any:
         return value
     shown = _USER_OF_A_URL.sub("", _PAIR.sub(_hidden_pair, value))
     return shown if name in _NAMES_OF_MODELS else _WORD.sub(HIDDEN, shown)
+
+
+def holds_key(text: str) -> bool:
+    """Whether a text holds a word that begins as the keys of well-known services do, and is as long.
+
+    >>> holds_key("hf_" + 20 * "A"), holds_key("the sk-learn package")
+    (True, False)
+    """
+    return _WORD.search(text) is not None
 
 
 def _is_secret(name: str, value: Any) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from uq_harness.evaluation.metrics import too_few
 from uq_harness.functional import MEASURES
+from uq_harness.rendering.paths import parts_of
 from uq_harness.report.combined import Combination, combine
 from uq_harness.report.cost import Costs, costs
 from uq_harness.report.examples import ConfidentError
@@ -175,7 +176,7 @@ def label_runs(runs: Sequence[TaskRun]) -> list[tuple[str, TaskRun]]:
     A model's last path component is its label where no other model has it. Runs of one model with other settings are
     told apart by these, and repeated runs by their dates.
     """
-    names = _short_names(sorted({run.model for run in runs}))
+    names = short_names(sorted({run.model for run in runs}))
     labels = {}
     for run, settings in zip(runs, telling_settings(runs), strict=True):
         labels[id(run)] = names[run.model] + (f" ({as_label(settings)})" if settings else "")
@@ -204,12 +205,19 @@ def _grouped(
     return dict(groups)
 
 
-def _short_names(models: Sequence[str]) -> dict[str, str]:
-    """Each model's last path component, or its whole name where two would be the same.
+def short_names(models: Sequence[str]) -> dict[str, str]:
+    """Each model's last path components, as many as no other model ends with.
 
-    >>> _short_names(["/models/a/small", "/models/b/small", "org/large"])
-    {'/models/a/small': '/models/a/small', '/models/b/small': '/models/b/small', 'org/large': 'large'}
+    >>> short_names(["/home/me/a/small", "/home/me/b/small", "org/large"])
+    {'/home/me/a/small': 'a/small', '/home/me/b/small': 'b/small', 'org/large': 'large'}
     """
-    last = {model: model.rstrip("/").rpartition("/")[2] or model for model in models}
-    taken = list(last.values())
-    return {model: name if taken.count(name) == 1 else model for model, name in last.items()}
+    parts = {model: parts_of(model) for model in models}
+    ends: dict[tuple[str, ...], int] = defaultdict(int)
+    for found in parts.values():
+        for at in range(len(found)):
+            ends[tuple(found[at:])] += 1
+    names = {}
+    for model, found in parts.items():
+        fitting = (found[at:] for at in range(len(found) - 1, -1, -1) if ends[tuple(found[at:])] == 1)
+        names[model] = "/".join(next(fitting, found))
+    return names

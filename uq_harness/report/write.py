@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from uq_harness.report.content import Report
@@ -32,17 +33,23 @@ def read_with_warnings(paths: Iterable[str | Path]) -> tuple[list[TaskRun], list
     Raises:
         UQHarnessError: There is nothing to read.
     """
-    log = logging.getLogger("uq_harness.results")
+    with collected_warnings(logging.getLogger("uq_harness.results")) as messages:
+        runs = load_runs(paths, repeated=True, without_samples=True)
+    return runs, messages
+
+
+@contextlib.contextmanager
+def collected_warnings(log: logging.Logger) -> Iterator[list[str]]:
+    """What a logger and those below it warn of, which is then printed nowhere else."""
     collector = _Collector()
     propagates = log.propagate
     log.addHandler(collector)
     log.propagate = False  # they are printed with the other notes
     try:
-        runs = load_runs(paths, repeated=True, without_samples=True)
+        yield collector.messages
     finally:
         log.removeHandler(collector)
         log.propagate = propagates
-    return runs, collector.messages
 
 
 def write_report(content: Report, folder: Path, *, pictures: bool = True) -> list[Path]:

@@ -101,7 +101,7 @@ def _read(file: Path) -> Mapping[str, Any] | None:
         ):
             log.warning("%s is left out: it is not a results file of lm_eval, which has 'results' and 'configs'", file)
             return None
-        return _sound(_without_secrets(content), file)
+        return _sound(results_without_secrets(content), file)
     except (ValueError, RecursionError) as error:
         log.warning("%s is left out: not valid JSON (%s)", file, error)
         return None
@@ -134,8 +134,8 @@ def _sound(content: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     return {**content, **sections}
 
 
-def _without_secrets(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content without secrets; the name of a task or metric is none, whatever it is like."""
+def results_without_secrets(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a results file holds without secrets; the name of a task or metric is none, whatever it is like."""
     by_task = {name: content[name] for name in _NAMED_BY_TASK if isinstance(content.get(name), dict)}
     others = {name: value for name, value in content.items() if name not in by_task}
     return {

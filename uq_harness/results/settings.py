@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from uq_harness.rendering.paths import without_paths
 from uq_harness.results.run import TaskRun
 
 # Model arguments that are not settings of answers: what is in the model's name, and where and how fast it runs.
@@ -66,12 +67,12 @@ def telling_settings(runs: Sequence[TaskRun]) -> list[dict[str, str]]:
 
 
 def as_label(settings: Mapping[str, str]) -> str:
-    """Settings in a line.
+    """Settings in a line; of a path, the last part.
 
-    >>> as_label({"limit": "40", "seed": "1"})
-    'limit=40, seed=1'
+    >>> as_label({"limit": "40", "tokenizer": "/home/me/tokenizers/small"})
+    'limit=40, tokenizer=small'
     """
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
+    return ", ".join(f"{name}={without_paths(value)}" for name, value in settings.items())
 
 
 def _settings(run: TaskRun) -> Iterator[tuple[str, Any]]:
@@ -81,7 +82,7 @@ def _settings(run: TaskRun) -> Iterator[tuple[str, Any]]:
     yield "model_type", config.get("model")
     yield "model_sha", _sha(config.get("model_sha"))
     yield "dtype", str(config.get("model_dtype") or arguments.get("dtype") or "").removeprefix("torch.")
-    yield "limit", config.get("limit")
+    yield "limit", _count(config.get("limit"))
     yield "seed", arguments.get("seed", config.get("torch_seed"))
     yield from _object(task.get("generation_kwargs")).items()
     yield from _object(config.get("gen_kwargs")).items()
@@ -118,16 +119,26 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _count(value: Any) -> Any:
+    """A whole number without its ``.0``, which lm_eval puts behind every limit."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _sha(value: Any) -> str | None:
     return str(value)[:8] if value else None
 
 
 def _short(value: Any) -> str:
-    """A value as a text for a label; of a long one its beginning, and a hash that tells it from others like it."""
+    """A value as a text for a label; of a long one its beginning, and a hash that tells it from others like it.
+
+    A long path is cut to its last part first.
+    """
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
     if len(text) <= _SHORT:
         return text
-    return f"{text[: _SHORT - 10]}…{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return (
+        f"{without_paths(text)[: _SHORT - 10]}…{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    )
 
 
 def _same_prompts(run: TaskRun, other: TaskRun) -> bool:

@@ -24,10 +24,13 @@ def render(template: str, **values: Any) -> str:
     """The page that a template makes of some values.
 
     Args:
-        template: A file's name in ``templates/``.
+        template: A file's name in ``templates/``. Style and script of the same name, where there are any, follow those
+            that all pages share.
         values: What the template shows. Texts are escaped, and their control characters made visible.
     """
-    style, script = f"{_asset('page.css')}\n{token_style()}", _asset("page.js")
+    own = template.removesuffix(".html")
+    style = "\n".join([_asset("page.css"), token_style(), _asset(f"{own}.css")])
+    script = "\n".join([_asset("page.js"), _asset(f"{own}.js")])
     # default-src covers fetches, frames, fonts, images and workers alike; only these two inline texts run.
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
@@ -61,7 +64,8 @@ def token_style() -> str:
 
 @cache
 def _asset(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8").strip()
+    file = files(__package__) / name
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def _hash(text: str) -> str:

@@ -65,28 +65,6 @@
     }
   }
 
-  // Filters: a row stays if it has the chosen value in every column and the typed words anywhere.
-  const filters = document.getElementById("filters");
-  if (filters) {
-    const body = document.getElementById("board").tBodies[0];
-    const apply = () => {
-      const chosen = [...filters.querySelectorAll("select")].filter((select) => select.value !== "");
-      const words = filters.querySelector("input").value.toLowerCase().split(/\s+/).filter(Boolean);
-      let shown = 0;
-      for (const row of body.rows) {
-        const fits = chosen.every((select) => row.cells[Number(select.dataset.column)].textContent.trim() === select.value);
-        const text = row.textContent.toLowerCase();
-        row.hidden = !(fits && words.every((word) => text.includes(word)));
-        shown += row.hidden ? 0 : 1;
-      }
-      document.getElementById("shown").textContent = `${shown} of ${body.rows.length} rows`;
-    };
-    filters.hidden = false;
-    for (const kind of ["input", "change"]) filters.addEventListener(kind, apply);
-    filters.addEventListener("submit", (event) => event.preventDefault());
-    apply();
-  }
-
   // A link into a closed section opens it.
   const reveal = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));

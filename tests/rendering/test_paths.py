@@ -1,0 +1,58 @@
+"""Absolute paths are cut to names wherever they are, and nothing else is."""
+
+import pytest
+
+from uq_harness.rendering.paths import paths_in, without_paths
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/home/me/x", "x"),
+        ("/home/me/x/", "x"),
+        ("/home/me/My Models/x y", "x y"),
+        ("~/models/x", "x"),
+        ("~me/models/x", "x"),
+        ("file:///home/me/b.json", "b.json"),
+        (r"D:\models\b.json", "b.json"),
+        (r"\\server\share\f.txt", "f.txt"),
+        ("pretrained=/home/me/a b/c d,dtype=x", "pretrained=c d,dtype=x"),
+        ("model=/a/b;x=/c/d", "model=b;x=d"),
+        ("{'pretrained': '/opt/m/x'}", "{'pretrained': 'x'}"),
+        ("__home__me__my models__x", "x"),
+        ("C__Users__me__x", "x"),
+        ("see /home/me/x.txt, and (/a/b/c)", "see x.txt, and (c)"),
+    ],
+)
+def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
+    assert without_paths(text) == expected
+    assert next(iter(paths_in({"a": [text]})))[0] == "a[0]"
+    assert list(paths_in(without_paths(text))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/no_think",
+        "__init__",
+        "org__model",
+        "/model",
+        "yes and/or no",
+        "https://host/v1/chat/completions",
+        "org/model",
+        "./runs/a",
+        "../runs/a",
+        "1/2/3",
+        "/ is a slash / and no path",
+        "Question: {{question}}\nAnswer:</s>/x/y",
+    ],
+)
+def test_what_is_no_path_of_a_machine_stays(text: str) -> None:
+    assert without_paths({"a": [text]}) == {"a": [text]}
+    assert list(paths_in(text)) == []
+
+
+def test_numbers_and_names_of_settings_stay() -> None:
+    settings = {"limit": 10, "seed": None, "data_files": {"test": "/home/me/q.jsonl"}}
+    assert without_paths(settings) == {"limit": 10, "seed": None, "data_files": {"test": "q.jsonl"}}
+    assert list(paths_in(settings)) == [("data_files.test", "/home/me/q.jsonl")]

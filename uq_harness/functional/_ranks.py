@@ -1,0 +1,192 @@
+"""Which place scores or models have among each other, as far as tests tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.functional._arrays import BoolArray, FloatArray, IntArray, as_floats, check_lengths
+from uq_harness.functional._comparison import holm
+from uq_harness.functional._components import aurc_components, auroc_components, prr_components, spread
+from uq_harness.functional._quality import aurc, auroc, prr
+from uq_harness.functional._tie_groups import checked_answers
+
+_METRICS = {"auroc": auroc, "aurc": aurc, "prr": prr}
+_COMPONENTS = {"auroc": auroc_components, "aurc": aurc_components, "prr": prr_components}
+# Below this share of the two variances, that of a difference is mostly rounding, and is summed from the answers again.
+_ROUNDING = 1e-7
+
+
+class Answers:
+    """One score of one model's answers to some questions; what tests need of it is found once.
+
+    Args:
+        uncertainty: Shape ``(questions,)``, higher = more uncertain, ``nan`` where there is none.
+        correct: 1 for a right answer, 0 for a wrong one.
+
+    Raises:
+        UQHarnessError: Shapes do not match, or ``correct`` holds anything but 0 and 1.
+    """
+
+    def __init__(self, uncertainty: ArrayLike, correct: ArrayLike) -> None:
+        scores, right = checked_answers(uncertainty, correct)
+        self.scored: BoolArray = np.isfinite(scores)
+        self._scores, self._correct = scores, right.astype(np.int64)
+        self._own: tuple[str, float, FloatArray] | None = None
+
+    def __len__(self) -> int:
+        """Number of questions."""
+        return len(self._scores)
+
+    def measured(self, measure: str, rows: BoolArray) -> tuple[float, FloatArray]:
+        """A measure over some of the scored questions, and every question's share in its error."""
+        if not np.array_equal(rows, self.scored):
+            return self._over(measure, np.where(rows, self._scores, np.nan))
+        if self._own is None or self._own[0] != measure:
+            self._own = (measure, *self._over(measure, self._scores))
+        return self._own[1:]
+
+    def _over(self, measure: str, scores: FloatArray) -> tuple[float, FloatArray]:
+        return float(_METRICS[measure](scores, self._correct)), _COMPONENTS[measure](scores, self._correct)
+
+
+class PairwiseDifferences(NamedTuple):
+    """Everything against everything.
+
+    Attributes:
+        differences: Entry ``[i, j]`` is the first's number minus the second's, over the questions that both score;
+            ``nan`` where either is undefined.
+        stderrs: Standard errors of these.
+        errors: Standard error of each number by itself, over its own questions.
+    """
+
+    differences: FloatArray
+    stderrs: FloatArray
+    errors: FloatArray
+
+
+def pairwise_differences(measure: str, rows: Sequence[Sequence[Answers]]) -> PairwiseDifferences:
+    """Differences of a measure between all pairs, with the errors of paired tests (`paired_auroc` and its like).
+
+    Every score's share of an answer in the error is found once, and not once a pair, as long as the same questions are
+    scored.
+
+    Args:
+        measure: ``auroc``, ``aurc`` or ``prr``.
+        rows: What is compared: scores of one model, or one score of several models. Each is a mean over one or more
+            sets of answers to the same questions in the same order. A question counts in a pair where all of both score
+            it.
+
+    Raises:
+        UQHarnessError: The measure is unknown, or numbers of questions differ.
+
+    Source:
+        As `paired_auroc`, `paired_aurc` and `paired_prr`.
+
+    >>> correct = [1, 1, 1, 0, 1, 0, 0, 1]
+    >>> first, second = Answers([1, 2, 3, 4, 5, 6, 7, 8], correct), Answers([8, 2, 3, 6, 4, 1, 5, 7], correct)
+    >>> found = pairwise_differences("auroc", [[first], [second]])
+    >>> round(float(found.differences[0, 1]), 4), round(float(found.stderrs[0, 1]), 4)
+    (0.3333, 0.3018)
+    """
+    if measure not in _METRICS:
+        raise UQHarnessError(f"measure is {measure!r}, but must be one of {', '.join(_METRICS)}")
+    check_lengths(**{f"rows[{i}][{j}]": one for i, row in enumerate(rows) for j, one in enumerate(row)})
+    differences, stderrs = np.zeros((len(rows), len(rows))), np.zeros((len(rows), len(rows)))
+    errors = np.zeros(len(rows))
+    groups: dict[bytes, tuple[BoolArray, list[int]]] = {}
+    for number, row in enumerate(rows):
+        scored = np.logical_and.reduce([one.scored for one in row])
+        groups.setdefault(scored.tobytes(), (scored, []))[1].append(number)
+    for (scored, members), (also, others) in combinations_with_replacement(groups.values(), 2):
+        both = scored & also
+        values, components = _measured(measure, [rows[number] for number in members], both)
+        if members is others:
+            values_of_others, components_of_others = values, components
+            errors[members] = np.sqrt(_sizes(components))
+        else:
+            values_of_others, components_of_others = _measured(measure, [rows[number] for number in others], both)
+        block = np.ix_(members, others)
+        differences[block] = values[:, None] - values_of_others
+        stderrs[block] = _spreads(components, components_of_others)
+        differences[block[1].T, block[0].T] = -differences[block].T
+        stderrs[block[1].T, block[0].T] = stderrs[block].T
+    return PairwiseDifferences(differences, stderrs, errors)
+
+
+def _measured(measure: str, rows: Sequence[Sequence[Answers]], questions: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Each row's mean over its members, and each question's share in that mean's error."""
+    values, components = np.empty(len(rows)), np.empty((len(rows), len(questions)))
+    for at, row in enumerate(rows):
+        found = [one.measured(measure, questions) for one in row]
+        values[at] = np.mean([value for value, _ in found])
+        components[at] = found[0][1] if len(found) == 1 else np.mean([shares for _, shares in found], axis=0)
+    return values, components
+
+
+def _spreads(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Standard error of each difference of two rows of components."""
+    sizes = _sizes(first)[:, None] + _sizes(second)
+    variances = sizes - 2 * first @ second.T
+    if first is second:
+        np.fill_diagonal(variances, 0)
+    for i, j in np.argwhere((variances < _ROUNDING * sizes) & (variances != 0)):
+        variances[i, j] = spread(first[i] - second[j]) ** 2
+    return np.asarray(np.sqrt(np.maximum(variances, 0)), dtype=np.float64)
+
+
+def _sizes(components: FloatArray) -> FloatArray:
+    """Each row's sum of squares."""
+    return np.asarray(np.einsum("ij,ij->i", components, components), dtype=np.float64)
+
+
+def rank_intervals(differences: ArrayLike, stderrs: ArrayLike, alpha: float = 0.05) -> IntArray:
+    """Between which places each entry stands, as far as paired tests tell.
+
+    The best place is 1 + the number of entries that are significantly better, the worst 1 + the number of those that
+    are not significantly worse. Differences are taken for normal. All ordered pairs are tested, one-sided, with Holm's
+    correction over all of them: with probability ``1 - alpha`` all true places are in their intervals.
+
+    Args:
+        differences: Shape ``(entries, entries)``, entry ``[i, j]`` above 0 where ``i`` is better; ``nan`` where there
+            is no test.
+        stderrs: Their standard errors. Without any spread no difference is certain, and any other is significant.
+        alpha: Probability that any place is outside its interval.
+
+    Returns:
+        Shape ``(entries, 2)``: best and worst place, from 1.
+
+    Raises:
+        UQHarnessError: Shapes do not match, or ``alpha`` is not between 0 and 1.
+
+    Source:
+        Mogstad et al. 2024, Review of Economic Studies 91 (ranks from pairwise differences); Holm 1979, Scandinavian
+        Journal of Statistics 6.
+
+    >>> differences = [[0, 0.2, 0.3], [-0.2, 0, 0.1], [-0.3, -0.1, 0]]
+    >>> stderrs = [[0, 0.05, 0.05], [0.05, 0, 0.08], [0.05, 0.08, 0]]
+    >>> rank_intervals(differences, stderrs).tolist()
+    [[1, 1], [2, 3], [2, 3]]
+    """
+    from scipy.stats import norm
+
+    if not 0 < alpha < 1:
+        raise UQHarnessError(f"alpha is {alpha!r}, but must be between 0 and 1")
+    above, spreads = as_floats("differences", differences, ndim=2), as_floats("stderrs", stderrs, ndim=2)
+    count = len(above)
+    if above.shape != (count, count) or spreads.shape != above.shape:
+        raise UQHarnessError(
+            f"differences are {above.shape} and stderrs {spreads.shape}: both must be square and alike"
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_values = np.where(spreads == 0, np.where(above > 0, 0.0, 1.0), norm.sf(above / spreads))
+    p_values[np.isnan(above) | np.isnan(spreads)] = np.nan
+    pairs = ~np.eye(count, dtype=bool)
+    better = np.zeros((count, count), dtype=bool)
+    better[pairs] = holm(p_values[pairs]) <= alpha
+    return np.column_stack([1 + better.sum(axis=0), count - better.sum(axis=1)]).astype(np.int64)

@@ -1,0 +1,74 @@
+"""Copies of runs for a shared board: the same results and samples, without paths of the machine and without keys."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from uq_harness.errors import UQHarnessError
+from uq_harness.files import plain, write_whole
+from uq_harness.rendering.paths import without_paths
+from uq_harness.report.run import short_names
+from uq_harness.results.files import RunFiles, find_files
+
+_NOT_A_NAME = '<>:"/\\|?*'
+
+
+def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
+    """Copies results and samples into ``folder/MODEL/``.
+
+    Results lose absolute paths, keys and what lm_eval notes of the machine; samples are copied as they are.
+
+    Args:
+        paths: Files or folders that lm_eval wrote.
+        folder: Where to; made if it does not exist.
+
+    Returns:
+        The files.
+
+    Raises:
+        UQHarnessError: A run has no samples or no results file, or two runs would have one name.
+    """
+    found = find_files(paths)
+    for run in found:
+        if run.results is None or run.samples is None:
+            missing = "samples (--log_samples)" if run.samples is None else "a results file next to it"
+            raise UQHarnessError(f"{run.path}: {run.task} has no {missing}: leave it out, or run it again")
+    names = short_names(sorted({_model(run) for run in found}))
+    results: dict[Path, Path] = {}
+    samples: dict[Path, Path] = {}
+    for run in found:
+        assert run.results is not None
+        assert run.samples is not None
+        place = folder / "".join("_" if letter in _NOT_A_NAME else letter for letter in names[_model(run)])
+        results[run.results] = _claimed(place / run.results.name, run.results, results)
+        samples[run.samples] = _claimed(place / run.samples.name, run.samples, samples)
+    contents = {run.results: run.content for run in found}
+    for source, target in results.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(plain(without_paths(_of_the_run(contents[source]))), indent=2, ensure_ascii=False)
+        write_whole(target, text + "\n")
+    for source, target in samples.items():
+        shutil.copyfile(source, target)
+    return [*results.values(), *samples.values()]
+
+
+def _of_the_run(content: object) -> object:
+    """Results without what tells of the machine and of nothing else."""
+    assert isinstance(content, dict)
+    return {name: value for name, value in content.items() if name != "pretty_env_info"}
+
+
+def _model(run: RunFiles) -> str:
+    return str(run.content.get("model_name") or run.path.parent.name)
+
+
+def _claimed(target: Path, source: Path, taken: dict[Path, Path]) -> Path:
+    other = next((one for one, place in taken.items() if place == target and one != source), None)
+    if other is not None:
+        raise UQHarnessError(f"{source} and {other} would both be {target}: submit one of them")
+    if target.resolve() == source.resolve():
+        raise UQHarnessError(f"--submission {target.parent.parent} would replace {source}: choose another folder")
+    return target
