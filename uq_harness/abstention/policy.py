@@ -136,11 +136,10 @@ def as_values(policy: Policy) -> dict[str, Any]:
                 "weights": run.model_settings.get("model_weights"),
                 "model_args": model_arguments(run),
                 "uncertainty": run.model_settings.get("uncertainty"),
-                "prompts": _prompts(run),
-                "generation": _generation(run),
                 "settings": answer_settings(run),
             }
-        ),
+        )
+        | {"prompts": _prompts(run), "generation": _generation(run)},
     }
     as_json: dict[str, Any] = plain(values)
     return as_json
