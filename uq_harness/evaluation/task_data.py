@@ -106,7 +106,9 @@ class TaskData:
         rows = dataset[fewshot.split]
         if fewshot.process_docs is not None:
             rows = fewshot.process_docs(rows)
-        return rows if self._fit(fewshot.split, rows) else self._numbered(fewshot.split, rows)
+        fits = self._fit(fewshot.split, rows)
+        found: Iterable[dict[str, Any]] = rows if fits else self._numbered(fewshot.split, rows)
+        return found
 
     def check_split(self, key: str, split: str | None, there: Iterable[str]) -> None:
         """Checks that a split is there.

@@ -328,7 +328,7 @@ def _task(saved: SavedFile, answers: Sequence[SavedAnswer], name: str, correctne
 def _prompt(template: Any) -> str:
     """The earlier run's, unless it names columns of its data, which the file of answers does not have."""
     named = columns_in(template) if isinstance(template, str) else None
-    return template if named == {"question"} else "{{question}}"
+    return str(template) if named == {"question"} else "{{question}}"
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def write_task(name: str, parent: Path) -> list[Path]:
     Raises:
         UQHarnessError: The name is not allowed or taken, or the folder exists or cannot be made.
     """
-    _refuse_name("task", name)
+    _refuse_name("task", name, parent)
     if name in {file.stem for file in Path(tasks_folder()).glob("*/*.yaml")}:
         raise UQHarnessError(f"the task {name} is part of uq-harness: choose another name")
     folder = _new_folder(parent / name)
@@ -53,7 +53,7 @@ def write_method(name: str, parent: Path) -> list[Path]:
     """
     from uq_harness.methods import all_methods, sets
 
-    _refuse_name("method", name)
+    _refuse_name("method", name, parent)
     if name.endswith("_stderr"):
         raise UQHarnessError(f"method name {name!r}: auroc_{name} would look like an error: choose another name")
     if name in all_methods() or name in sets.NAMES:
@@ -67,17 +67,17 @@ def write_method(name: str, parent: Path) -> list[Path]:
     return _write("method", folder, {"name": name, "cls": cls, "title": title, "distribution": name.replace("_", "-")})
 
 
-def _refuse_name(kind: str, name: str) -> None:
+def _refuse_name(kind: str, name: str, parent: Path) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise UQHarnessError(
             f"{kind} name {name!r} is not allowed: use small letters, digits and single underscores, beginning with a "
             f"letter, such as my_{kind}"
         )
+    if (parent / name).exists():
+        raise UQHarnessError(f"{str(parent / name)!r} exists: nothing is overwritten. Choose another name or --folder")
 
 
 def _new_folder(folder: Path) -> Path:
-    if folder.exists():
-        raise UQHarnessError(f"{str(folder)!r} exists: nothing is overwritten. Choose another name or --folder")
     try:
         folder.mkdir(parents=True)
     except OSError as error:
