@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,12 @@ def command(*arguments: str, folder: Path, status: int = 0) -> str:
 def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", *made_up(60), model="org/[bold]\x1b[31mred")
     output = command("report", "runs", "--output", "out", "--no-plots", folder=tmp_path)
-    assert "AUROC" in output
+    lines = output.splitlines()
+    assert lines[0].startswith("Best: G-NLL ")
+    best = next(line for line in lines if "G-NLL" in line and "│" in line)
+    assert re.search(r"\d\d\.\d ± \d+\.\d \*", best)
+    assert "* best of its column" in output
+    assert "† not told apart from the best" in output
     assert "[bold]⟨U+001B⟩[31mred" in output  # neither obeyed by rich nor by the terminal
     assert "Report: out/report.html" in output
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [

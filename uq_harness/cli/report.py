@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from uq_harness.report.tables import Cell
 
 
+_BEST = "*"
 _DEFAULT_TOKEN_VALUE = "log-probability"
 
 
@@ -74,6 +75,10 @@ def report(
             as_text(
                 {
                     "files": [str(file) for file in files],
+                    "headlines": [
+                        {"model": one.model, "judge": one.judge, "tasks": list(one.tasks), "sentence": one.sentence}
+                        for _, one in content.headlines()
+                    ],
                     "notes": list(content.notes),
                     "combined": list(content.combined),
                 }
@@ -95,18 +100,32 @@ def _check_token_value(content: Report) -> None:
 
 
 def _print(content: Report, files: list[Path]) -> None:
+    from uq_harness.report.tables import IN_BOLD
+
     console = Console()
+    for name, one in content.headlines():
+        console.print(Text(visible(f"{name}: {one.sentence}" if name else one.sentence)), soft_wrap=True)
     for heading, table in content.all_tables():
         if table.name != "auroc":
             continue
-        rows = [(row.title, [_number(cell) for cell in row.cells]) for row in table.rows]
+        rows = [
+            (row.title, [_number(cell, table.digits_of(row, at)) for at, cell in enumerate(row.cells)])
+            for row in table.rows
+        ]
         print_wide(console, f"{heading}, percent", [(h.group, h.title) for h in table.headings], rows)
+        legend = table.caption.replace(IN_BOLD, f"{_BEST} best of its column")
+        console.print(Text(visible(legend)), soft_wrap=True)
     for note in (*content.combined, *content.notes):
         console.print(Text(f"note: {visible(note)}"), soft_wrap=True)
     console.print(Text(f"Report: {visible(str(files[0]))}, and {len(files) - 1} more files next to it"), soft_wrap=True)
 
 
-def _number(cell: Cell) -> Text:
+def _number(cell: Cell, digits: int) -> Text:
+    """A number with its error; marks are behind it, so that numbers stand below each other."""
+    from uq_harness.evaluation.metrics import FEW_MARK
+
     if math.isnan(cell.value):
-        return Text("–")
-    return Text(f"{cell.value:.2f}{'†' if cell.not_worse else ''}", "bold" if cell.best else "")
+        return Text("–  ")
+    error = "" if math.isnan(cell.stderr) else f" ± {cell.stderr:.{digits}f}"
+    marks = f"{_BEST if cell.best else '†' if cell.not_worse else ' '}{FEW_MARK if cell.few else ''}"
+    return Text(f"{cell.value:.{digits}f}{error} {marks}", "bold" if cell.best else "")

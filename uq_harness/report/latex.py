@@ -46,7 +46,12 @@ def table_as_latex(table: Table, heading: str) -> str:
         " & ".join([table.rows_are.capitalize(), *(latex(heading.title) for heading in table.headings)]) + r" \\",
         r"\midrule",
         *(
-            " & ".join([f"{{}}{latex(row.title)}", *(_number(cell, table.digits_of(row)) for cell in row.cells)])
+            " & ".join(
+                [
+                    f"{{}}{latex(row.title)}",
+                    *(_number(cell, table.digits_of(row, at)) for at, cell in enumerate(row.cells)),
+                ]
+            )
             + r" \\"
             for row in table.rows
         ),

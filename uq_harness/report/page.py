@@ -16,8 +16,9 @@ from uq_harness.report.content import Report
 from uq_harness.report.curves import Histogram, risk_at
 from uq_harness.report.examples import ConfidentError
 from uq_harness.report.figures import CostPoint, RunFigures, draw_cost, draw_histogram, draw_risk, draw_roc
+from uq_harness.report.headline import percent
 from uq_harness.report.run import RunSummary
-from uq_harness.report.tables import Cell, Heading, Row, Table, method_title
+from uq_harness.report.tables import Cell, Heading, Row, Table, by_value, method_title
 
 _COVERAGES = (0.5, 0.8, 0.9, 1.0)
 _RISK_NOTE = "Error rate when only the most certain answers are given; dotted: all answers"
@@ -58,13 +59,14 @@ class _Pictures:
 @dataclass(frozen=True)
 class _HeadedTable:
     id: str
-    short: str
-    heading: str
+    title: str
     table: Table
 
 
 @dataclass(frozen=True)
 class _Section:
+    id: str
+    heading: str
     tables: Sequence[_HeadedTable]
 
 
@@ -78,15 +80,9 @@ def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
     several = len(content.sections) > 1
     sections = [
         _Section(
-            [
-                _HeadedTable(
-                    id=f"{table.name}-{number}",
-                    short=f"{table.name.upper()} ({section.judge})" if several else table.name.upper(),
-                    heading=f"{table.title} · {section.judge}" if several else table.title,
-                    table=table,
-                )
-                for table in section.tables
-            ]
+            f"ranking-{number}",
+            f"Ranking · {section.judge}" if several else "Ranking",
+            [_HeadedTable(f"{table.name}-{number}", table.title, by_value(table)) for table in section.tables],
         )
         for number, section in enumerate(content.sections, 1)
     ]
@@ -94,6 +90,8 @@ def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
         "report.html",
         title=content.title,
         version=version("uq-harness"),
+        headlines=content.headlines(),
+        percent=percent,
         notes=content.notes,
         sections=sections,
         further=(*content.served, *content.beside),

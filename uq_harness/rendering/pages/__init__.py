@@ -27,7 +27,7 @@ def render(template: str, **values: Any) -> str:
         template: A file's name in ``templates/``.
         values: What the template shows. Texts are escaped, and their control characters made visible.
     """
-    style, script = f"{_asset('page.css')}\n{token_style()}", _asset("page.js")
+    style, script = "\n".join([_asset("page.css"), _asset("report.css"), token_style()]), _asset("page.js")
     # default-src covers fetches, frames, fonts, images and workers alike; only these two inline texts run.
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"

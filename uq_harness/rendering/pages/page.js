@@ -43,6 +43,18 @@
     });
   }
 
+  // Switches: one of several parts is shown at a time; a link into another one switches to it.
+  const choose = (radio) => {
+    for (const one of radio.closest(".switch").querySelectorAll("input")) {
+      document.getElementById(one.value).hidden = !one.checked;
+    }
+  };
+  for (const fieldset of document.querySelectorAll(".switch")) {
+    fieldset.hidden = false;
+    fieldset.addEventListener("change", (event) => { choose(event.target); announce(`${event.target.parentNode.textContent.trim()} is shown`); });
+    choose(fieldset.querySelector("input"));
+  }
+
   // Legends: a button lights up its method's line in all charts of its run, in the first free colour.
   for (const legend of document.querySelectorAll(".legend")) {
     const charts = legend.closest(".inside");
@@ -87,9 +99,12 @@
     apply();
   }
 
-  // A link into a closed section opens it.
+  // A link into a closed or hidden part shows it.
   const reveal = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const hidden = target && target.closest(".switched > [hidden]");
+    const radio = hidden && document.querySelector(`.switch input[value="${hidden.id}"]`);
+    if (radio) { radio.checked = true; choose(radio); target.scrollIntoView(); }
     const section = target && target.closest("details");
     if (section && !section.open) { section.open = true; target.scrollIntoView(); }
   };
