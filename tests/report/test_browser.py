@@ -109,11 +109,11 @@ def test_a_heading_sorts_its_table_by_mouse_and_by_keyboard(browser: Any, pages:
     from selenium.webdriver.common.keys import Keys
 
     open_page(browser, pages / "report" / "report.html")
-    button = browser.find_element("css selector", "#table-auroc-1 th button[data-column='1']")
+    button = browser.find_element("css selector", "#table-auroc-1 th button[data-column='3']")
     button.click()
     column = (
         "return [...document.querySelectorAll('#table-auroc-1 tbody tr')]"
-        ".map((row) => Number(row.cells[1].dataset.value))"
+        ".map((row) => Number(row.cells[3].dataset.value))"
     )
     values = browser.execute_script(column)
     assert values == sorted(values, reverse=True)

@@ -1,4 +1,4 @@
-"""The most important thing of a report: which method is the best, how sure that is, and how often the model is right."""
+"""The most important thing of a report: the best method, how sure that is, and how often the model is right."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ class Headline:
     @property
     def tiles(self) -> list[tuple[str, str, str]]:
         """The same as short texts: what it is, its value, and what to add."""
+        few = f" {FEW_MARK}" if self.auroc.few else ""
         several = f"mean of {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
-        found = [("Best method", self.best, f"{percent(self.auroc)} % AUROC")] if self.best else []
+        found = [("Best method", self.best, f"{percent(self.auroc)} % AUROC{few}")] if self.best else []
         if self.best and self.tested:
             found.append(("Not told apart from it", f"{self.equals} of {self.tested}", "other methods"))
         found.append(("Accuracy", share(self.accuracy), several))
@@ -71,9 +72,8 @@ def _told_apart(equals: int, tested: int) -> str:
     >>> _told_apart(4, 16), _told_apart(1, 1)
     ('4 of 16 others are not told apart from it', '1 of 1 other is not told apart from it')
     """
-    return (
-        f"{equals} of {tested} other{'s' if tested > 1 else ''} {'is' if equals == 1 else 'are'} not told apart from it"
-    )
+    others, are = "others" if tested > 1 else "other", "is" if equals == 1 else "are"
+    return f"{equals} of {tested} {others} {are} not told apart from it"
 
 
 def headlines(columns: Sequence[RunSummary], overall: Mapping[str, Ranking]) -> list[Headline]:
@@ -115,7 +115,7 @@ def percent(estimate: Estimate) -> str:
     """
     digits = 1 if estimate.stderr > 0.01 else 2
     error = f" ± {100 * estimate.stderr:.{digits}f}" if math.isfinite(estimate.stderr) else ""
-    return f"{100 * estimate.value:.{digits}f}{error}{f' {FEW_MARK}' if estimate.few else ''}"
+    return f"{100 * estimate.value:.{digits}f}{error}"
 
 
 def share(estimate: Estimate) -> str:
