@@ -49,6 +49,7 @@ def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> Non
         "report.html",
         "report.md",
         "report.tex",
+        "tables",
     ]
 
 
@@ -59,6 +60,18 @@ def test_results_without_samples_make_a_report_too(tmp_path: Path) -> None:
     with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["method"] == "g_nll")
     assert (row["value"], row["questions"], row["scored"]) == ("0.8", "2", "")
+
+
+def test_chosen_methods_are_the_only_ones_and_stand_in_that_order(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", *made_up(60), metrics={"accuracy": 0.6, "auroc_g_nll": 0.8})
+    reported = {"accuracy": 0.5, "auroc_g_nll": 0.8, "auroc_sar": 0.7, "auroc_sar_stderr": 0.1}
+    write_run(tmp_path / "without", [0] * 12 + [1] * 12, {}, samples=False, task="uq_truthfulqa", metrics=reported)
+    results = [tmp_path / "runs", tmp_path / "without"]
+    report(results, tmp_path / "out", **{**DEFAULTS, "methods": "sar+semgrad"})
+    table = (tmp_path / "out" / "tables" / "auroc.tex").read_text(encoding="utf-8")
+    assert [line.partition(" & ")[0] for line in table.splitlines() if line.startswith("{}")] == ["{}SAR", "{}SemGrad"]
+    with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"", "sar", "semgrad"}
 
 
 def test_machine_readable_output(tmp_path: Path) -> None:
@@ -77,6 +90,8 @@ DEFAULTS = {
     "token_value": "log-probability",
     "all_runs": False,
     "plots": False,
+    "methods": None,
+    "figure_size": "page",
     "as_json": True,
 }
 
@@ -88,6 +103,9 @@ DEFAULTS = {
         ("nowhere", {}, "does not exist"),
         ("runs", {"reference": "other"}, "use paper"),
         ("runs", {"method": "semgard"}, "is in none of the runs: they have g_nll, sar, semgrad"),
+        ("runs", {"methods": "sar+semgard"}, "--methods 'semgard' is in none of the runs: they have g_nll, sar"),
+        ("runs", {"methods": "sar", "method": "g_nll"}, "is not among --methods sar: add it there"),
+        ("runs", {"figure_size": "huge"}, "use page or column"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_written(

@@ -312,8 +312,8 @@ def test_runs_of_servers_say_their_requests_tokens_and_price(tmp_path: Path) -> 
         "| cost | free uq_sciq | paid uq_sciq |",
         "| price | – | 0.000977 |",
     ]
-    assert "price & " in table_as_latex(table, table.title)
-    assert "Cost & uq" in table_as_latex(table, table.title)
+    assert "price & " in table_as_latex(table, table.title, "tab:cost")
+    assert "Cost & uq" in table_as_latex(table, table.title, "tab:cost")
     numbers = {tuple(row.split(",")[i] for i in (0, 4, 5)) for row in write_numbers(content).splitlines()}
     assert {("free", "requests", "14.75"), ("paid", "requests", "2.0"), ("paid", "price", "0.0009765625")} <= numbers
     assert not any(model == "local" and measure == "requests" for model, measure, _ in numbers)

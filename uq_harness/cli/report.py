@@ -13,9 +13,10 @@ from rich.text import Text
 from uq_harness.cli.app import app
 from uq_harness.cli.arguments import refuse_output_file
 from uq_harness.cli.wide_tables import print_wide
-from uq_harness.errors import UQHarnessError
+from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.files import as_text
 from uq_harness.rendering.escape import visible
+from uq_harness.rendering.figures import SIZES
 
 if TYPE_CHECKING:
     from uq_harness.report.content import Report
@@ -32,8 +33,14 @@ def report(
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
     reference: Annotated[str | None, typer.Option(help="Published results to put next to yours: paper.")] = None,
     title: Annotated[str, typer.Option(help="The report's title.")] = "Uncertainty of answers",
+    methods: Annotated[
+        str | None, typer.Option(help="Methods joined by +: the only ones in the report, in the order of its tables.")
+    ] = None,
     method: Annotated[
-        str | None, typer.Option(help="Whose most confident wrong answers are listed; each run's best without it.")
+        str | None,
+        typer.Option(
+            "--examples-by", "--method", help="Whose most confident wrong answers are listed; default: each run's best."
+        ),
     ] = None,
     examples: Annotated[int, typer.Option(min=0, help="Confident wrong answers listed of each run.")] = 10,
     alpha: Annotated[float, typer.Option(min=0, max=1, help="Level of the tests against the best method.")] = 0.05,
@@ -42,20 +49,31 @@ def report(
         str, typer.Option(help="What colours the tokens of wrong answers: log-probability, entropy, or a method's.")
     ] = _DEFAULT_TOKEN_VALUE,
     all_runs: Annotated[bool, typer.Option("--all-runs", help="Keep repeated runs, not the last one only.")] = False,
-    plots: Annotated[bool, typer.Option(help="Also write the pictures as PNG and SVG.")] = True,
+    plots: Annotated[bool, typer.Option(help="Also write the pictures as PNG, SVG and PDF.")] = True,
+    figure_size: Annotated[
+        str, typer.Option(help="Width of these: page (7 inches) or column (3.4 inches, for a paper).")
+    ] = "page",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Write the paper's tables over your runs: HTML, Markdown, LaTeX, CSV and pictures."""
     from uq_harness.report.content import collect
+    from uq_harness.report.run import methods_of
     from uq_harness.report.write import read_with_warnings, write_report
 
     if reference not in (None, "paper"):
         raise UQHarnessError(f"--reference {reference!r} is not known: use paper")
+    if figure_size not in SIZES:
+        raise UQHarnessError(f"--figure-size {figure_size!r} is not known: use {one_of(list(SIZES))}")
     refuse_output_file(output)
     runs, warnings = read_with_warnings(results)
-    known = sorted({name for run in runs for name in run.uncertainty})
-    if method is not None and method not in known:
-        raise UQHarnessError(f"--method {method!r} is in none of the runs: they have {', '.join(known) or 'no method'}")
+    chosen = methods.split("+") if methods else []
+    known = sorted({name for run in runs for name in methods_of(run)})
+    for option, name in [("--methods", name) for name in chosen] + [("--examples-by", method)] * (method is not None):
+        if name not in known:
+            has = ", ".join(known) or "no method"
+            raise UQHarnessError(f"{option} {name!r} is in none of the runs: they have {has}")
+    if method is not None and chosen and method not in chosen:
+        raise UQHarnessError(f"--examples-by {method!r} is not among --methods {methods}: add it there")
     content = collect(
         runs,
         title=title,
@@ -66,10 +84,11 @@ def report(
         alpha=alpha,
         combined=combined,
         token_value=token_value,
+        methods=chosen,
         warnings=warnings,
     )
     _check_token_value(content)
-    files = write_report(content, output, pictures=plots)
+    files = write_report(content, output, pictures=plots, figure_size=figure_size)
     if as_json:
         print(
             as_text(

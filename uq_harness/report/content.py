@@ -14,9 +14,9 @@ from uq_harness.report.combined import MOST, Combination
 from uq_harness.report.examples import ConfidentError, confident_errors
 from uq_harness.report.headline import Headline, headlines
 from uq_harness.report.quality import UNDEFINED, Ranking, average, rank
-from uq_harness.report.run import RunSummary, label_runs, latest, summarize
+from uq_harness.report.run import RunSummary, label_runs, latest, methods_of, summarize
 from uq_harness.report.served import served_tables
-from uq_harness.report.tables import Table, method_title, ranking_table
+from uq_harness.report.tables import Table, in_order, method_title, ranking_table
 from uq_harness.results.run import TaskRun
 from uq_harness.results.samples import read_record
 
@@ -101,6 +101,7 @@ def collect(
     alpha: float = 0.05,
     combined: bool = True,
     token_value: str = LOG_PROBABILITY,
+    methods: Sequence[str] = (),
     warnings: Iterable[str] = (),
 ) -> Report:
     """Measures all runs and lays out the tables.
@@ -116,8 +117,12 @@ def collect(
         combined: Whether the tables have a row for all scores together.
         token_value: What colours the tokens of the answers that are shown: ``log-probability``, ``entropy``, or what a
             method tells of tokens. Answers without it are not coloured.
+        methods: The only methods that the report is about, in the order of the tables' rows; without any it is about
+            all, sorted by value.
         warnings: What reading the files has met with.
     """
+    if methods:
+        runs = [_only(run, methods) for run in runs]
     kept, earlier = (list(runs), []) if all_runs else latest(runs)
     labelled = sorted(label_runs(kept), key=lambda pair: (pair[0], pair[1].task, pair[1].judge))
     columns = [summarize(run, label, alpha, combined=combined) for label, run in labelled]
@@ -134,7 +139,7 @@ def collect(
     for judge in judges:
         under = [column for column in columns if column.run.judge == judge]
         overall = _overall(under, alpha)
-        tables = tuple(ranking_table(name, under, overall, alpha) for name in MEASURES)
+        tables = tuple(in_order(ranking_table(name, under, overall, alpha), methods) for name in MEASURES)
         sections.append(Section(judge, tuple(headlines(under, overall)), tables))
     beside = beside_the_paper(columns) if reference else []
     if reference:
@@ -150,6 +155,13 @@ def collect(
         tuple(_together(columns, alpha)),
         token_value,
     )
+
+
+def _only(run: TaskRun, methods: Sequence[str]) -> TaskRun:
+    """A run with no methods but these."""
+    left_out = {f"{measure}_{name}" for measure in MEASURES for name in methods_of(run) if name not in methods}
+    metrics = {name: value for name, value in run.metrics.items() if name.removesuffix("_stderr") not in left_out}
+    return replace(run, uncertainty={n: run.uncertainty[n] for n in methods if n in run.uncertainty}, metrics=metrics)
 
 
 def _together(columns: Sequence[RunSummary], alpha: float) -> list[str]:

@@ -20,11 +20,13 @@ def test_pictures_are_drawn_and_tell_the_correlation(tmp_path: Path, kind: str) 
     assert [file.name for file in files] == [
         "a_hybridgrad.png",
         "a_hybridgrad.svg",
+        "a_hybridgrad.pdf",
         "a_states.png",
         "a_states.svg",
+        "a_states.pdf",
     ]
     for file in files:
         head = file.read_bytes()[:400]
-        assert head.startswith(b"\x89PNG") if file.suffix == ".png" else b"<svg" in head
+        assert {".png": b"\x89PNG", ".svg": b"<svg", ".pdf": b"%PDF"}[file.suffix] in head
     told = "independent, which they are not" in (tmp_path / "a_states.svg").read_text(encoding="utf-8")
     assert told == (kind == "with SPS")

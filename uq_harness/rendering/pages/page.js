@@ -55,28 +55,6 @@
     choose(fieldset.querySelector("input"));
   }
 
-  // Legends: a button lights up its method's line in all charts of its run, in the first free colour.
-  for (const legend of document.querySelectorAll(".legend")) {
-    const charts = legend.closest(".inside");
-    legend.hidden = false;
-    for (const button of legend.querySelectorAll("button")) {
-      button.addEventListener("click", () => {
-        const lines = [...charts.querySelectorAll(".series")].filter((line) => line.dataset.method === button.dataset.method);
-        const on = button.getAttribute("aria-pressed") === "true";
-        const used = [...legend.querySelectorAll("button[aria-pressed=true]")].map((one) => one.dataset.slot);
-        const free = ["1", "2", "3", "4", "5", "6"].find((slot) => !used.includes(slot));
-        if (!on && !free) { announce("Six methods are shown already: switch one off first"); return; }
-        button.setAttribute("aria-pressed", String(!on));
-        const slot = on ? button.dataset.slot : free;
-        for (const line of lines) {
-          line.classList.remove("on", ...["1", "2", "3", "4", "5", "6"].map((n) => `slot${n}`));
-          if (!on) { line.classList.add("on", `slot${slot}`); line.parentNode.append(line); }
-        }
-        if (on) delete button.dataset.slot; else button.dataset.slot = slot;
-      });
-    }
-  }
-
   // Filters: a row stays if it has the chosen value in every column and the typed words anywhere.
   const filters = document.getElementById("filters");
   if (filters) {
