@@ -131,7 +131,7 @@ def test_one_measure_is_shown_and_the_keyboard_switches_to_another(browser: Any,
     from selenium.webdriver.common.keys import Keys
 
     open_page(browser, pages / "report" / "report.html")
-    shown = "return [...document.querySelectorAll('.switched section')].filter((one) => !one.hidden).map((o) => o.id)"
+    shown = "return [...document.querySelectorAll('.switched > div')].filter((one) => !one.hidden).map((o) => o.id)"
     assert browser.execute_script(shown) == ["auroc-1"]
     browser.find_element("css selector", ".switch input:checked").send_keys(Keys.ARROW_RIGHT)
     assert browser.execute_script(shown) == ["aurc-1"]
