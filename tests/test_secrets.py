@@ -154,6 +154,7 @@ def said(tmp_path, monkeypatch, capsys, caplog):
         ".jsonl",
         ".png",
         ".svg",
+        ".pdf",
     }
     return "\n".join([*texts, caplog.text, *(file.read_bytes().decode("utf-8", "replace") for file in files)])
 

@@ -131,7 +131,7 @@ class TestPolicy:
     def test_pictures(self, tmp_path, correct):
         policy = make_policy(task_run(correct, {"sar": np.arange(60.0)}, task="a$b_$"), "sar", TARGET, DELTA)
         files = draw_reliability(policy, tmp_path / "reliability")
-        assert [file.name for file in files] == ["reliability.png", "reliability.svg"]
+        assert [file.name for file in files] == ["reliability.png", "reliability.svg", "reliability.pdf"]
         assert files[0].read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in files[1].read_bytes()
 
@@ -163,6 +163,7 @@ class TestCommand:
             "threshold.json",
             "reliability.png",
             "reliability.svg",
+            "reliability.pdf",
         }
         assert json.loads(call(results, "--method", "sar", "--target", 0.2, "--json"))["method"] == "sar"
 

@@ -4,25 +4,26 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from uq_harness.rendering import figures
-from uq_harness.rendering.figures import Marks, inline_svg, page_axes
+from uq_harness.rendering.figures import Marks, inline_svg, page_axes, page_figure
 
 
-def test_writes_png_and_svg_and_equal_figures_give_equal_files(tmp_path: Path) -> None:
+def test_writes_png_svg_and_pdf_and_equal_figures_give_equal_files(tmp_path: Path) -> None:
     contents = []
     for name in ("a", "b"):
         figure = figures.new_figure(2, 1)
         figure.add_subplot().plot([0, 1], [0, 1])
         (tmp_path / name).mkdir()
         files = figures.save(figure, tmp_path / name / "risk.v2")
-        assert [file.name for file in files] == ["risk.v2.png", "risk.v2.svg"]
+        assert [file.name for file in files] == ["risk.v2.png", "risk.v2.svg", "risk.v2.pdf"]
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
     assert contents[0][0].startswith(b"\x89PNG")
 
 
-def picture(name: str, title: str = "a line") -> str:
+def picture(name: str, title: str = "a line", *, full_size: bool = False) -> str:
     """A picture of a line, a point and a text."""
-    axes, marks = page_axes(200, 100, (10, 20, 190, 80)), Marks()
+    figure, marks = page_figure(200, 100), Marks()
+    axes = page_axes(figure, (10, 20, 190, 80))
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_axis_off()
     (line,) = axes.plot([0, 1], [0, 1], color="red")
@@ -30,7 +31,7 @@ def picture(name: str, title: str = "a line") -> str:
     (point,) = axes.plot(0.5, 0.5, "o")
     marks.add(point, "point")
     marks.add(axes.text(0.5, 0.5, "50 % <b> & more", ha="right"), "name")
-    return inline_svg(axes.figure, marks, name, "wide")
+    return inline_svg(figure, marks, name, "wide", full_size=full_size)
 
 
 def test_a_picture_has_classes_and_no_looks_of_its_own() -> None:
@@ -39,6 +40,11 @@ def test_a_picture_has_classes_and_no_looks_of_its_own() -> None:
     for element in root.iter():
         assert not {"style", "fill", "stroke", "clip-path"} & set(element.attrib)
         assert element.tag != "style"
+
+
+def test_a_picture_can_say_how_large_it_is() -> None:
+    root = ElementTree.fromstring(picture("run-1", full_size=True))
+    assert (root.attrib["width"], root.attrib["height"]) == ("200", "100")
 
 
 def test_elements_stand_where_the_axes_are_and_carry_their_marks() -> None:

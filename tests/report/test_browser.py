@@ -48,6 +48,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         alpha=0.05,
         combined=True,
         token_value="log-probability",
+        methods=None,
+        figure_size="page",
         all_runs=False,
         plots=False,
         as_json=True,
@@ -109,20 +111,69 @@ def test_a_heading_sorts_its_table_by_mouse_and_by_keyboard(browser: Any, pages:
     from selenium.webdriver.common.keys import Keys
 
     open_page(browser, pages / "report" / "report.html")
-    button = browser.find_element("css selector", "#table-auroc-1 th button[data-column='1']")
+    button = browser.find_element("css selector", "#table-auroc-1 th button[data-column='3']")
     button.click()
     column = (
         "return [...document.querySelectorAll('#table-auroc-1 tbody tr')]"
-        ".map((row) => Number(row.cells[1].dataset.value))"
+        ".map((row) => Number(row.cells[3].dataset.value))"
     )
     values = browser.execute_script(column)
     assert values == sorted(values, reverse=True)
     assert browser.execute_script("return arguments[0].closest('th').ariaSort", button) == "descending"
     button.send_keys(Keys.ENTER)
     assert browser.execute_script(column) == sorted(values)
-    assert (
-        browser.execute_script("return document.getElementById('status').textContent") == "Sorted by uq_sciq, ascending"
+    said = "return document.getElementById('status').textContent"
+    assert browser.execute_script(said).startswith("Sorted by ")
+    assert browser.execute_script(said).endswith(", ascending")
+
+
+def test_one_measure_is_shown_and_the_keyboard_switches_to_another(browser: Any, pages: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(browser, pages / "report" / "report.html")
+    shown = "return [...document.querySelectorAll('.switched > div')].filter((one) => !one.hidden).map((o) => o.id)"
+    assert browser.execute_script(shown) == ["auroc-1"]
+    browser.find_element("css selector", ".switch input:checked").send_keys(Keys.ARROW_RIGHT)
+    assert browser.execute_script(shown) == ["aurc-1"]
+    browser.find_element("css selector", ".switch input[value='prr-1']").click()
+    assert browser.execute_script(shown) == ["prr-1"]
+    assert texts(browser, "#status") == ["PRR ↑ is shown"]
+    browser.execute_script("location.hash = '#aurc-1'; window.dispatchEvent(new HashChangeEvent('hashchange'))")
+    assert browser.execute_script(shown) == ["aurc-1"]
+
+
+def test_the_ranking_is_sorted_by_its_first_column_and_numbers_its_rows(browser: Any, pages: Path) -> None:
+    open_page(browser, pages / "report" / "report.html")
+    for measure, order in (("auroc", "descending"), ("aurc", "ascending"), ("prr", "descending")):
+        column = (
+            f"return [...document.querySelectorAll('#table-{measure}-1 tbody tr')]"
+            ".map((row) => Number(row.cells[1].dataset.value))"
+        )
+        values = browser.execute_script(column)
+        assert values == sorted(values, reverse=order == "descending")
+        heading = f"return document.querySelector('#table-{measure}-1 thead tr:last-child th:nth-child(2)').ariaSort"
+        assert browser.execute_script(heading) == order
+    place = (
+        "return getComputedStyle(document.querySelector('#table-auroc-1 tbody th'), '::before')"
+        ".getPropertyValue('content')"
     )
+    assert browser.execute_script(place) == "counter(place)"
+    browser.find_element("css selector", "#table-auroc-1 th button[data-column='0']").click()
+    assert browser.execute_script(place) == "none"  # sorted by name there are no places
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_method_and_mean_stay_in_view_when_a_table_is_scrolled(browser: Any, pages: Path, width: int) -> None:
+    open_page(browser, pages / "report" / "report.html", width=width)
+    lefts = (
+        "const box = document.querySelector('#table-auroc-1').closest('.scroll'); box.scrollLeft = 120;"
+        "return [...document.querySelector('#table-auroc-1 tbody tr').cells].slice(0, 2)"
+        ".map((cell) => cell.getBoundingClientRect().left - box.getBoundingClientRect().left)"
+    )
+    method, mean = browser.execute_script(lefts)
+    assert 0 <= method <= 2
+    assert mean > method + 100
+    assert mean < width - 100
 
 
 def test_missing_numbers_stay_last_whatever_the_order(browser: Any, pages: Path) -> None:
@@ -138,29 +189,19 @@ def test_missing_numbers_stay_last_whatever_the_order(browser: Any, pages: Path)
         assert values == sorted(values, key=lambda value: value == "")
 
 
-def test_a_method_in_the_legend_lights_up_in_both_charts(browser: Any, pages: Path) -> None:
+def test_a_forest_curves_ridges_and_costs_are_drawn(browser: Any, pages: Path) -> None:
     open_page(browser, pages / "report" / "report.html")
-    lit = "return document.querySelectorAll('#run-1 .charts .series.on').length"
-    assert browser.execute_script(lit) == 12  # six methods, two charts
-    first = browser.find_element("css selector", "#run-1 .legend button[aria-pressed='true']")
-    last = browser.find_element("css selector", "#run-1 .legend button[aria-pressed='false']")
-    last.click()
-    assert last.get_attribute("aria-pressed") == "false"  # no colour is free
-    first.click()
-    last.click()
-    assert last.get_attribute("aria-pressed") == "true"
-    assert browser.execute_script(lit) == 12
-
-
-def test_curves_histograms_and_costs_are_drawn(browser: Any, pages: Path) -> None:
-    open_page(browser, pages / "report" / "report.html")
-    assert texts(browser, "#run-1 .charts figcaption")[0].startswith("Risk-coverage curves")
-    assert len(texts(browser, "#run-1 .small figure")) == 7
+    methods = texts(browser, "#table-auroc-1 tbody th")
+    named = [text for text in texts(browser, "svg[aria-labelledby=forest-1] text.tick") if text in methods]
+    assert named == methods
+    for kind in ("risk", "roc"):
+        assert len(texts(browser, f"#run-1 .small figcaption[id^=run-1-{kind}]")) == 7
+        assert len(browser.find_elements("css selector", f"[aria-labelledby^=run-1-{kind}] .band")) == 7
+    assert len(browser.find_elements("css selector", "[aria-labelledby=run-1-histograms] .right")) == 7
     sizes = (
         "return [...document.querySelectorAll('#run-1 svg[role=img]')].map((one) => one.getBoundingClientRect().width)"
     )
     assert min(browser.execute_script(sizes)) > 100
-    assert set(texts(browser, "#run-1 svg.wide g text")) >= {"G-NLL", "SemGrad"}
 
 
 def test_no_two_elements_share_an_id_and_every_reference_is_met(browser: Any, pages: Path) -> None:
@@ -175,9 +216,11 @@ def test_no_two_elements_share_an_id_and_every_reference_is_met(browser: Any, pa
 def test_pointing_at_a_method_tells_its_numbers(browser: Any, pages: Path) -> None:
     open_page(browser, pages / "report" / "report.html")
     told = texts(browser, "#run-1 svg.wide .point > title")
-    assert [note.partition(":")[0] for note in told] == texts(browser, "#run-1 svg.wide .name text")
+    assert len(told) == 5  # what two others cost is not in these records
     assert all("AUROC" in note for note in told)
-    assert texts(browser, "#run-1 .charts .series.on > title")[-1] == "G-NLL"
+    named = texts(browser, "#run-1 svg.wide .name text")
+    assert named  # those that no cheaper method reaches
+    assert set(named) <= {note.partition(":")[0] for note in told}
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -185,10 +228,11 @@ def test_curves_and_points_follow_light_and_dark(browser: Any, pages: Path, dark
     open_page(browser, pages / "report" / "report.html", dark=dark)
     colour = "const s = getComputedStyle(document.querySelector(arguments[0])); return [s.stroke, s.fill]"
     for selector, at, expected in (
-        ("#run-1 .charts .series.slot1", 0, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
-        ("#run-1 svg.wide .point:not(.sampled) use", 1, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
-        ("#run-1 svg.wide .point.sampled use", 1, ("rgb(255, 255, 255)", "rgb(20, 23, 27)")),
-        ("#run-1 .charts .axis", 1, ("rgb(89, 97, 107)", "rgb(163, 172, 184)")),
+        ("#run-1 .small .series.on", 0, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
+        ("#run-1 svg.wide .point.family1 use", 1, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
+        ("#run-1 svg.wide .point.family4 use", 1, ("rgb(255, 255, 255)", "rgb(20, 23, 27)")),
+        ("#run-1 svg.wide .axis", 1, ("rgb(89, 97, 107)", "rgb(163, 172, 184)")),
+        ("svg[aria-labelledby=forest-1] .interval.worse", 0, ("rgb(195, 201, 209)", "rgb(74, 82, 92)")),
     ):
         assert browser.execute_script(colour, selector)[at] == expected[dark]
 

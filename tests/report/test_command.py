@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,12 @@ def command(*arguments: str, folder: Path, status: int = 0) -> str:
 def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", *made_up(60), model="org/[bold]\x1b[31mred")
     output = command("report", "runs", "--output", "out", "--no-plots", folder=tmp_path)
-    assert "AUROC" in output
+    lines = output.splitlines()
+    assert lines[0].startswith("Best: G-NLL ")
+    best = next(line for line in lines if "G-NLL" in line and "│" in line)
+    assert re.search(r"\d\d\.\d ± \d+\.\d \*", best)
+    assert "* best of its column" in output
+    assert "† not told apart from the best" in output
     assert "[bold]⟨U+001B⟩[31mred" in output  # neither obeyed by rich nor by the terminal
     assert "Report: out/report.html" in output
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
@@ -43,6 +49,7 @@ def test_a_report_prints_the_table_and_says_where_it_lies(tmp_path: Path) -> Non
         "report.html",
         "report.md",
         "report.tex",
+        "tables",
     ]
 
 
@@ -53,6 +60,18 @@ def test_results_without_samples_make_a_report_too(tmp_path: Path) -> None:
     with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["method"] == "g_nll")
     assert (row["value"], row["questions"], row["scored"]) == ("0.8", "2", "")
+
+
+def test_chosen_methods_are_the_only_ones_and_stand_in_that_order(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", *made_up(60), metrics={"accuracy": 0.6, "auroc_g_nll": 0.8})
+    reported = {"accuracy": 0.5, "auroc_g_nll": 0.8, "auroc_sar": 0.7, "auroc_sar_stderr": 0.1}
+    write_run(tmp_path / "without", [0] * 12 + [1] * 12, {}, samples=False, task="uq_truthfulqa", metrics=reported)
+    results = [tmp_path / "runs", tmp_path / "without"]
+    report(results, tmp_path / "out", **{**DEFAULTS, "methods": "sar+semgrad"})
+    table = (tmp_path / "out" / "tables" / "auroc.tex").read_text(encoding="utf-8")
+    assert [line.partition(" & ")[0] for line in table.splitlines() if line.startswith("{}")] == ["{}SAR", "{}SemGrad"]
+    with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"", "sar", "semgrad"}
 
 
 def test_machine_readable_output(tmp_path: Path) -> None:
@@ -71,6 +90,8 @@ DEFAULTS = {
     "token_value": "log-probability",
     "all_runs": False,
     "plots": False,
+    "methods": None,
+    "figure_size": "page",
     "as_json": True,
 }
 
@@ -82,6 +103,9 @@ DEFAULTS = {
         ("nowhere", {}, "does not exist"),
         ("runs", {"reference": "other"}, "use paper"),
         ("runs", {"method": "semgard"}, "is in none of the runs: they have g_nll, sar, semgrad"),
+        ("runs", {"methods": "sar+semgard"}, "--methods 'semgard' is in none of the runs: they have g_nll, sar"),
+        ("runs", {"methods": "sar", "method": "g_nll"}, "is not among --methods sar: add it there"),
+        ("runs", {"figure_size": "huge"}, "use page or column"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_written(

@@ -38,7 +38,7 @@ def cells(content: Report, table: str, row: str) -> list[float]:
     return [cell.value for cell in next(r for r in found.rows if r.name == row).cells]
 
 
-def test_methods_stand_down_models_and_tasks_across_and_an_average_at_the_end(tmp_path: Path) -> None:
+def test_methods_stand_down_a_mean_of_each_model_first_and_the_tasks_across(tmp_path: Path) -> None:
     for model in ("org/b", "org/a"):
         for task in ("uq_truthfulqa", "uq_sciq"):
             correct, scores = made_up(60, seed=len(model + task))
@@ -46,13 +46,57 @@ def test_methods_stand_down_models_and_tasks_across_and_an_average_at_the_end(tm
     content = content_of(tmp_path)
     headings, table = content.all_tables()[0]
     assert headings == "AUROC ↑"
-    assert table.groups == [("a", 2), ("b", 2), ("", 1)]
-    assert [h.title for h in table.headings] == ["uq_sciq", "uq_truthfulqa", "uq_sciq", "uq_truthfulqa", "Avg."]
-    assert [row.name for row in table.rows] == ["g_nll", "sar", "semgrad"]  # the paper's order
+    assert table.groups == [("Mean over 2 tasks", 2), ("a", 2), ("b", 2)]
+    assert [h.title for h in table.headings] == ["a", "b", "uq_sciq", "uq_truthfulqa", "uq_sciq", "uq_truthfulqa"]
     values = cells(content, "auroc", "g_nll")
-    assert values[-1] == pytest.approx(np.mean(values[:-1]))
-    for at in range(5):
+    assert values[0] == pytest.approx(np.mean(values[2:4]))
+    assert values[1] == pytest.approx(np.mean(values[4:]))
+    for at in range(6):
         assert sum(row.cells[at].best for row in table.rows) == 1
+
+
+def test_rows_are_sorted_by_the_first_column_the_best_first(tmp_path: Path) -> None:
+    correct, scores = made_up(400, methods=("g_nll", "semgrad", "sar", "ln_pe"))
+    write_run(tmp_path, correct, {**{name: scores[name] for name in reversed(scores)}, "constant": np.ones(400)})
+    write_run(tmp_path, *made_up(400, seed=2, methods=tuple(scores)), task="uq_truthfulqa", date="2026-01-02T03-04-06")
+    for measure, sign in (("auroc", -1), ("aurc", 1), ("prr", -1)):
+        table = next(table for _, table in content_of(tmp_path).all_tables() if table.name == measure)
+        assert table.mean_first
+        assert table.headings[0].title == "Mean over 2"
+        assert [row.name for row in table.rows][-2:] == ["constant", "combined"]  # no mean; not ranked
+        means = [sign * row.cells[0].value for row in table.rows[:-2]]
+        assert means == sorted(means)
+
+
+def test_settings_that_differ_make_no_mean(tmp_path: Path) -> None:
+    for at, limit in enumerate((40.0, 50.0)):
+        write_run(tmp_path, *made_up(40 + 10 * at), date=f"2026-01-0{at + 1}T00-00-00", config={"limit": limit})
+    (_, table), *_ = content_of(tmp_path).all_tables()
+    assert [(heading.group, heading.title) for heading in table.headings] == [
+        ("small-model (limit=40.0)", "uq_sciq"),
+        ("small-model (limit=50.0)", "uq_sciq"),
+    ]
+
+
+def test_a_second_decimal_stands_where_the_error_is_smaller_than_1(tmp_path: Path) -> None:
+    write_run(tmp_path, *made_up(100), task="uq_sciq")
+    write_run(tmp_path, *made_up(20_000), task="uq_truthfulqa", date="2026-01-02T03-04-06")
+    table = content_of(tmp_path, combined=False).all_tables()[0][1]
+    assert [heading.digits for heading in table.headings] == [1, 1, 2]
+    line = next(line for line in table_as_markdown(table).splitlines() if line.startswith("| G-NLL"))
+    g_nll = next(row for row in table.rows if row.name == "g_nll")
+    assert f"{g_nll.cells[1].value:.1f}** ± {g_nll.cells[1].stderr:.1f}" in line
+    assert f"{g_nll.cells[2].value:.2f}** ± {g_nll.cells[2].stderr:.2f}" in line
+
+
+def test_of_equal_methods_one_is_the_best_and_the_others_are_not_told_apart(tmp_path: Path) -> None:
+    correct, scores = made_up(60)
+    write_run(tmp_path, correct, {"g_nll": scores["g_nll"], "sar": scores["g_nll"], "semgrad": scores["semgrad"]})
+    for _, table in content_of(tmp_path).all_tables():
+        assert sum(row.cells[0].best for row in table.rows) == 1
+        if table.name == "auroc":
+            assert "a lower number can have the mark" in table.caption
+            assert {row.cells[0].not_worse for row in table.rows[:2]} == {True, False}
 
 
 def test_lower_is_better_for_aurc(tmp_path: Path) -> None:
@@ -67,10 +111,10 @@ def test_a_method_in_one_run_only_has_a_gap_and_no_average(tmp_path: Path) -> No
     correct, scores = made_up(60)
     write_run(tmp_path, correct, scores, task="uq_sciq")
     write_run(tmp_path, correct, {"g_nll": scores["g_nll"]}, task="uq_truthfulqa", date="2026-01-02T03-04-06")
-    values = cells(content_of(tmp_path), "auroc", "sar")
-    assert math.isfinite(values[0])
-    assert math.isnan(values[1])
-    assert math.isnan(values[2])
+    mean, first, second = cells(content_of(tmp_path), "auroc", "sar")
+    assert math.isnan(mean)
+    assert math.isfinite(first)
+    assert math.isnan(second)
 
 
 def test_an_all_correct_task_is_named_and_does_not_spoil_the_average(tmp_path: Path) -> None:
@@ -78,11 +122,14 @@ def test_an_all_correct_task_is_named_and_does_not_spoil_the_average(tmp_path: P
     write_run(tmp_path, correct, scores, task="uq_sciq")
     write_run(tmp_path, np.ones(60, dtype=int), scores, task="uq_truthfulqa", date="2026-01-02T03-04-06")
     content = content_of(tmp_path)
-    values = cells(content, "auroc", "g_nll")
-    assert math.isnan(values[1])
-    assert values[2] == pytest.approx(values[0])
+    first, second = cells(content, "auroc", "g_nll")  # and no mean of one number
+    assert math.isnan(second)
     assert any("all 60 answers are correct" in note for note in content.notes)
     assert content.runs[1].examples == ()
+    assert "Best on uq_sciq: G-NLL" in content.headlines()[0][1].sentence
+    write_run(tmp_path, *made_up(60, seed=1), task="uq_triviaqa", date="2026-01-02T03-04-07")
+    mean, first, third, _ = cells(content_of(tmp_path), "auroc", "g_nll")
+    assert mean == pytest.approx((first + third) / 2)
 
 
 @pytest.mark.parametrize(("right", "few"), [(2, True), (9, True), (10, False), (50, False), (51, True)])
@@ -107,7 +154,7 @@ def test_an_average_with_few_is_marked(tmp_path: Path) -> None:
     write_run(tmp_path, correct, scores, task="uq_sciq")
     write_run(tmp_path, (np.arange(60) < 3).astype(int), scores, task="uq_truthfulqa", date="2026-01-02T03-04-06")
     row = content_of(tmp_path).all_tables()[0][1].rows[0]
-    assert [cell.few for cell in row.cells] == [False, True, True]
+    assert [cell.few for cell in row.cells] == [True, False, True]
 
 
 def test_an_error_of_0_is_explained(tmp_path: Path) -> None:
@@ -265,8 +312,8 @@ def test_runs_of_servers_say_their_requests_tokens_and_price(tmp_path: Path) -> 
         "| cost | free uq_sciq | paid uq_sciq |",
         "| price | – | 0.000977 |",
     ]
-    assert "price & " in table_as_latex(table, table.title)
-    assert "Cost & uq" in table_as_latex(table, table.title)
+    assert "price & " in table_as_latex(table, table.title, "tab:cost")
+    assert "Cost & uq" in table_as_latex(table, table.title, "tab:cost")
     numbers = {tuple(row.split(",")[i] for i in (0, 4, 5)) for row in write_numbers(content).splitlines()}
     assert {("free", "requests", "14.75"), ("paid", "requests", "2.0"), ("paid", "price", "0.0009765625")} <= numbers
     assert not any(model == "local" and measure == "requests" for model, measure, _ in numbers)

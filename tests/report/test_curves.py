@@ -26,7 +26,7 @@ def test_the_area_under_the_roc_curve_is_the_auroc(pairs: list[tuple[float, int]
 
 
 def test_the_roc_curve_is_scikit_learns() -> None:
-    correct, scores = made_up(100)
+    correct, scores = made_up(70)  # few enough to keep every point
     x, y, _ = sklearn_roc(1 - correct, scores["semgrad"], drop_intermediate=False)
     curve = roc_curve(scores["semgrad"], correct)
     assert np.allclose(curve.x, x)
@@ -37,11 +37,28 @@ def test_thinned_curves_keep_ends_and_area() -> None:
     correct, scores = made_up(11_313)
     roc, risk = roc_curve(scores["g_nll"], correct), risk_coverage_curve(scores["g_nll"], correct)
     for curve in (roc, risk):
-        assert len(curve.x) <= 170
+        assert len(curve.x) <= 82
     assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(roc.y, roc.x) == pytest.approx(auroc(scores["g_nll"], correct), abs=2e-3)
     assert risk.y[-1] == pytest.approx(1 - correct.mean())
     assert np.trapezoid(risk.y, risk.x) == pytest.approx(aurc(scores["g_nll"], correct), abs=2e-3)
+
+
+def test_bands_are_wilsons_intervals_and_narrow_down_as_more_answers_are_given() -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    correct, scores = made_up(400)
+    curve = risk_coverage_curve(scores["g_nll"], correct, start=0.05)
+    assert curve.x[0] == 0.05
+    given = np.rint(curve.x * 400)
+    low, high = proportion_confint(curve.y * given, given, method="wilson")
+    assert np.allclose(curve.low, low, atol=1e-12)
+    assert np.allclose(curve.high, high)
+    assert curve.high[-1] - curve.low[-1] < (curve.high[0] - curve.low[0]) / 2
+    roc = roc_curve(scores["g_nll"], correct)
+    low, high = proportion_confint(roc.y * (correct == 0).sum(), (correct == 0).sum(), method="wilson")
+    assert np.allclose(roc.low, low, atol=1e-12)
+    assert np.allclose(roc.high, high)
 
 
 def test_risk_at_a_coverage_is_the_error_rate_of_the_most_certain() -> None:

@@ -82,6 +82,7 @@ def test_numbers_from_few_answers_are_marked_in_every_format(tmp_path: Path) -> 
     write_run(tmp_path / "runs", (np.arange(60) < 4).astype(int), scores)
     write_report(content_of(tmp_path / "runs"), tmp_path / "report")
     text = {file.suffix: file.read_text(encoding="utf-8") for file in (tmp_path / "report").glob("report.*")}
+    text[".tex"] = (tmp_path / "report" / "tables" / "auroc.tex").read_text(encoding="utf-8")
     line = next(line for line in text[".md"].splitlines() if line.startswith("| SemGrad"))
     assert line.count("‡") == 1
     assert r"$^{\ddagger}$" in text[".tex"]
@@ -154,7 +155,7 @@ _ROWS = ("[abc]", "[3cm] x", "*star", "\\input{x}", "[", "]", "*", "$x$", *HOSTI
 def _in_a_table(names: Sequence[str]) -> str:
     rows = tuple(Row(name, name, (Cell(1.0),)) for name in names)
     table = Table("t", "[title]", "*caption", (Heading("[group]", "*column"),), rows)
-    return table_as_latex(table, "[heading]")
+    return table_as_latex(table, "[heading]", "tab:a_table")
 
 
 @pytest.mark.skipif(
@@ -167,7 +168,7 @@ def test_a_table_with_hostile_names_compiles(
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
     tables = "".join(_in_a_table((name, *_ROWS)) for name in _ROWS[:4])  # each once behind the rule
-    compiled = _compile(source.replace(r"\end{document}", tables + r"\end{document}"), tmp_path)
+    compiled = _compile(source.replace(r"\end{document}", tables + r"\end{document}"), folder, tmp_path)
     text = re.sub(r"\s+", " ", compiled)
     assert "Missing number" not in text
 
@@ -178,8 +179,9 @@ def test_each_row_of_a_table_begins_with_a_group() -> None:
     assert len(rows) == 2 + len(_ROWS)
 
 
-def _compile(source: str, folder: Path) -> str:
-    """Compiles a document and returns the log; an error ends the test."""
+def _compile(source: str, report: Path, folder: Path) -> str:
+    """Compiles a document with a report's tables and returns the log; an error ends the test."""
+    shutil.copytree(report / "tables", folder / "tables")
     (folder / "report.tex").write_text(source, encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"],
@@ -200,28 +202,71 @@ def test_the_latex_compiles(written: tuple[Report, Path, np.ndarray, dict[str, n
     _, folder, *_ = written
     source = (folder / "report.tex").read_text(encoding="utf-8")
     hostile = "\n\n".join(latex(text) for text in HOSTILE)
-    _compile(source.replace(r"\end{document}", hostile + r"\end{document}"), tmp_path)
+    _compile(source.replace(r"\end{document}", hostile + r"\end{document}"), folder, tmp_path)
     assert (tmp_path / "report.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None and not os.environ.get("CI"),
+    reason="needs pdflatex: apt-get install texlive-latex-recommended",
+)
+def test_a_paper_reads_one_table_and_refers_to_it(
+    written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    _, folder, *_ = written
+    paper = r"""\documentclass[twocolumn]{article}
+\usepackage[T1]{fontenc}
+\usepackage{textcomp,booktabs,graphicx}
+\begin{document}
+\input{tables/prr} \input{tables/auroc} See Table~\ref{tab:uq-auroc}.
+\includegraphics[width=\linewidth]{forest.pdf}
+\end{document}
+"""
+    shutil.copy(folder / "plots" / "forest.pdf", tmp_path)
+    _compile(paper, folder, tmp_path)
+    assert r"\newlabel{tab:uq-auroc}{{2}{1}" in (tmp_path / "report.aux").read_text(encoding="utf-8")
 
 
 def test_the_latex_has_booktabs_rules_bold_and_daggers(
     written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]],
 ) -> None:
     _, folder, *_ = written
-    source = (folder / "report.tex").read_text(encoding="utf-8")
+    document = (folder / "report.tex").read_text(encoding="utf-8")
+    files = [folder / f"{name}.tex" for name in re.findall(r"\\input{(.*)}", document)]
+    assert sorted(files) == sorted((folder / "tables").iterdir())
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert len(set(re.findall(r"\\label{(.*)}", source))) == len(files)
     assert source.count(r"\toprule") == source.count(r"\bottomrule") == source.count(r"\begin{table}")
     assert r"\textbf{" in source
     assert r"a\_\$model\textbar{}\%" in source
 
 
-def test_pictures_come_as_png_and_svg(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+def test_pictures_come_as_pdf_png_and_svg(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
     _, folder, *_ = written
     names = sorted(file.name for file in (folder / "plots").iterdir())
-    assert names == [
-        f"a-model_uq-sciq_token-recall_{what}.{kind}"
-        for what in ("cost", "curves", "histograms")
-        for kind in ("png", "svg")
-    ]
+    of_the_run = [f"a-model_uq-sciq_token-recall_{what}" for what in ("cost", "histograms", "risk", "roc")]
+    assert names == [f"{name}.{kind}" for name in (*of_the_run, "forest") for kind in ("pdf", "png", "svg")]
+
+
+@pytest.mark.parametrize(("size", "inches"), [("page", 7.0), ("column", 3.4)])
+def test_pictures_are_as_wide_as_a_page_or_a_column(tmp_path: Path, size: str, inches: float) -> None:
+    for at, task in enumerate(("uq_sciq", "uq_truthfulqa", "uq_triviaqa")):
+        write_run(tmp_path / "runs", *made_up(60, seed=at), task=task, date=f"2026-01-0{at + 1}T00-00-00")
+    write_report(content_of(tmp_path / "runs"), tmp_path / "report", figure_size=size)
+    pictures = list((tmp_path / "report" / "plots").glob("*.svg"))
+    forests = {file.stem for file in pictures if file.stem.startswith("forest")}
+    assert forests == ({"forest"} if size == "page" else {"forest", "forest_2"})  # mean and three tasks
+    for file in pictures:
+        root = ElementTree.parse(file).getroot()
+        assert float(root.attrib["width"].removesuffix("pt")) == pytest.approx(72 * inches, rel=0.02)
+
+
+def test_fonts_in_pdfs_are_outlines(written: tuple[Report, Path, np.ndarray, dict[str, np.ndarray]]) -> None:
+    """Type 3 fonts are refused by many publishers; Type 42 are TrueType, a CID font of type 2 in a PDF."""
+    _, folder, *_ = written
+    for file in (folder / "plots").glob("*.pdf"):
+        assert b"/CIDFontType2" in file.read_bytes()
+        assert b"/Type3" not in file.read_bytes()
 
 
 def test_pictures_of_hostile_names_are_well_formed(tmp_path: Path) -> None:
@@ -230,6 +275,6 @@ def test_pictures_of_hostile_names_are_well_formed(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", correct, names, model="m\x0b$", judge="j\x9b")
     write_report(content_of(tmp_path / "runs"), tmp_path / "report")
     pictures = list((tmp_path / "report" / "plots").glob("*.svg"))
-    assert len(pictures) == 2
+    assert len(pictures) == 4
     for picture in pictures:
         ElementTree.parse(picture)

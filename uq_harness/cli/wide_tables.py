@@ -1,4 +1,4 @@
-"""Tables of numbers on a terminal: one if it fits, else one for each group of columns, so that no digit is cut."""
+"""Tables of numbers on a terminal: one if it fits, else one or more for each group of columns; no digit is cut."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ def print_wide(
         rows: Name and numbers of each row.
     """
     whole = _table(title, headings, rows, range(len(headings)))
-    wanted = Measurement.get(console, console.options.update(max_width=10_000), whole).maximum
-    if wanted <= console.width:
+    if _fits(console, whole):
         console.print(whole)
         return
+    titles = [("", heading[1]) for heading in headings]
     for group in dict.fromkeys(group for group, _ in headings):
-        columns = [at for at, heading in enumerate(headings) if heading[0] == group]
         name = f"{title}: {group}" if group else title
-        console.print(_table(name, [("", heading[1]) for heading in headings], rows, columns))
+        left = [at for at, heading in enumerate(headings) if heading[0] == group]
+        while left:
+            count = next((n for n in range(len(left), 1, -1) if _fits(console, _table("", titles, rows, left[:n]))), 1)
+            console.print(_table(name, titles, rows, left[:count]))
+            left = left[count:]
+
+
+def _fits(console: Console, table: Table) -> bool:
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width
 
 
 def _table(

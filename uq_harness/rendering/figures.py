@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
 from uq_harness.rendering.escape import visible
@@ -14,15 +16,40 @@ from uq_harness.rendering.escape import visible
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-FORMATS = ("png", "svg")
+FORMATS = ("png", "svg", "pdf")
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _ANCHOR = re.compile(r"text-anchor: (\w+)")
 _DECIMALS = re.compile(r"-?\d+\.\d+")
 _LEFT_OUT = ("metadata", "style", "clipPath")
 _POINTS_PER_INCH = 72
+_DOTS_PER_INCH = 300
 _NAME_OF_Y = 13  # where the name of the vertical axis is
 PAGE_TEXT = 12  # size of texts in the pictures of a page, as in its style
+
+
+class FigureSize(NamedTuple):
+    """How large figures for print are.
+
+    Attributes:
+        width: Inches.
+        text: Size of their texts, in points.
+    """
+
+    width: float
+    text: float
+
+
+SIZES = {"page": FigureSize(7.0, 8.0), "column": FigureSize(3.4, 7.0)}
+
+
+@contextmanager
+def text_size(points: float) -> Iterator[None]:
+    """Texts that are drawn inside have that size, unless they say otherwise."""
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": points, "axes.titlesize": "medium", "legend.fontsize": "medium"}):
+        yield
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -32,8 +59,15 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def bare_figure(width: float, height: float) -> Any:
+    """The same with parts that are placed by hand, which is what many panels need to be drawn in time."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
 def save(figure: Any, path: Path) -> list[Path]:
-    """Writes a figure as PNG and SVG; equal figures give equal files.
+    """Writes a figure as PNG, SVG and PDF, whose fonts are outlines that can be edited; equal figures, equal files.
 
     Args:
         figure: What `new_figure` has returned.
@@ -46,9 +80,10 @@ def save(figure: Any, path: Path) -> list[Path]:
 
     _make_visible(figure)
     files = [path.with_name(f"{path.name}.{kind}") for kind in FORMATS]
-    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with matplotlib.rc_context({"svg.hashsalt": path.name, "pdf.fonttype": 42}):
         for file in files:
-            figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+            figure.savefig(file, dpi=_DOTS_PER_INCH, metadata=undated.get(file.suffix))
     return files
 
 
@@ -83,28 +118,33 @@ class Marks:
         return self._found.get(name or "")
 
 
-def page_axes(width: float, height: float, frame: tuple[float, float, float, float]) -> Any:
-    """Axes in a new figure for a page.
+def page_figure(width: float, height: float) -> Any:
+    """A new figure for a page; sizes are in units of its SVG."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
+
+
+def page_axes(figure: Any, frame: tuple[float, float, float, float]) -> Any:
+    """Axes in a figure for a page.
 
     Args:
-        width: Width of the picture, in units of its SVG.
-        height: Its height.
+        figure: What `page_figure` has returned.
         frame: Left, upper, right and lower end of the axes, downwards from the upper left corner.
     """
     import matplotlib
-    from matplotlib.figure import Figure
 
     left, upper, right, lower = frame
-    inches = (width / _POINTS_PER_INCH, height / _POINTS_PER_INCH)
+    width, height = (_POINTS_PER_INCH * inches for inches in figure.get_size_inches())
     place = (left / width, 1 - lower / height, (right - left) / width, (lower - upper) / height)
     with matplotlib.rc_context({"font.size": PAGE_TEXT, "axes.labelsize": "medium", "axes.labelpad": 6.0}):
-        axes = Figure(figsize=inches, dpi=_POINTS_PER_INCH).add_axes(place)
+        axes = figure.add_axes(place)
     axes.patch.set_visible(False)
     axes.yaxis.set_label_coords((_NAME_OF_Y - left) / (right - left), 0.5)  # however wide the numbers are
     return axes
 
 
-def inline_svg(figure: Any, marks: Marks, name: str, classes: str = "") -> str:
+def inline_svg(figure: Any, marks: Marks, name: str, classes: str = "", *, full_size: bool = False) -> str:
     """A figure as SVG for a page: text is text, and only the page's style says how its elements look.
 
     A page's policy forbids styles in attributes, and colours have to follow light and dark. So what matplotlib writes
@@ -115,6 +155,7 @@ def inline_svg(figure: Any, marks: Marks, name: str, classes: str = "") -> str:
         marks: What its elements are; an element without a mark takes the looks of what holds it.
         name: Id of the element that names the picture; beginning of the ids inside.
         classes: CSS classes of the picture.
+        full_size: Whether it says how large it is, instead of filling whatever holds it.
     """
     import matplotlib
 
@@ -128,6 +169,8 @@ def inline_svg(figure: Any, marks: Marks, name: str, classes: str = "") -> str:
     picture.set("aria-labelledby", name)
     if classes:
         picture.set("class", classes)
+    if full_size:
+        _, _, picture.attrib["width"], picture.attrib["height"] = root.attrib["viewBox"].split()
     for child in root:
         _copy(child, picture, marks, name)
     return ElementTree.tostring(picture, encoding="unicode")

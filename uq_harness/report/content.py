@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,10 +12,11 @@ from uq_harness.rendering.coloured import LOG_PROBABILITY, TokenValues
 from uq_harness.report.beside import ablation_table, beside_the_paper, reference_notes
 from uq_harness.report.combined import MOST, Combination
 from uq_harness.report.examples import ConfidentError, confident_errors
-from uq_harness.report.quality import Ranking, rank
-from uq_harness.report.run import RunSummary, label_runs, latest, summarize
+from uq_harness.report.headline import Headline, headlines
+from uq_harness.report.quality import UNDEFINED, Ranking, average, rank
+from uq_harness.report.run import RunSummary, label_runs, latest, methods_of, summarize
 from uq_harness.report.served import served_tables
-from uq_harness.report.tables import Table, method_title, quality_table
+from uq_harness.report.tables import Table, in_order, method_title, ranking_table
 from uq_harness.results.run import TaskRun
 from uq_harness.results.samples import read_record
 
@@ -29,9 +31,16 @@ _HOW_COMBINED = (
 
 @dataclass(frozen=True)
 class Section:
-    """The tables of all runs under one judge."""
+    """All runs under one judge.
+
+    Attributes:
+        judge: The judge.
+        headlines: The most important thing of each model.
+        tables: The methods ranked, a table a measure.
+    """
 
     judge: str
+    headlines: tuple[Headline, ...]
     tables: tuple[Table, ...]
 
 
@@ -61,6 +70,13 @@ class Report:
     combined: tuple[str, ...] = ()
     token_value: str = LOG_PROBABILITY
 
+    def headlines(self) -> list[tuple[str, Headline]]:
+        """The headline of each model, with what tells it apart from the others; empty where there is only one."""
+        found = [one for section in self.sections for one in section.headlines]
+        models = len({one.model for one in found}) > 1
+        judges = len(self.sections) > 1
+        return [(" · ".join([one.model] * models + [one.judge] * judges), one) for one in found]
+
     def all_tables(self) -> list[tuple[str, Table]]:
         """Every table with its heading, the judge named where there are several."""
         several = len(self.sections) > 1
@@ -85,6 +101,7 @@ def collect(
     alpha: float = 0.05,
     combined: bool = True,
     token_value: str = LOG_PROBABILITY,
+    methods: Sequence[str] = (),
     warnings: Iterable[str] = (),
 ) -> Report:
     """Measures all runs and lays out the tables.
@@ -100,8 +117,12 @@ def collect(
         combined: Whether the tables have a row for all scores together.
         token_value: What colours the tokens of the answers that are shown: ``log-probability``, ``entropy``, or what a
             method tells of tokens. Answers without it are not coloured.
+        methods: The only methods that the report is about, in the order of the tables' rows; without any it is about
+            all, sorted by value.
         warnings: What reading the files has met with.
     """
+    if methods:
+        runs = [_only(run, methods) for run in runs]
     kept, earlier = (list(runs), []) if all_runs else latest(runs)
     labelled = sorted(label_runs(kept), key=lambda pair: (pair[0], pair[1].task, pair[1].judge))
     columns = [summarize(run, label, alpha, combined=combined) for label, run in labelled]
@@ -118,7 +139,8 @@ def collect(
     for judge in judges:
         under = [column for column in columns if column.run.judge == judge]
         overall = _overall(under, alpha)
-        sections.append(Section(judge, tuple(quality_table(name, under, overall, alpha) for name in MEASURES)))
+        tables = tuple(in_order(ranking_table(name, under, overall, alpha), methods) for name in MEASURES)
+        sections.append(Section(judge, tuple(headlines(under, overall)), tables))
     beside = beside_the_paper(columns) if reference else []
     if reference:
         beside += [*ablation_table(columns)]
@@ -133,6 +155,13 @@ def collect(
         tuple(_together(columns, alpha)),
         token_value,
     )
+
+
+def _only(run: TaskRun, methods: Sequence[str]) -> TaskRun:
+    """A run with no methods but these."""
+    left_out = {f"{measure}_{name}" for measure in MEASURES for name in methods_of(run) if name not in methods}
+    metrics = {name: value for name, value in run.metrics.items() if name.removesuffix("_stderr") not in left_out}
+    return replace(run, uncertainty={n: run.uncertainty[n] for n in methods if n in run.uncertainty}, metrics=metrics)
 
 
 def _together(columns: Sequence[RunSummary], alpha: float) -> list[str]:
@@ -164,12 +193,31 @@ def _fitted_to(combination: Combination) -> str:
     return f"Weights, each fold's fitted to {MOST:,} of the other folds' answers" if combination.sampled else "Weights"
 
 
-def _overall(columns: Sequence[RunSummary], alpha: float) -> Ranking:
-    """How the methods rank over all runs in which any of them has an AUROC."""
+def _overall(columns: Sequence[RunSummary], alpha: float) -> dict[str, Ranking]:
+    """How the methods of each model rank over all its tasks in which any of them has an AUROC."""
+    return {
+        model: _over_tasks([column for column in columns if column.model == model], alpha)
+        for model in dict.fromkeys(column.model for column in columns)
+    }
+
+
+def _over_tasks(columns: Sequence[RunSummary], alpha: float) -> Ranking:
     counted = [column for column in columns if column.ranking.best is not None]
+    if len(counted) == 1:
+        return counted[0].ranking
     if not all(len(column.run) for column in counted):
-        return Ranking(None)
+        return Ranking(_highest_mean(counted))
     return rank([column.run.uncertainty for column in counted], [column.run.correct for column in counted], alpha)
+
+
+def _highest_mean(columns: Sequence[RunSummary]) -> str | None:
+    """The method with the highest mean of AUROCs that files report."""
+    means = {
+        name: average([column.quality.get(name, {}).get("auroc", UNDEFINED) for column in columns]).value
+        for name in columns[0].quality
+    }
+    finite = {name: mean for name, mean in means.items() if math.isfinite(mean)}
+    return max(finite, key=lambda name: finite[name], default=None)
 
 
 def _notes(column: RunSummary) -> list[str]:

@@ -17,6 +17,8 @@ from uq_harness.methods.options import read_option
 
 # What the records of an engine or an endpoint say beside seconds.
 SERVED = ("requests", "prompt_tokens", "completion_tokens", "price")
+# What methods read, the cheapest first.
+FAMILIES = ("the answer alone", "gradients", "further passes", "sampled answers")
 _NAN = float("nan")
 
 
@@ -28,11 +30,13 @@ class Costs:
         answer: Seconds of the greedy answer alone.
         extra: Seconds that each method adds to that if no other is chosen: of all that it reads, whether other methods
             read it too or not.
+        families: Of each method which of `FAMILIES` it belongs to, by the dearest that it reads.
         served: Requests, tokens and price of all methods together, by their names in `SERVED`.
     """
 
     answer: float
     extra: Mapping[str, float]
+    families: Mapping[str, str]
     served: Mapping[str, float]
 
 
@@ -67,7 +71,17 @@ def costs(
         return _by_need(some, spent, stages) if ANSWER in spent else _by_stage(some, stages)
 
     extra = {name: price(some) for name, some in needs.items()}
-    return Costs(answer, extra, {name: spent.get(name, _NAN) for name in SERVED})
+    families = {name: _family(some or frozenset()) for name, some in needs.items()}
+    return Costs(answer, extra, families, {name: spent.get(name, _NAN) for name in SERVED})
+
+
+def _family(needs: frozenset[Need[Any]]) -> str:
+    stages = {need.stage for need in needs}
+    if "samples" in stages:
+        return "sampled answers"
+    if "gradients" in stages:
+        return "gradients"
+    return "the answer alone" if stages <= {"answer"} else "further passes"
 
 
 def _by_need(needs: frozenset[Need[Any]], spent: Mapping[str, float], stages: Mapping[str, float]) -> float:

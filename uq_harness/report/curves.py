@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from uq_harness.functional import FloatArray, risk_coverage
 
-_POINTS = 160  # of a curve
+_POINTS = 80  # of a curve
+_Z = 1.959963984540054  # 97.5 % of a standard normal distribution are below
 _BINS = 24
 # Scores that span more than this between their 5th and 95th percentile are shown on a logarithmic axis.
 _WIDE = 50.0
@@ -17,10 +18,19 @@ _WIDE = 50.0
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of points; both arrays have the same length."""
+    """A line of points with a band, all of the same length.
+
+    Attributes:
+        x: Where the points are.
+        y: Their heights, which are shares.
+        low: Lower ends of the 95 % intervals of these, each by itself (Wilson's).
+        high: Their upper ends.
+    """
 
     x: FloatArray
     y: FloatArray
+    low: FloatArray
+    high: FloatArray
 
 
 @dataclass(frozen=True)
@@ -61,16 +71,19 @@ def roc_curve(uncertainty: ArrayLike, correct: ArrayLike) -> Curve | None:
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     flagged_right, flagged_wrong = (np.cumsum(rows[order])[last] for rows in (right, ~right))
-    return _thin(
-        Curve(
-            np.concatenate([[0.0], flagged_right / right.sum()]),
-            np.concatenate([[0.0], flagged_wrong / (~right).sum()]),
-        )
-    )
+    x = np.concatenate([[0.0], flagged_right / right.sum()])
+    y = np.concatenate([[0.0], flagged_wrong / (~right).sum()])
+    keep = _thinned(x, y)
+    return Curve(x[keep], y[keep], *interval(y[keep], (~right).sum()))
 
 
-def risk_coverage_curve(uncertainty: ArrayLike, correct: ArrayLike) -> Curve | None:
+def risk_coverage_curve(uncertainty: ArrayLike, correct: ArrayLike, start: float = 0.0) -> Curve | None:
     """Coverage (x) and the error rate among the answers that are given at it (y), thinned out.
+
+    Args:
+        uncertainty: Scores, higher = more uncertain.
+        correct: 1 for a right answer, 0 for a wrong one.
+        start: Coverages below are left out.
 
     Returns:
         The curve; ``None`` where no answer has a finite score.
@@ -78,7 +91,27 @@ def risk_coverage_curve(uncertainty: ArrayLike, correct: ArrayLike) -> Curve | N
     risks = risk_coverage(uncertainty, correct)
     if not len(risks):
         return None
-    return _thin(Curve(np.arange(1, len(risks) + 1) / len(risks), risks))
+    given = np.arange(1, len(risks) + 1)
+    coverage = given / len(risks)
+    rows = np.flatnonzero(coverage >= start)
+    keep = rows[_thinned(coverage[rows], risks[rows])]
+    return Curve(coverage[keep], risks[keep], *interval(risks[keep], given[keep]))
+
+
+def interval(share: ArrayLike, count: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Ends of the 95 % interval of shares of ``count`` answers each.
+
+    Source:
+        Wilson 1927, Journal of the American Statistical Association 22.
+
+    >>> [end.round(3).tolist() for end in interval([0.0, 0.5], [10, 10])]
+    [[0.0, 0.237], [0.278, 0.763]]
+    """
+    p, n = np.asarray(share, dtype=np.float64), np.asarray(count, dtype=np.float64)
+    middle = p + _Z**2 / (2 * n)
+    reach = _Z * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    low, high = ((middle + sign * reach) / (1 + _Z**2 / n) for sign in (-1, 1))
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
 def risk_at(uncertainty: ArrayLike, correct: ArrayLike, coverages: ArrayLike) -> FloatArray:
@@ -124,11 +157,10 @@ def _scored(uncertainty: ArrayLike, correct: ArrayLike) -> tuple[FloatArray, NDA
     return scores[finite], right[finite]
 
 
-def _thin(curve: Curve) -> Curve:
-    """Keeps points at about equal distances along the curve, and both ends."""
-    if len(curve.x) <= _POINTS:
-        return curve
-    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(curve.x), np.diff(curve.y)))])
-    keep = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], _POINTS)))
-    keep = np.unique(np.concatenate([[0], np.minimum(keep, len(way) - 1), [len(way) - 1]]))
-    return Curve(curve.x[keep], curve.y[keep])
+def _thinned(x: FloatArray, y: FloatArray) -> NDArray[np.int64]:
+    """Which points to keep: some at about equal distances along the line, and both ends."""
+    if len(x) <= _POINTS:
+        return np.arange(len(x))
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    keep = np.searchsorted(way, np.linspace(0.0, way[-1], _POINTS))
+    return np.unique(np.concatenate([[0], np.minimum(keep, len(way) - 1), [len(way) - 1]]))

@@ -31,18 +31,22 @@ class LabelPosition(NamedTuple):
     far: bool
 
 
-def place_labels(axes: Any, points: Sequence[tuple[str, float, float]], size: float) -> list[LabelPosition]:
+def place_labels(
+    axes: Any, points: Sequence[tuple[str, float, float]], size: float, others: Sequence[tuple[float, float]] = ()
+) -> list[LabelPosition]:
     """A position for each label: the first around its point that meets no other label and no point.
 
     Args:
         axes: Matplotlib's axes, laid out already.
         points: Text, and the point in data coordinates.
         size: Font size of the labels.
+        others: Points without a label.
     """
     scale = axes.figure.dpi / 72 * size / _SIZE
     frame = axes.bbox.extents / scale
     on_paper = [(text, *(axes.transData.transform((x, y)) / scale)) for text, x, y in points]
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in on_paper]
+    bare = [axes.transData.transform(at) / scale for at in others]
+    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in (*bare, *((x, y) for _, x, y in on_paper))]
     positions = []
     for text, x, y in on_paper:
         at_x, at_y, side, far, box = _best(x, y, _LETTER * len(text), taken, tuple(frame))

@@ -8,28 +8,37 @@ from collections.abc import Sequence
 from uq_harness.evaluation.metrics import FEW_MARK
 from uq_harness.rendering.escape import markdown, markdown_quote
 from uq_harness.report.content import Report
+from uq_harness.report.headline import Headline, percent
 from uq_harness.report.run import RunSummary
 from uq_harness.report.tables import Cell, Table
 
 
 def write_markdown(content: Report) -> str:
-    """Runs, tables and the most confident wrong answers."""
+    """Headlines, tables, the most confident wrong answers, and what was run."""
     parts = [f"# {markdown(content.title)}"]
+    parts.append("\n\n".join(_headline(name, one) for name, one in content.headlines()))
     if content.notes:
         parts.append("\n".join(f"> - {markdown(note)}" for note in content.notes))
-    parts.append("## Runs\n\n" + _runs(content.runs))
     parts += [f"## {markdown(heading)}\n\n{table_as_markdown(table)}" for heading, table in content.all_tables()]
     if content.combined:
         parts.append("## All scores together\n\n" + "\n".join(f"- {markdown(one)}" for one in content.combined))
     parts += [markdown(note) for note in content.reference_notes]
     parts += [_examples(run) for run in content.runs if run.examples]
+    parts.append("## Runs\n\n" + _runs(content.runs))
     return "\n\n".join(parts) + "\n"
+
+
+def _headline(name: str, one: Headline) -> str:
+    return f"{f'{markdown(name)}: ' if name else ''}{markdown(one.sentence)}"
 
 
 def table_as_markdown(table: Table) -> str:
     """A pipe table; its best numbers are bold, and a dagger marks those not significantly worse."""
     titles = [f"{h.group} {h.title}".strip() for h in table.headings]
-    rows = [[markdown(row.title), *(_number(cell, table.digits_of(row)) for cell in row.cells)] for row in table.rows]
+    rows = [
+        [markdown(row.title), *(_number(cell, table.digits_of(row, at)) for at, cell in enumerate(row.cells))]
+        for row in table.rows
+    ]
     return f"{markdown(table.caption)}\n\n" + _pipes([table.rows_are, *map(markdown, titles)], rows, numbers_from=1)
 
 
@@ -57,7 +66,7 @@ def _runs(runs: Sequence[RunSummary]) -> str:
             markdown(run.task),
             markdown(run.judge),
             f"{run.questions:,}",
-            f"{100 * run.accuracy.value:.2f} ± {100 * run.accuracy.stderr:.2f}",
+            percent(run.accuracy),
             f"{run.undefined:,}",
             "–" if math.isnan(run.seconds) else f"{run.seconds:.3g}",
             run.date,

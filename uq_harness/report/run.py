@@ -161,6 +161,11 @@ def _reported(run: TaskRun) -> dict[str, dict[str, Estimate]]:
     return dict(found)
 
 
+def methods_of(run: TaskRun) -> list[str]:
+    """The methods that a run has scores of, or of which its results file says how good they are."""
+    return list(dict.fromkeys([*run.uncertainty, *_reported(run)]))
+
+
 def _reports_few(run: TaskRun) -> bool:
     """Whether a results file's accuracy means too few right or wrong answers; not where it does not say how many."""
     count, accuracy = run.reported_questions, run.metrics.get("accuracy", math.nan)

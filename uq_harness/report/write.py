@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from uq_harness.rendering.figures import SIZES
 from uq_harness.report.content import Report
 from uq_harness.report.csv import write_examples, write_numbers
 from uq_harness.report.figures import run_figures
@@ -52,13 +53,14 @@ def collected_warnings(log: logging.Logger) -> Iterator[list[str]]:
         log.propagate = propagates
 
 
-def write_report(content: Report, folder: Path, *, pictures: bool = True) -> list[Path]:
+def write_report(content: Report, folder: Path, *, pictures: bool = True, figure_size: str = "page") -> list[Path]:
     """Writes all formats into a folder.
 
     Args:
         content: What the report says.
         folder: Where to; made if it does not exist.
-        pictures: Whether curves, histograms and costs are also written as PNG and SVG.
+        pictures: Whether the figures are also written as PNG, SVG and PDF.
+        figure_size: How large these are, a key of `rendering.figures.SIZES`.
 
     Returns:
         The files, the page first.
@@ -68,12 +70,13 @@ def write_report(content: Report, folder: Path, *, pictures: bool = True) -> lis
     texts = {
         "report.html": write_page(content, figures),
         "report.md": write_markdown(content),
-        "report.tex": write_latex(content),
+        **write_latex(content),
         "report.csv": write_numbers(content),
         "confident_errors.csv": write_examples(content),
     }
     files = []
     for name, text in texts.items():
         files.append(folder / name)
+        files[-1].parent.mkdir(exist_ok=True)
         files[-1].write_text(text, encoding="utf-8")
-    return files + (write_plots(content, figures, folder / "plots") if pictures else [])
+    return files + (write_plots(content, figures, folder / "plots", SIZES[figure_size]) if pictures else [])

@@ -40,7 +40,7 @@ def test_writes_results_and_pictures_and_shows_a_table(
 ) -> None:
     assert run(monkeypatch, file, tmp_path / "out") == 0
     written = sorted(one.name for one in (tmp_path / "out").iterdir())
-    assert written == ["sps.json", "sps_facts.png", "sps_facts.svg"]
+    assert written == ["sps.json", "sps_facts.pdf", "sps_facts.png", "sps_facts.svg"]
     shown = capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "sps.json").read_text(encoding="utf-8"))
     assert f"Highest score: position {content['recommended']['position']}" in shown

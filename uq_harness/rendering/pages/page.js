@@ -43,31 +43,24 @@
     });
   }
 
-  // Legends: a button lights up its method's line in all charts of its run, in the first free colour.
-  for (const legend of document.querySelectorAll(".legend")) {
-    const charts = legend.closest(".inside");
-    legend.hidden = false;
-    for (const button of legend.querySelectorAll("button")) {
-      button.addEventListener("click", () => {
-        const lines = [...charts.querySelectorAll(".series")].filter((line) => line.dataset.method === button.dataset.method);
-        const on = button.getAttribute("aria-pressed") === "true";
-        const used = [...legend.querySelectorAll("button[aria-pressed=true]")].map((one) => one.dataset.slot);
-        const free = ["1", "2", "3", "4", "5", "6"].find((slot) => !used.includes(slot));
-        if (!on && !free) { announce("Six methods are shown already: switch one off first"); return; }
-        button.setAttribute("aria-pressed", String(!on));
-        const slot = on ? button.dataset.slot : free;
-        for (const line of lines) {
-          line.classList.remove("on", ...["1", "2", "3", "4", "5", "6"].map((n) => `slot${n}`));
-          if (!on) { line.classList.add("on", `slot${slot}`); line.parentNode.append(line); }
-        }
-        if (on) delete button.dataset.slot; else button.dataset.slot = slot;
-      });
+  // Switches: one of several parts is shown at a time; a link into another one switches to it.
+  const choose = (radio) => {
+    for (const one of radio.closest(".switch").querySelectorAll("input")) {
+      document.getElementById(one.value).hidden = !one.checked;
     }
+  };
+  for (const fieldset of document.querySelectorAll(".switch")) {
+    fieldset.hidden = false;
+    fieldset.addEventListener("change", (event) => { choose(event.target); announce(`${event.target.parentNode.textContent.trim()} is shown`); });
+    choose(fieldset.querySelector("input"));
   }
 
-  // A link into a closed section opens it.
+  // A link into a closed or hidden part shows it.
   const reveal = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const hidden = target && target.closest(".switched > [hidden]");
+    const radio = hidden && document.querySelector(`.switch input[value="${hidden.id}"]`);
+    if (radio) { radio.checked = true; choose(radio); target.scrollIntoView(); }
     const section = target && target.closest("details");
     if (section && !section.open) { section.open = true; target.scrollIntoView(); }
   };
