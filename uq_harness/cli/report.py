@@ -68,12 +68,12 @@ def report(
     runs, warnings = read_with_warnings(results)
     chosen = methods.split("+") if methods else []
     known = sorted({name for run in runs for name in methods_of(run)})
-    for option, name in [("--methods", name) for name in chosen] + [("--examples-by", method)] * (method is not None):
+    for option, name in [("--methods", name) for name in chosen] + [("--examples_by", method)] * (method is not None):
         if name not in known:
             has = ", ".join(known) or "no method"
             raise UQHarnessError(f"{option} {name!r} is in none of the runs: they have {has}")
     if method is not None and chosen and method not in chosen:
-        raise UQHarnessError(f"--examples-by {method!r} is not among --methods {methods}: add it there")
+        raise UQHarnessError(f"--examples_by {method!r} is not among --methods {methods}: add it there")
     content = collect(
         runs,
         title=title,
