@@ -232,7 +232,7 @@ def test_curves_and_points_follow_light_and_dark(browser: Any, pages: Path, dark
         ("#run-1 svg.wide .point.family1 use", 1, ("rgb(0, 105, 180)", "rgb(90, 174, 240)")),
         ("#run-1 svg.wide .point.family4 use", 1, ("rgb(255, 255, 255)", "rgb(20, 23, 27)")),
         ("#run-1 svg.wide .axis", 1, ("rgb(89, 97, 107)", "rgb(163, 172, 184)")),
-        ("svg[aria-labelledby=forest-1] .interval.worse", 0, ("rgb(195, 201, 209)", "rgb(74, 82, 92)")),
+        ("svg[aria-labelledby=forest-1] .interval.worse", 0, ("rgb(89, 97, 107)", "rgb(163, 172, 184)")),
     ):
         assert browser.execute_script(colour, selector)[at] == expected[dark]
 

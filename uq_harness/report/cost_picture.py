@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from uq_harness.rendering.figures import Marks
@@ -13,6 +14,7 @@ from uq_harness.report.labels import place_labels
 
 _FREE = 1 / 7  # share of the axis of costs, at its left, for what costs nothing
 _CHANCE = 0.5
+_STEPS = 30  # points for which a piece of the line stands where labels are placed
 # Marker, colour and the marker's inside of each family; the page knows them as `family1` to `family4`.
 _LOOKS = (("o", BLUE, BLUE), ("s", GREEN, GREEN), ("^", AMBER, AMBER), ("o", ORANGE, "white"))
 NOTE = (
@@ -98,6 +100,9 @@ def _name(
 ) -> None:
     axes.figure.draw_without_rendering()  # lays out the axes, so that positions on paper are known
     others = [at[point] for point in points if point not in named]
+    for before, after in pairwise(named):  # labels also keep off the line
+        (start, height), (end, _) = at[before], at[after]
+        others += [(start + (end - start) * step / _STEPS, height) for step in range(1, _STEPS)]
     places = place_labels(axes, [(point.title, *at[point]) for point in named], size, others)
     for point, place in zip(named, places, strict=True):
         if place.far:
