@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from uq_harness.rendering.escape import csv_text
+from uq_harness.rendering.escape import csv_text, encodable
 from uq_harness.rendering.pages import render
 from uq_harness.report.csv import as_csv
 from uq_harness.report.leaderboard.collect import Leaderboard
@@ -117,10 +117,16 @@ def _write_parquet(rows: list[list[Any]], file: Path) -> None:
     )
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     arrays = [
-        pa.array([None if isinstance(value, float) and math.isnan(value) else value for value in column], field.type)
+        pa.array([_parquet_value(value) for value in column], field.type)
         for column, field in zip(columns, schema, strict=True)
     ]
     parquet.write_table(pa.Table.from_arrays(arrays, schema=schema), file)
+
+
+def _parquet_value(value: _Value) -> _Value:
+    if isinstance(value, str):
+        return encodable(value)
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _link(file: Path, folder: Path) -> str | None:
