@@ -108,7 +108,8 @@ def _coloured_answer() -> str:
     )
     questions = [json.loads(line)["question"] for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
     answer = max(model.answer(questions[:48]), key=lambda answer: answer.uncertainty["semgrad"])
-    return f'<!doctype html><meta charset="utf-8"><body style="margin: 1.5rem">{answer.to_html()}'
+    style = "margin: 1.5rem; font-family: sans-serif"
+    return f'<!doctype html><meta charset="utf-8"><body style="{style}">{answer.to_html()}'
 
 
 def _photograph(
@@ -120,7 +121,7 @@ def _photograph(
     _resize(browser, width, height or 200)
     browser.get(page.as_uri())
     if not height:
-        _resize(browser, width, browser.execute_script("return document.documentElement.offsetHeight") + 24)
+        _resize(browser, width, browser.execute_script("return document.body.offsetHeight") + 48)
     file = PICTURES / f"{name}.png"
     browser.save_screenshot(str(file))
     _save(Image.open(file), name)
