@@ -37,11 +37,12 @@ class Server:
     def read(self) -> None:
         """Reads its lines; returns when it has ended."""
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if found := re.search(r"running on (http://[\d.:]+)", line):
-                self.address = found[1]
-                self.begun.set()
+        with self.process.stderr as printed:
+            for line in printed:
+                self.lines.append(line)
+                if found := re.search(r"running on (http://[\d.:]+)", line):
+                    self.address = found[1]
+                    self.begun.set()
         self.begun.set()
 
     def batches(self) -> list[int]:
