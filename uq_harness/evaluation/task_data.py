@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +110,7 @@ class TaskData:
         found: Iterable[dict[str, Any]] = rows if fits else self._numbered(fewshot.split, rows)
         return found
 
-    def check_split(self, key: str, split: str | None, there: Iterable[str]) -> None:
+    def check_split(self, key: str, split: str | None, there: Collection[str]) -> None:
         """Checks that a split is there.
 
         Args:
@@ -121,7 +121,7 @@ class TaskData:
         Raises:
             UQHarnessError: It is not.
         """
-        if split not in there:
+        if split is None or split not in there:
             raise UQHarnessError(
                 f"{self.task}: {key} is {split!r}, and the data have {', '.join(there)}: write {key}: and one of "
                 "these, or name the split so in data_files"
