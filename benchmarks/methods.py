@@ -56,6 +56,7 @@ class Model:
         arguments: Further arguments of ``uq-hf``.
         judge: Who says whether an answer is right, as under ``--metadata``.
         examples: Worked examples before each question, as turns of the chat, of the tasks that have some.
+        tokens: The most tokens of an answer, of the tasks where that is not the task's own limit.
         questions: Questions of each task.
         measured: Questions of each task whose cost is measured; 0 for none.
         batch_size: Questions in a batch.
@@ -66,6 +67,7 @@ class Model:
     arguments: str
     judge: str | dict[str, Any]
     examples: dict[str, int]
+    tokens: dict[str, int]
     questions: int
     measured: int
     batch_size: int
@@ -128,6 +130,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         arguments="dtype=float32",
         judge="exact_match",
         examples={},
+        tokens={},
         questions=args.small_questions,
         measured=args.small_measured,
         batch_size=16,
@@ -141,6 +144,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         arguments=f"gguf_file={file.name},dtype=float32",
         judge={"name": "token_recall", "strict": False},
         examples={"uq_truthfulqa": 4},
+        tokens={"uq_truthfulqa": 48},
         questions=args.smollm2_questions,
         measured=args.smollm2_measured,
         batch_size=16,
@@ -164,8 +168,10 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     metadata = {"data_files": {task: str(data)}, "correctness": model.judge}
     examples = model.examples.get(task, 0)
     shown = ("--num_fewshot", str(examples), "--fewshot_as_multiturn") if examples else ()
+    limit = ("--gen_kwargs", f"max_gen_toks={model.tokens[task]}") if task in model.tokens else ()
     _run(
         *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template", *shown),
+        *limit,
         *("--metadata", json.dumps(metadata), "--limit", str(model.questions), "--batch_size", str(model.batch_size)),
         *("--device", args.device, "--use_cache", str(folder / f"{task}_{_label(args.methods)}")),
         *("--output_path", str(folder / "runs"), "--log_samples"),
