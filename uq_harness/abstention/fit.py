@@ -13,6 +13,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import StateGradient, StateGradientMap
 from uq_harness.files import plain
 from uq_harness.methods import build_methods, draws, settings
+from uq_harness.rendering.paths import without_paths
 
 if TYPE_CHECKING:
     from uq_harness.abstention.abstainer import Abstainer
@@ -40,8 +41,8 @@ class _Pair(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether they agree; lm_eval may have noted an argument as a text."""
-        run, model = plain(self.run), plain(self.model)
+        """Whether they agree; lm_eval may have noted an argument as a text, and a policy has names in place of paths."""
+        run, model = (without_paths(plain(value)) for value in (self.run, self.model))
         return bool(run == model) or str(run).lower() == str(model).lower()
 
     def __str__(self) -> str:

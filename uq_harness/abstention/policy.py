@@ -125,21 +125,20 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "scores": policy.curve.scores.tolist(),
             "probabilities": policy.curve.probabilities.tolist(),
         },
-        "source": without_paths(
-            {
-                "model": run.model,
-                "task": run.task,
-                "judge": dict(run.judge_settings) or {"name": run.judge},
-                "date": run.date.isoformat() if run.date else None,
-                "path": str(run.path),
-                "versions": run.versions,
-                "weights": run.model_settings.get("model_weights"),
-                "model_args": model_arguments(run),
-                "uncertainty": run.model_settings.get("uncertainty"),
-                "settings": answer_settings(run),
-            }
-        )
-        | {"prompts": _prompts(run), "generation": _generation(run)},
+        "source": {
+            "model": without_paths(run.model),
+            "task": run.task,
+            "judge": without_paths(run.judge_settings) or {"name": run.judge},
+            "date": run.date.isoformat() if run.date else None,
+            "path": run.path.name,
+            "versions": run.versions,
+            "weights": run.model_settings.get("model_weights"),
+            "model_args": without_paths(model_arguments(run)),
+            "uncertainty": without_paths(run.model_settings.get("uncertainty")),
+            "settings": without_paths(answer_settings(run)),
+            "prompts": _prompts(run),
+            "generation": _generation(run),
+        },
     }
     as_json: dict[str, Any] = plain(values)
     return as_json
