@@ -19,7 +19,7 @@ def test_the_page_from_a_new_package_to_a_run(read) -> None:
     assert "my_score" in [method["name"] for method in listed]
     assert "auroc_my_score" in page.output
     files = {str(file.relative_to(page.folder / "my_score")) for file in (page.folder / "my_score").rglob("*.*")}
-    assert set(re.findall(r"^\| `([\w/.]+\.\w+)` ", text_of(PAGE), re.MULTILINE)) <= files
+    assert set(re.findall(r"^\| `([\w/.]+\.(?:py|md|toml))` ", text_of(PAGE), re.MULTILINE)) <= files
 
 
 def test_its_python_shows_what_it_says() -> None:

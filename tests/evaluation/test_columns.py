@@ -65,7 +65,10 @@ def test_a_column_that_only_some_rows_have_is_empty_in_the_others() -> None:
         ("line 1", {"question": "a", "answers": ["b"]}),
         ("line 2", {"question": "c", "answers": ["d"], "hint": "e"}),
     ]
-    assert [one["hint"] for one in Columns("{{question}} {{hint or ''}}").documents(rows)] == [None, "e"]
+    found = Columns("{{question}} {{hint | default('')}}").documents(rows)
+    assert [one["hint"] for one in found] == ["", "e"]
+    with pytest.raises(UQHarnessError, match=r"line 1: doc_to_text .*'hint' is undefined"):
+        Columns("{{question}} {{hint}}").documents(rows)
 
 
 @pytest.mark.parametrize(
