@@ -41,7 +41,7 @@ class _Pair(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether they agree; lm_eval may have noted an argument as a text, and a policy has names in place of paths."""
+        """Whether they agree; lm_eval may have noted an argument as a text, and a policy has names for paths."""
         run, model = (without_paths(plain(value)) for value in (self.run, self.model))
         return bool(run == model) or str(run).lower() == str(model).lower()
 
