@@ -205,7 +205,7 @@ def _check_pip(arguments: Sequence[str]) -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extras = {extra for word in arguments for found in re.findall(r"\[(.*?)\]", word) for extra in found.split(",")}
-    assert arguments[0] in ("install", "uninstall")
+    assert arguments[0] in ("install", "uninstall", "download")
     unknown = extras - set(setup["options.extras_require"])
     assert not unknown, f"no such extras: {unknown}"
 
