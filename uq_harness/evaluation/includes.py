@@ -36,7 +36,7 @@ def base_files() -> dict[str, Path]:
 
 def register_includes() -> None:
     """Lets ``include:`` name a file of this package, wherever the task file that includes it is."""
-    loader = importlib.import_module("lm_eval.tasks._yaml_loader")
+    loader: Any = importlib.import_module("lm_eval.tasks._yaml_loader")
     original = loader.load_yaml
     if hasattr(original, "_knows_uq_harness"):
         return
