@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.evidence.prompt import Prompt
 
 TASK_PROMPT = "Please directly answer the following question with one or few words:\n{}"
+
+
+def read_questions(file: Path) -> list[str]:
+    """The questions of a file of JSON lines."""
+    return [json.loads(line)["question"] for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def read_prompts(tokenizer: Any, file: Path, limit: int, skip: int = 0) -> list[Prompt]:
@@ -20,7 +25,7 @@ def read_prompts(tokenizer: Any, file: Path, limit: int, skip: int = 0) -> list[
         found: list[int] = tokenizer(text)["input_ids"]
         return found
 
-    questions = [row["question"] for row in read_questions(file)[skip : skip + limit]]
+    questions = read_questions(file)[skip : skip + limit]
     messages = [TASK_PROMPT.format(question) for question in questions]
     prompts = [Prompt(q, m, ids(m), -3, restate=ids) for q, m in zip(questions, messages, strict=True)]
     return sorted(prompts, key=lambda prompt: -len(prompt.token_ids))

@@ -13,14 +13,14 @@ import argparse
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from _questions import TASK_PROMPT
+from _questions import TASK_PROMPT, read_questions
 
 from uq_harness.demo import QUESTIONS
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.evaluation.instances import QuestionInstance
 from uq_harness.models import UQHFLM
 from uq_harness.studies.ablation.model import AblationLM
@@ -40,7 +40,7 @@ def main() -> None:
         "ordinary run": UQHFLM(methods="default", **settings),
         "ablation": ablation,
     }
-    rows = [read["question"] for read in read_questions(args.questions)[: args.limit]]
+    rows = read_questions(Path(args.questions))[: args.limit]
     requests = [_request(ablation, number, question) for number, question in enumerate(rows)]
     batches = [requests[at : at + args.batch_size] for at in range(0, len(requests), args.batch_size)]
     for lm in ways.values():

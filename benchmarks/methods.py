@@ -8,7 +8,7 @@ package's own report makes tables of both. What has been answered or measured is
 a killed command goes on where it stopped, and more questions add to those answered already. Further ``--methods`` over
 the same questions add rows.
 
-- ``table.md``: AUROC with the costs beside, AURC and PRR, methods sorted by their mean AUROC;
+- ``table.md``: AUROC with the costs beside, AURC and PRR, methods sorted by their mean AUROC on the first model;
 - ``report/``: the whole report, with all digits and p-values in ``report.csv``.
 
 ``--publish`` writes the tables onto the page and the numbers to ``benchmarks/methods.csv``.
@@ -29,12 +29,11 @@ from typing import Any
 
 from uq_harness.functional import MEASURES
 from uq_harness.rendering.escape import markdown
-from uq_harness.report.combined import NAME as COMBINED
 from uq_harness.report.content import Report, collect
 from uq_harness.report.markdown import table_as_markdown
 from uq_harness.report.quality import rank
 from uq_harness.report.run import RunSummary
-from uq_harness.report.tables import Cell, Heading, Row, Table, quality_table
+from uq_harness.report.tables import Cell, Heading, Row, Table, ranking_table
 from uq_harness.report.write import read_with_warnings, write_report
 from uq_harness.results.run import TaskRun
 
@@ -234,9 +233,12 @@ def _run(module: str, *arguments: str, keep: bool = False) -> str:
 def _markdown(content: Report, costs: dict[str, dict[str, float]]) -> str:
     """Runs and tables as they stand on the page."""
     runs = content.runs
-    overall = rank([one.run.uncertainty for one in runs], [one.run.correct for one in runs], ALPHA)
-    tables = [quality_table(measure, runs, overall, ALPHA) for measure in MEASURES]
-    place = {row.name: at for at, row in enumerate(sorted(tables[0].rows, key=_best_first))}
+    overall = {}
+    for model in dict.fromkeys(one.model for one in runs):
+        own = [one.run for one in runs if one.model == model]
+        overall[model] = rank([run.uncertainty for run in own], [run.correct for run in own], ALPHA)
+    tables = [ranking_table(measure, runs, overall, ALPHA) for measure in MEASURES]
+    place = {row.name: at for at, row in enumerate(tables[0].rows)}
     ordered = [replace(one, rows=tuple(sorted(one.rows, key=lambda row: place[row.name]))) for one in tables]
     ordered[0] = _with_costs(ordered[0], costs)
     parts = ["| model | task | judge | questions | right |\n|---|---|---|---:|---:|\n" + "\n".join(map(_run_row, runs))]
@@ -245,12 +247,6 @@ def _markdown(content: Report, costs: dict[str, dict[str, float]]) -> str:
     parts += [f"## {table.title}\n\n{table_as_markdown(table)}" for table in ordered]
     parts.append("## All scores together\n\n" + "\n".join(f"- {markdown(one)}" for one in content.combined))
     return "\n\n".join(parts) + "\n"
-
-
-def _best_first(row: Row) -> tuple[bool, bool, float]:
-    """By the mean AUROC; methods without one behind the others, what combines them all at the end."""
-    mean = row.cells[-1].value
-    return row.name == COMBINED, math.isnan(mean), -mean
 
 
 def _run_row(one: RunSummary) -> str:

@@ -1,7 +1,9 @@
 """What all tests share: the folder of shared data, and small models."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,3 +20,8 @@ requires_shared = pytest.mark.skipif(
 
 # The methods that give a score to every answer of the small models: these know no numbers, and so state no probability.
 SCORING = tuple(name for name in all_methods() if name != "verbalized_confidence")
+
+
+def read_questions(file: str | Path) -> list[dict[str, Any]]:
+    """The rows of a file of questions."""
+    return [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]

@@ -26,7 +26,8 @@ METHODS = (
 AUXILIARY = "nli_model=lexical,similarity_model=lexical"
 # Pictures that a command draws: name, and where below the folder of results.
 DRAWN = {
-    "risk_coverage": "report/plots/*_curves.png",
+    "forest": "report/plots/forest.png",
+    "risk_coverage": "report/plots/*_risk.png",
     "sps": "sps/sps_demo.png",
     "ablation": "ablation/*states*.png",
     "threshold": "policy/reliability.png",
@@ -70,9 +71,10 @@ def _run_commands(results: Path) -> None:
     whole = str(runs / "float32")
     _uq_harness("report", whole, "--output", str(results / "report"))
     _uq_harness("leaderboard", str(runs), "--output", str(results / "board"))
-    _uq_harness("threshold", whole, "--method", "semgrad", "--target", "0.2", "--output", str(results / "policy"))
+    _uq_harness("threshold", whole, "--methods", "semgrad", "--target", "0.2", "--output", str(results / "policy"))
     _uq_harness(
         *("sps", "--model", "demo", "--paraphrases", f"demo={QUESTIONS}", "--tasks", "uq_demo"),
+        "--apply_chat_template",
         *("--output", str(results / "sps")),
     )
     _uq_harness(

@@ -16,10 +16,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.support import read_questions
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation.documents import read_questions
 
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[:24]]
 SETTINGS = {"methods": "g_nll+semgrad+lexical_similarity", "entropy_samples": 2, "max_new_tokens": 12, "batch_size": 8}

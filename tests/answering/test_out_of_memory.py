@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.support import read_questions
 from uq_harness import UncertaintyModel
 from uq_harness.answering.scored_answer import ScoredAnswer
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.methods import all_methods
 
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[40:48]]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support import read_questions
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import QUESTIONS
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation.documents import read_questions
 
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[:10]]
 

@@ -13,9 +13,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.similarity.models import save_classifier
+from tests.support import read_questions
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.similarity.build import build_nli
 
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[:100]]

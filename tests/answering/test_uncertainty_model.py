@@ -17,10 +17,10 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import uq_harness
+from tests.support import read_questions
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.evidence import Samples
 from uq_harness.methods import all_methods
 

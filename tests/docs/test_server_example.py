@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support import read_questions
 from uq_harness import Abstainer, UncertaintyModel
 from uq_harness.demo import QUESTIONS
-from uq_harness.evaluation.documents import read_questions
 
 SERVER = Path(__file__).parents[2] / "examples" / "server.py"
 ASKED = [row["question"] for row in read_questions(QUESTIONS)[:100]]

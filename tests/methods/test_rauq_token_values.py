@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.support import read_questions
 from uq_harness import UncertaintyModel
 from uq_harness.demo import MODEL_DIR, QUESTIONS
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.functional import rauq, rauq_tokens
 
 

@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import uq_harness
-from tests.support import SHARED, requires_shared
+from tests.support import SHARED, read_questions, requires_shared
 from tests.tokenizers import byte_level
 from uq_harness import ScoredAnswer, UncertaintyModel
 from uq_harness.backends.saved.read import read_saved
@@ -23,7 +23,6 @@ from uq_harness.backends.vocabulary import Vocabulary
 from uq_harness.correctness.base import build_judge
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.evidence import Samples
 from uq_harness.evidence.token_spans import token_texts
 from uq_harness.functional.text import normalize_answer

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import SHARED, requires_shared
+from tests.support import SHARED, read_questions, requires_shared
 from uq_harness.answering.identity import ModelIdentity
 from uq_harness.demo import QUESTIONS
 from uq_harness.errors import UQHarnessError
-from uq_harness.evaluation.documents import read_questions
 from uq_harness.evaluation.instances import QuestionInstance, record_of
 from uq_harness.models import UQHFLM
 from uq_harness.studies.ablation.comparison import (
