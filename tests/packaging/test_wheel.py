@@ -35,7 +35,7 @@ def sources() -> dict[str, Path]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
     """The wheel that is made from the source distribution."""
     folder = tmp_path_factory.mktemp("source")
-    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
+    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "out", "*.egg-info", "uq_harness-*")
     shutil.copytree(ROOT, folder / "checkout", ignore=left_out, symlinks=True)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), "."]
     done = subprocess.run(command, cwd=folder / "checkout", capture_output=True, text=True, check=False)
