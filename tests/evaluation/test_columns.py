@@ -53,6 +53,12 @@ def test_references_are_a_list_or_a_single_one(value: Any, target: Any, answers:
     assert document({**ROW, "solution": value}, text="clue", target=target)["answers"] == answers
 
 
+@pytest.mark.parametrize("text", ["[3, 1, 2]", "['Who?']"])
+def test_a_question_that_looks_like_a_list_stays_a_text(text: str) -> None:
+    found = document({"clue": text, "solution": "[1, 2, 3]"}, text="{{clue}}", target="solution", asked="{{clue}}")
+    assert (found["question"], found["answers"]) == (text, ["[1, 2, 3]"])
+
+
 def test_documents_keep_the_columns_that_the_task_names() -> None:
     assert set(document(text="{{clue}}", target="solution")) == {"clue", "question", "answers"}
     found = document(text="{{clue}}", target="solution", others=("From {{year}}.", None, "id"))

@@ -151,7 +151,10 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
             return source(dict(row))
         if not isinstance(source, str):
             return source
-        return row[source] if source in row else _filled(source, row)
+        if source in row:
+            return row[source]
+        text = apply_template(source, dict(row))
+        return _as_list(text) if key == "doc_to_target" else text
     except TemplateError as error:
         raise UQHarnessError(
             f"{place}: {key} {source!r} cannot be filled in ({error}): the fields are {_listed(row)}"
@@ -160,9 +163,8 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
         raise UQHarnessError(f"{place}: {key} fails: {error!r}") from error
 
 
-def _filled(template: str, row: Mapping[str, Any]) -> Any:
-    """The template's text; where it is a list as Python writes it, that list, as lm_eval has it."""
-    text = apply_template(template, dict(row))
+def _as_list(text: str) -> Any:
+    """The list that a text is where Python writes one so, as lm_eval reads references; else the text."""
     if text.startswith("[") and text.endswith("]"):
         try:
             return literal_eval(text)
