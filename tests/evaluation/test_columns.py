@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.columns import Columns
+from uq_harness.evaluation.task_data import TaskData
 
 ROW = {"clue": "It flows through Vienna", "solution": "Danube", "year": 1830, "id": 7}
 
@@ -101,3 +103,37 @@ def test_a_prompt_that_names_another_column() -> None:
     columns = Columns("{{question}} {{hnit}}")
     with pytest.raises(UQHarnessError, match=r"my_task: doc_to_text .*'hnit' is undefined.*: the fields are question"):
         columns.check_text("my_task", {"question": "Who?", "answers": ["me"]})
+
+
+def documents(questions: list, answers: list, keep: list[int] | None = None) -> list[dict]:
+    """Those of a data set that ``datasets`` loaded, after a task's function kept some of its rows."""
+    loaded = Dataset.from_dict({"question": questions, "answers": answers})
+    data = TaskData("my_task", Columns("{{question}}"), file=None, fewshot_file=None, folder=None)
+    return list(data.documents("test", loaded if keep is None else loaded.select(keep)))
+
+
+@pytest.mark.parametrize(
+    ("questions", "answers", "message"),
+    [
+        (["a", None], [["b"], ["c"]], "row 2: the question is None"),
+        (["a", "\u00a0"], [["b"], ["c"]], "row 2: the question is '\\\\xa0'"),
+        ([1, 2], [["b"], ["c"]], "row 1: the question is 1"),
+        (["a", "b"], [["c"], [None, "d"]], r"row 2: the answers are \[None, 'd'\]: they need to be a text"),
+        (["a", "b"], [["c"], None], "row 2: the answers are None"),
+        (["a", "b"], [["c"], [" "]], "row 2: the question 'b' has no reference answer"),
+    ],
+)
+def test_every_row_of_a_loaded_data_set_is_checked(questions: list, answers: list, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=f"my_task, test, {message}"):
+        documents(questions, answers)
+    assert documents(questions, answers, keep=[]) == []
+
+
+def test_rows_of_a_loaded_data_set_become_texts() -> None:
+    assert [one["answers"] for one in documents(["a", "b"], [[42], [1, 2]])] == [["42"], ["1", "2"]]
+    assert [one["answers"] for one in documents(["a", "b"], [["c", ""], ["d"]])] == [["c"], ["d"]]
+
+
+def test_rows_that_a_task_leaves_out_are_not_checked() -> None:
+    found = documents(["a", None, "b"], [["c"], [None], []], keep=[0, 2])
+    assert found == [{"question": "a", "answers": ["c"]}, {"question": "b", "answers": []}]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import pyarrow
 from jinja2 import TemplateError, meta
 from lm_eval.utils import apply_template, env
+from pyarrow import compute, types
 
 from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.files import check_characters
@@ -36,11 +38,14 @@ class Columns:
     others: tuple[Source, ...] = ()
 
     def fit(self, table: Any) -> bool:
-        """Whether the rows of a data set are documents as they are, a question without references aside."""
+        """Whether all rows of a ``datasets.Dataset`` are documents as they are, a question without references aside."""
         usual = self.target == "answers" and self.asked in (None, "question")
         if not usual or not {"question", "answers"} <= set(table.column_names):
             return False
-        return not len(table) or isinstance(table[0]["answers"], list)
+        if not len(table) or _hold_texts(table.data["question"], table.data["answers"]):
+            return True
+        selected = table.select_columns(["question", "answers"]).with_format("arrow")[:]  # a selection takes longer
+        return _hold_texts(selected["question"], selected["answers"])
 
     def documents(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """The documents of rows with their places, ``questions.jsonl, line 3``.
@@ -103,6 +108,20 @@ class Columns:
     def _kept(self) -> set[str] | None:
         named = [columns_in(source) for source in (self.text, *self.others)]
         return None if any(one is None for one in named) else {name for one in named for name in one or ()}
+
+
+def _hold_texts(questions: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:
+    """Whether questions are texts and answers lists of texts, none of them blank."""
+    listed = any(is_(answers.type) for is_ in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+    return listed and not answers.null_count and _all_text(questions) and _all_text(compute.list_flatten(answers))
+
+
+def _all_text(column: pyarrow.ChunkedArray) -> bool:
+    if not len(column):
+        return True
+    if column.null_count or not (types.is_string(column.type) or types.is_large_string(column.type)):
+        return False
+    return not compute.any(compute.utf8_is_space(column)).as_py() and not compute.any(compute.equal(column, "")).as_py()
 
 
 def not_blank(texts: Iterable[str]) -> list[str]:
