@@ -1,5 +1,6 @@
 """Own columns: which are the question and the references, and what is said where one is not there."""
 
+from random import random
 from typing import Any
 
 import pytest
@@ -77,6 +78,42 @@ def test_a_column_that_only_some_rows_have_is_empty_in_the_others() -> None:
     assert [one["hint"] for one in found] == ["", "e"]
     with pytest.raises(UQHarnessError, match=r"line 1: doc_to_text .*'hint' is undefined"):
         Columns("{{question}} {{hint}}").documents(rows)
+
+
+CHOICE = {"question": "Capital of France?", "short": "Capital?", "answers": ["Rome", "Paris"], "label": 1}
+OPTIONS = "{{question}} Options: {{answers | join(', ')}}"
+RIGHT = "{{answers[label]}}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": OPTIONS}, r"Options: Rome, Paris' of the row.*Options: Paris'.*the column answers: rename it"),
+        ({"text": lambda row: f"Which of {row['answers']}?"}, r"Which of \['Rome', 'Paris'\]\?\" of the row"),
+        ({"text": "{{question}}", "asked": "short"}, r"'Capital of France\?' of the row.*'Capital\?'.*column question"),
+        ({"text": "question", "asked": "{{question.lower()}}"}, "'Capital of France.' of the row.*'capital of france"),
+        ({"text": "{{question}}", "others": ("One of {{answers | join}}.",)}, "One of RomeParis.' of the row"),
+        ({"text": "{{question}}", "example_target": "{{answers[1]}}"}, r"\['Paris'\] of the row, and would be None"),
+    ],
+)
+def test_a_prompt_that_shows_a_column_which_the_document_replaces_is_refused(columns: dict, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=rf"rivers\.jsonl, line 1: .*{message}"):
+        document(CHOICE, **{"target": RIGHT, **columns})
+
+
+@pytest.mark.parametrize(
+    ("columns", "answers"),
+    [
+        ({"text": "{{question}}"}, ["Paris"]),
+        ({"text": "{{question}}", "example_target": RIGHT}, ["Paris"]),
+        ({"text": lambda row: row["question"]}, ["Paris"]),
+        ({"text": lambda row: f"{random()} {row['answers']}"}, ["Paris"]),  # a shuffle: nothing can be said of it
+        ({"text": "{{short}}", "asked": "short", "target": "short", "example_target": "{{short}}"}, ["Capital?"]),
+        ({"text": "{{answers | length}} {{question}}", "target": "answers"}, ["Rome", "Paris"]),
+    ],
+)
+def test_a_column_that_no_prompt_shows_may_be_replaced(columns: dict, answers: list[str]) -> None:
+    assert document(CHOICE, **{"target": RIGHT, **columns})["answers"] == answers
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,15 @@ class Columns:
         target: Its ``doc_to_target``: the reference answers, a list or a single one.
         asked: Its ``doc_to_question``: the bare question. Where there is none, it is the column ``question``, or the
             only column that ``text`` names.
-        others: Further templates of the task, whose columns documents keep.
+        others: Further templates of the task's prompts, whose columns documents keep.
+        example_target: The ``doc_to_target`` of worked examples, where they have their own.
     """
 
     text: Source
     target: Source = "answers"
     asked: Source = None
     others: tuple[Source, ...] = ()
+    example_target: Source = None
 
     def fit(self, table: Any) -> bool:
         """Whether all rows of a ``datasets.Dataset`` are documents as they are, a question without references aside."""
@@ -53,7 +55,8 @@ class Columns:
         They keep the columns that the task's templates name; all of them where one is a function.
 
         Raises:
-            UQHarnessError: A column is missing, a question is blank, or a row has no reference answer.
+            UQHarnessError: A column is missing, a question is blank, a row has no reference answer, or a prompt shows a
+                column whose place the document's question or answers take.
         """
         kept = self._kept()
         found = [
@@ -82,8 +85,33 @@ class Columns:
         for text in (question, *kept):
             check_characters(text, f"{place}: a text")
         made = {"question": question, "answers": kept}
+        self._check_replaced(place, row, made)
         self.check_text(place, {**row, **made})
         return made
+
+    def _check_replaced(self, place: str, row: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+        """Refuses prompts that would say something else than they say of the row as it is."""
+        replaced = {name for name in made if name in row and row[name] != made[name]}
+        if not replaced:
+            return
+        sources = [("doc_to_text", source) for source in (self.text, *self.others)]
+        if self.example_target != self.target:
+            sources.append(("doc_to_target", self.example_target))
+        for key, source in sources:
+            named = columns_in(source)
+            if named is not None and not named & replaced:
+                continue
+            own, again, theirs = (
+                _said(key, source, place, fields)
+                for fields in ({**made, **row}, {**made, **row}, {**row, **made})  # twice: a function may be random
+            )
+            if own is not None and own == again != theirs:
+                names = sorted(replaced if named is None else replaced & named)
+                raise UQHarnessError(
+                    f"{place}: the prompt's part {source!r} is {own!r} of the row, and would be {theirs!r}, since the "
+                    f"document's own question and answers take the place of the column {' and '.join(names)}: rename "
+                    f"it in the data, or in process_docs, for instance to my_{names[0]}"
+                )
 
     def _question(self, place: str, row: Mapping[str, Any]) -> str:
         how = self._asked_in(place, row)
@@ -106,7 +134,7 @@ class Columns:
         )
 
     def _kept(self) -> set[str] | None:
-        named = [columns_in(source) for source in (self.text, *self.others)]
+        named = [columns_in(source) for source in (self.text, *self.others, self.example_target)]
         return None if any(one is None for one in named) else {name for one in named for name in one or ()}
 
 
@@ -180,6 +208,15 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
         ) from error
     except Exception as error:  # a function of the user's
         raise UQHarnessError(f"{place}: {key} fails: {error!r}") from error
+
+
+def _said(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
+    """What a source gives for a row, a single reference as a list of one; ``None`` where it fails."""
+    try:
+        value = _value(key, source, place, row)
+    except UQHarnessError:
+        return None
+    return [value] if key == "doc_to_target" and not isinstance(value, list) else value
 
 
 def _as_list(text: str) -> Any:
