@@ -1,11 +1,14 @@
 """Own columns: which are the question and the references, and what is said where one is not there."""
 
+from random import random
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.columns import Columns
+from uq_harness.evaluation.task_data import TaskData
 
 ROW = {"clue": "It flows through Vienna", "solution": "Danube", "year": 1830, "id": 7}
 
@@ -53,6 +56,12 @@ def test_references_are_a_list_or_a_single_one(value: Any, target: Any, answers:
     assert document({**ROW, "solution": value}, text="clue", target=target)["answers"] == answers
 
 
+@pytest.mark.parametrize("text", ["[3, 1, 2]", "['Who?']"])
+def test_a_question_that_looks_like_a_list_stays_a_text(text: str) -> None:
+    found = document({"clue": text, "solution": "[1, 2, 3]"}, text="{{clue}}", target="solution", asked="{{clue}}")
+    assert (found["question"], found["answers"]) == (text, ["[1, 2, 3]"])
+
+
 def test_documents_keep_the_columns_that_the_task_names() -> None:
     assert set(document(text="{{clue}}", target="solution")) == {"clue", "question", "answers"}
     found = document(text="{{clue}}", target="solution", others=("From {{year}}.", None, "id"))
@@ -69,6 +78,42 @@ def test_a_column_that_only_some_rows_have_is_empty_in_the_others() -> None:
     assert [one["hint"] for one in found] == ["", "e"]
     with pytest.raises(UQHarnessError, match=r"line 1: doc_to_text .*'hint' is undefined"):
         Columns("{{question}} {{hint}}").documents(rows)
+
+
+CHOICE = {"question": "Capital of France?", "short": "Capital?", "answers": ["Rome", "Paris"], "label": 1}
+OPTIONS = "{{question}} Options: {{answers | join(', ')}}"
+RIGHT = "{{answers[label]}}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": OPTIONS}, r"Options: Rome, Paris' of the row.*Options: Paris'.*the column answers: rename it"),
+        ({"text": lambda row: f"Which of {row['answers']}?"}, r"Which of \['Rome', 'Paris'\]\?\" of the row"),
+        ({"text": "{{question}}", "asked": "short"}, r"'Capital of France\?' of the row.*'Capital\?'.*column question"),
+        ({"text": "question", "asked": "{{question.lower()}}"}, "'Capital of France.' of the row.*'capital of france"),
+        ({"text": "{{question}}", "others": ("One of {{answers | join}}.",)}, "One of RomeParis.' of the row"),
+        ({"text": "{{question}}", "example_target": "{{answers[1]}}"}, r"\['Paris'\] of the row, and would be None"),
+    ],
+)
+def test_a_prompt_that_shows_a_column_which_the_document_replaces_is_refused(columns: dict, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=rf"rivers\.jsonl, line 1: .*{message}"):
+        document(CHOICE, **{"target": RIGHT, **columns})
+
+
+@pytest.mark.parametrize(
+    ("columns", "answers"),
+    [
+        ({"text": "{{question}}"}, ["Paris"]),
+        ({"text": "{{question}}", "example_target": RIGHT}, ["Paris"]),
+        ({"text": lambda row: row["question"]}, ["Paris"]),
+        ({"text": lambda row: f"{random()} {row['answers']}"}, ["Paris"]),  # a shuffle: nothing can be said of it
+        ({"text": "{{short}}", "asked": "short", "target": "short", "example_target": "{{short}}"}, ["Capital?"]),
+        ({"text": "{{answers | length}} {{question}}", "target": "answers"}, ["Rome", "Paris"]),
+    ],
+)
+def test_a_column_that_no_prompt_shows_may_be_replaced(columns: dict, answers: list[str]) -> None:
+    assert document(CHOICE, **{"target": RIGHT, **columns})["answers"] == answers
 
 
 @pytest.mark.parametrize(
@@ -95,3 +140,37 @@ def test_a_prompt_that_names_another_column() -> None:
     columns = Columns("{{question}} {{hnit}}")
     with pytest.raises(UQHarnessError, match=r"my_task: doc_to_text .*'hnit' is undefined.*: the fields are question"):
         columns.check_text("my_task", {"question": "Who?", "answers": ["me"]})
+
+
+def documents(questions: list, answers: list, keep: list[int] | None = None) -> list[dict]:
+    """Those of a data set that ``datasets`` loaded, after a task's function kept some of its rows."""
+    loaded = Dataset.from_dict({"question": questions, "answers": answers})
+    data = TaskData("my_task", Columns("{{question}}"), file=None, fewshot_file=None, folder=None)
+    return list(data.documents("test", loaded if keep is None else loaded.select(keep)))
+
+
+@pytest.mark.parametrize(
+    ("questions", "answers", "message"),
+    [
+        (["a", None], [["b"], ["c"]], "row 2: the question is None"),
+        (["a", "\u00a0"], [["b"], ["c"]], "row 2: the question is '\\\\xa0'"),
+        ([1, 2], [["b"], ["c"]], "row 1: the question is 1"),
+        (["a", "b"], [["c"], [None, "d"]], r"row 2: the answers are \[None, 'd'\]: they need to be a text"),
+        (["a", "b"], [["c"], None], "row 2: the answers are None"),
+        (["a", "b"], [["c"], [" "]], "row 2: the question 'b' has no reference answer"),
+    ],
+)
+def test_every_row_of_a_loaded_data_set_is_checked(questions: list, answers: list, message: str) -> None:
+    with pytest.raises(UQHarnessError, match=f"my_task, test, {message}"):
+        documents(questions, answers)
+    assert documents(questions, answers, keep=[]) == []
+
+
+def test_rows_of_a_loaded_data_set_become_texts() -> None:
+    assert [one["answers"] for one in documents(["a", "b"], [[42], [1, 2]])] == [["42"], ["1", "2"]]
+    assert [one["answers"] for one in documents(["a", "b"], [["c", ""], ["d"]])] == [["c"], ["d"]]
+
+
+def test_rows_that_a_task_leaves_out_are_not_checked() -> None:
+    found = documents(["a", None, "b"], [["c"], [None], []], keep=[0, 2])
+    assert found == [{"question": "a", "answers": ["c"]}, {"question": "b", "answers": []}]

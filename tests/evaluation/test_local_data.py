@@ -99,10 +99,21 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, text: str, message
         local_data.of_file(str(file), "validation").read("validation")
 
 
-def test_an_argument_that_pandas_does_not_know(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seperator": ";"}, r"a\.csv' cannot be read as CSV .*seperator"),
+        ({"encoding": "utf8x"}, r"a\.csv' cannot be read as CSV .*utf8x"),
+        ({"encoding_errors": "drop"}, r"a\.csv' cannot be read as CSV .*drop"),
+        ({"compression": "zip"}, r"a\.csv' cannot be read as CSV .*zip"),
+        ({"chunksize": 2}, r"a\.csv' is read as a whole: leave chunksize and iterator out"),
+        ({"iterator": True}, r"a\.csv' is read as a whole: leave chunksize and iterator out"),
+    ],
+)
+def test_arguments_that_pandas_cannot_take(tmp_path: Path, options: dict, message: str) -> None:
     write(tmp_path / "a.csv")
-    with pytest.raises(UQHarnessError, match="seperator"):
-        task_data("a.csv", tmp_path, "csv", seperator=";").read("validation")
+    with pytest.raises(UQHarnessError, match=message):
+        task_data("a.csv", tmp_path, "csv", **options).read("validation")
 
 
 def test_a_row_with_fewer_cells_has_blank_ones(tmp_path: Path) -> None:

@@ -66,6 +66,22 @@ def test_a_new_method_passes_its_own_test(package: Path) -> None:
     assert "4 passed" in said
 
 
+@pytest.mark.parametrize("name", ["answer", "any", "evidence", "none", "sample", "samples_method", "value_error"])
+def test_a_method_whose_class_would_hide_a_name_in_use_passes_its_own_test(tmp_path: Path, name: str) -> None:
+    new("method", name, "--folder", str(tmp_path))
+    source = (tmp_path / name / f"{name}.py").read_text(encoding="utf-8")
+    assert f"class {''.join(map(str.capitalize, name.split('_')))}Method(SamplesMethod):" in source
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path / name)])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_an_installed_method_is_listed_and_joins_no_set(package: Path) -> None:
     listed = json.loads(python("-m", "uq_harness", "methods", "--json", package=package))
     (found,) = [method for method in listed if method["name"] == "my_score"]

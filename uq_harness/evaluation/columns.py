@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import pyarrow
 from jinja2 import TemplateError, meta
 from lm_eval.utils import apply_template, env
+from pyarrow import compute, types
 
 from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.files import check_characters
@@ -27,20 +29,25 @@ class Columns:
         target: Its ``doc_to_target``: the reference answers, a list or a single one.
         asked: Its ``doc_to_question``: the bare question. Where there is none, it is the column ``question``, or the
             only column that ``text`` names.
-        others: Further templates of the task, whose columns documents keep.
+        others: Further templates of the task's prompts, whose columns documents keep.
+        example_target: The ``doc_to_target`` of worked examples, where they have their own.
     """
 
     text: Source
     target: Source = "answers"
     asked: Source = None
     others: tuple[Source, ...] = ()
+    example_target: Source = None
 
     def fit(self, table: Any) -> bool:
-        """Whether the rows of a data set are documents as they are, a question without references aside."""
+        """Whether all rows of a ``datasets.Dataset`` are documents as they are, a question without references aside."""
         usual = self.target == "answers" and self.asked in (None, "question")
         if not usual or not {"question", "answers"} <= set(table.column_names):
             return False
-        return not len(table) or isinstance(table[0]["answers"], list)
+        if not len(table) or _hold_texts(table.data["question"], table.data["answers"]):
+            return True
+        selected = table.select_columns(["question", "answers"]).with_format("arrow")[:]  # a selection takes longer
+        return _hold_texts(selected["question"], selected["answers"])
 
     def documents(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """The documents of rows with their places, ``questions.jsonl, line 3``.
@@ -48,7 +55,8 @@ class Columns:
         They keep the columns that the task's templates name; all of them where one is a function.
 
         Raises:
-            UQHarnessError: A column is missing, a question is blank, or a row has no reference answer.
+            UQHarnessError: A column is missing, a question is blank, a row has no reference answer, or a prompt shows a
+                column whose place the document's question or answers take.
         """
         kept = self._kept()
         found = [
@@ -77,8 +85,33 @@ class Columns:
         for text in (question, *kept):
             check_characters(text, f"{place}: a text")
         made = {"question": question, "answers": kept}
+        self._check_replaced(place, row, made)
         self.check_text(place, {**row, **made})
         return made
+
+    def _check_replaced(self, place: str, row: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+        """Refuses prompts that would say something else than they say of the row as it is."""
+        replaced = {name for name in made if name in row and row[name] != made[name]}
+        if not replaced:
+            return
+        sources = [("doc_to_text", source) for source in (self.text, *self.others)]
+        if self.example_target != self.target:
+            sources.append(("doc_to_target", self.example_target))
+        for key, source in sources:
+            named = columns_in(source)
+            if named is not None and not named & replaced:
+                continue
+            own, again, theirs = (
+                _said(key, source, place, fields)
+                for fields in ({**made, **row}, {**made, **row}, {**row, **made})  # twice: a function may be random
+            )
+            if own is not None and own == again != theirs:
+                names = sorted(replaced if named is None else replaced & named)
+                raise UQHarnessError(
+                    f"{place}: the prompt's part {source!r} is {own!r} of the row, and would be {theirs!r}, since the "
+                    f"document's own question and answers take the place of the column {' and '.join(names)}: rename "
+                    f"it in the data, or in process_docs, for instance to my_{names[0]}"
+                )
 
     def _question(self, place: str, row: Mapping[str, Any]) -> str:
         how = self._asked_in(place, row)
@@ -101,8 +134,22 @@ class Columns:
         )
 
     def _kept(self) -> set[str] | None:
-        named = [columns_in(source) for source in (self.text, *self.others)]
+        named = [columns_in(source) for source in (self.text, *self.others, self.example_target)]
         return None if any(one is None for one in named) else {name for one in named for name in one or ()}
+
+
+def _hold_texts(questions: pyarrow.ChunkedArray, answers: pyarrow.ChunkedArray) -> bool:
+    """Whether questions are texts and answers lists of texts, none of them blank."""
+    listed = any(is_(answers.type) for is_ in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+    return listed and not answers.null_count and _all_text(questions) and _all_text(compute.list_flatten(answers))
+
+
+def _all_text(column: pyarrow.ChunkedArray) -> bool:
+    if not len(column):
+        return True
+    if column.null_count or not (types.is_string(column.type) or types.is_large_string(column.type)):
+        return False
+    return not compute.any(compute.utf8_is_space(column)).as_py() and not compute.any(compute.equal(column, "")).as_py()
 
 
 def not_blank(texts: Iterable[str]) -> list[str]:
@@ -151,7 +198,10 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
             return source(dict(row))
         if not isinstance(source, str):
             return source
-        return row[source] if source in row else _filled(source, row)
+        if source in row:
+            return row[source]
+        text = apply_template(source, dict(row))
+        return _as_list(text) if key == "doc_to_target" else text
     except TemplateError as error:
         raise UQHarnessError(
             f"{place}: {key} {source!r} cannot be filled in ({error}): the fields are {_listed(row)}"
@@ -160,9 +210,17 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
         raise UQHarnessError(f"{place}: {key} fails: {error!r}") from error
 
 
-def _filled(template: str, row: Mapping[str, Any]) -> Any:
-    """The template's text; where it is a list as Python writes it, that list, as lm_eval has it."""
-    text = apply_template(template, dict(row))
+def _said(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
+    """What a source gives for a row, a single reference as a list of one; ``None`` where it fails."""
+    try:
+        value = _value(key, source, place, row)
+    except UQHarnessError:
+        return None
+    return [value] if key == "doc_to_target" and not isinstance(value, list) else value
+
+
+def _as_list(text: str) -> Any:
+    """The list that a text is where Python writes one so, as lm_eval reads references; else the text."""
     if text.startswith("[") and text.endswith("]"):
         try:
             return literal_eval(text)

@@ -152,12 +152,16 @@ def _csv(file: Path, options: Mapping[str, Any]) -> Rows:
     """Every cell as the text that it is: ``007`` stays so, and ``NA`` is no missing value."""
     import pandas
 
+    if options.get("chunksize") or options.get("iterator"):
+        raise UQHarnessError(
+            f"data file {str(file)!r} is read as a whole: leave chunksize and iterator out of dataset_kwargs"
+        )
     reading = {"encoding": "utf-8-sig", **options, "dtype": str, "keep_default_na": False, "index_col": False}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # such as for cells that no column is there for
             rows = pandas.read_csv(file, **reading).fillna("").to_dict("records")
-    except (ValueError, TypeError, OSError, pandas.errors.ParserWarning) as error:  # its errors are ValueErrors
+    except Exception as error:  # an odd argument makes pandas fail in any way
         raise UQHarnessError(
             f"data file {str(file)!r} cannot be read as CSV ({error}): a first line names the columns, and a cell with "
             'a comma is put in "quotes"; dataset_kwargs takes the arguments of pandas.read_csv, such as sep'

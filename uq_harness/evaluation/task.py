@@ -359,8 +359,9 @@ class UQTask(ConfigurableTask):
 
 def _columns(settings: Mapping[str, Any], asked: Any, examples: Mapping[str, Any]) -> Columns:
     others = [settings.get("description"), settings.get("gen_prefix")]
-    others += [examples.get(key) for key in ("doc_to_text", "doc_to_target", "gen_prefix")]
-    return Columns(settings["doc_to_text"], settings["doc_to_target"], asked, tuple(others))
+    others += [examples.get(key) for key in ("doc_to_text", "gen_prefix")]
+    target = settings["doc_to_target"]
+    return Columns(settings["doc_to_text"], target, asked, tuple(others), examples.get("doc_to_target"))
 
 
 def _folder(given: str | None, source: Any) -> str | None:

@@ -36,7 +36,7 @@ class TaskData:
     fewshot_file: str | None
     folder: str | None
     _ready: set[str] = field(default_factory=set)  # splits whose rows became documents when they were read
-    _made: dict[str, Dataset] = field(default_factory=dict)  # documents of other rows, by split
+    _made: dict[str, Dataset] = field(default_factory=dict)  # documents of the questions, by split
 
     def is_local(self, config: Any) -> bool:
         """Whether the data are in files, which may change under the same name."""
@@ -84,9 +84,9 @@ class TaskData:
         Raises:
             UQHarnessError: A row is not as it has to be, or the prompt names a column that is not there.
         """
-        if split in self._made or not self._fit(split, rows):
-            self._made.setdefault(split, self._table(self._numbered(split, rows)))
-            rows = self._made[split]
+        if split not in self._made:
+            self._made[split] = rows if self._fit(split, rows) else self._table(self._numbered(split, rows))
+        rows = self._made[split]
         if len(rows):
             self.columns.check_text(self.task, rows[0])
         return rows

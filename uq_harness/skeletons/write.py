@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 import sys
@@ -62,9 +63,17 @@ def write_method(name: str, parent: Path) -> list[Path]:
         raise UQHarnessError(f"there is a Python package called {name}: choose another name")
     folder = _new_folder(parent / name)
     words = name.split("_")
-    cls = "".join(word.capitalize() for word in words)
+    cls = _class_name(words)
     title = " ".join([words[0].capitalize(), *words[1:]])
     return _write("method", folder, {"name": name, "cls": cls, "title": title, "distribution": name.replace("_", "-")})
+
+
+def _class_name(words: list[str]) -> str:
+    """The words as a class's name, with ``Method`` after it where Python or the written files use that name already."""
+    cls = "".join(word.capitalize() for word in words)
+    sources = [file.read_text(encoding="utf-8") for _, file in _templates(files(__package__) / "method")]
+    used = {word for source in sources for word in re.findall(r"\w+", source)}
+    return f"{cls}Method" if cls in used or hasattr(builtins, cls) or keyword.iskeyword(cls) else cls
 
 
 def _refuse_name(kind: str, name: str, parent: Path) -> None:
