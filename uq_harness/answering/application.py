@@ -263,13 +263,13 @@ class UncertaintyModel:
         """
         check_questions(questions, "aanswer()")
         prompts = await asyncio.to_thread(self._prompts, 1, list(questions))
-        batches = (batch for _, batch in in_batches(prompts, self._answer.batch_size))
-        return [answer async for answer in self._queue.answers(batches)]
+        return await self._queue.answers(prompts)
 
     def astream(self, questions: Iterable[str | Conversation]) -> AsyncIterator[ScoredAnswer]:
         """`stream` for asyncio; questions share batches with those of `aanswer` and of other streams.
 
-        At most two batches of questions are taken ahead, in another thread.
+        At most two batches of questions are taken ahead, in another thread; where they are slow to come, the answers
+        to those before them do not wait.
 
         Args:
             questions: See `answer`.
@@ -282,7 +282,7 @@ class UncertaintyModel:
         """
         check_questions(questions, "astream()")
         size = self._answer.batch_size
-        return self._queue.answers(self._prompts(first, batch) for first, batch in in_batches(questions, size))
+        return self._queue.stream(self._prompts(first, batch) for first, batch in in_batches(questions, size))
 
     def describe(self) -> dict[str, Any]:
         """All that answers and scores depend on, as JSON values: for an application's log, and for `Abstainer.check`.
