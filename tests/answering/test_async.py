@@ -213,6 +213,45 @@ def test_what_breaks_a_batch_is_raised_to_the_caller_who_asked_it(
     assert "its questions are answered one by one" in caplog.text
 
 
+class Panic(BaseException):
+    """No `Exception`, as what a tokenizer in Rust raises when it panics."""
+
+
+def test_what_is_no_exception_is_raised_to_its_caller_too(alone: list[ScoredAnswer]) -> None:
+    model = new_model()
+    answer = model._answer._answerer.answer
+
+    def panic_then_answer(*arguments):
+        model._answer._answerer.answer = answer  # type: ignore[method-assign]
+        raise Panic
+
+    async def ask() -> list[ScoredAnswer]:
+        model._answer._answerer.answer = panic_then_answer  # type: ignore[method-assign]
+        with pytest.raises(Panic):
+            await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        return await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+
+    assert_same(asyncio.run(ask()), alone[:1])
+
+
+def test_slow_questions_leave_the_event_loop_free(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
+    went_on = threading.Event()
+    seen = []
+
+    def slow() -> Iterator[str]:
+        seen.append(went_on.wait(30))
+        yield ASKED[0]
+
+    async def ask() -> list[ScoredAnswer]:
+        asked = asyncio.create_task(model.aanswer(slow()))
+        await asyncio.sleep(0)  # it begins
+        went_on.set()
+        return await asked
+
+    assert_same(asyncio.run(ask()), alone[:1])
+    assert seen == [True]
+
+
 def test_a_cancelled_caller_leaves_the_queue_and_the_others_their_answers(
     alone: list[ScoredAnswer], caplog: pytest.LogCaptureFixture
 ) -> None:

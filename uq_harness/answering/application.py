@@ -262,7 +262,7 @@ class UncertaintyModel:
             UQHarnessError: See `answer`.
         """
         check_questions(questions, "aanswer()")
-        prompts = await asyncio.to_thread(self._prompts, 1, list(questions))
+        prompts = await asyncio.to_thread(lambda: self._prompts(1, list(questions)))
         return await self._queue.answers(prompts)
 
     def astream(self, questions: Iterable[str | Conversation]) -> AsyncIterator[ScoredAnswer]:

@@ -127,7 +127,7 @@ class RequestQueue:
         try:
             for row, answer in self._answer([prompt for prompt, _ in requests]):
                 unanswered.pop(row)[1].set_result(answer)
-        except Exception as error:
+        except BaseException as error:  # whatever it is, a caller waits for it
             if len(requests) == 1:
                 for _, future in unanswered.values():
                     future.set_exception(error)
