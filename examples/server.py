@@ -84,7 +84,7 @@ def main() -> None:
     """Loads the model and serves it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="demo", help="a name on the hub, a folder, or demo")
-    parser.add_argument("--device", default="cuda:0", help="the CPU is taken where there is no GPU")
+    parser.add_argument("--device", help="without it the first GPU, or the CPU where there is none")
     parser.add_argument("--methods", default="semgrad", help="methods of uncertainty, joined by +")
     parser.add_argument("--policy", help="threshold.json of uq-harness threshold; its method is the one computed")
     parser.add_argument("--batch-size", type=int, default=16, help="questions that are answered together at most")

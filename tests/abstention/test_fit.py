@@ -168,6 +168,61 @@ def test_a_system_prompt_of_the_run_needs_conversations(
     assert "system_instruction='Be brief.'): ask with conversations" in caplog.text
 
 
+@pytest.mark.parametrize("further", [{"system_instruction": "Be brief."}, {"num_fewshot": 2}], ids=str)
+def test_the_chat_template_counts_where_the_prompt_has_more_than_a_question(
+    further: dict[str, Any], written: dict, load: Any, demo: tuple
+) -> None:
+    content = copy.deepcopy(written["semgrad"])
+    content["source"]["prompts"].update(further)
+    policy = load(content)
+    policy.check(UncertaintyModel(*demo, **AS_IN_THE_RUN))
+    tokenizer = copy.deepcopy(demo[1])
+    tokenizer.chat_template += "\n"
+    with pytest.raises(UQHarnessError, match="the chat template"):
+        policy.check(UncertaintyModel(demo[0], tokenizer, **AS_IN_THE_RUN))
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "same", "other"),
+    [
+        ("prompt", "ANSWER: {{question}}", "ANSWER: {question}", "answer: {question}"),
+        ("prompt", "Use /usr/lib/a: {{question}}", "Use /usr/lib/a: {question}", "Use /opt/lib/a: {question}"),
+        ("prompt", "question", "{question}", PROMPT),
+        ("stop", ["Q:", "/usr/lib/a"], ["/usr/lib/a", "Q:"], ["/usr/lib/a", "q:"]),
+        ("stop", ["Q:", "/usr/lib/a"], ["/usr/lib/a", "Q:"], ["/opt/lib/a", "Q:"]),
+        ("think_end_token", "</THINK>", "</THINK>", "</think>"),
+        ("think_end_token", "5", 5, 6),
+        ("max_length", "400", 400, 399),
+        ("add_bos_token", "false", False, True),
+        ("chat_template_args", {"a": "Yes"}, {"a": "Yes"}, {"a": "yes"}),
+        ("enable_thinking", "False", {"enable_thinking": False}, {"enable_thinking": True}),
+    ],
+)
+def test_texts_are_compared_as_they_are(
+    name: str, run: Any, same: Any, other: Any, written: dict, load: Any, demo: tuple, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = copy.deepcopy(written["semgrad"])
+    places = {"prompt": ("prompts", "doc_to_text"), "stop": ("generation", "until")}
+    part, key = places.get(name, ("model_args", name))
+    content["source"][part][key] = run
+    here = "chat_template_args" if name == "enable_thinking" else name
+    policy = load(content)
+    policy.check(UncertaintyModel(*demo, **{**AS_IN_THE_RUN, here: same}))
+    assert caplog.text == ""
+    with pytest.raises(UQHarnessError, match=rf"settings, and promises nothing here: {here} \("):
+        policy.check(UncertaintyModel(*demo, **{**AS_IN_THE_RUN, here: other}))
+
+
+@pytest.mark.parametrize("template", ["{{ question + 1 }}", "{{ question / 2 }}", "{{ other }}", "{% if %}"])
+def test_a_template_that_a_question_alone_does_not_fill_is_a_warning(
+    template: str, written: dict, load: Any, demo: tuple, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = copy.deepcopy(written["semgrad"])
+    content["source"]["prompts"]["doc_to_text"] = template
+    load(content).check(UncertaintyModel(*demo, **AS_IN_THE_RUN))
+    assert "could not be checked: prompt" in caplog.text
+
+
 def test_what_says_nothing_cannot_be_checked(written: dict, load: Any, demo: tuple) -> None:
     with pytest.raises(UQHarnessError, match="does not say which run it was made from"):
         Abstainer("semgrad", 0.5, 0.1, 0.05).check(UncertaintyModel(*demo))

@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import logging
+import queue
 import re
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
 
@@ -25,9 +27,9 @@ ASKED = [row["question"] for row in read_questions(QUESTIONS)[:24]]
 SETTINGS = {"methods": "g_nll+semgrad+lexical_similarity", "entropy_samples": 2, "max_new_tokens": 12, "batch_size": 8}
 
 
-def new_model() -> UncertaintyModel:
+def new_model(**settings: object) -> UncertaintyModel:
     loaded = AutoModelForCausalLM.from_pretrained(MODEL_DIR), AutoTokenizer.from_pretrained(MODEL_DIR)
-    return UncertaintyModel(*loaded, **SETTINGS)
+    return UncertaintyModel(*loaded, **{**SETTINGS, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,72 @@ def test_a_stream_without_end_takes_two_batches_ahead(model: UncertaintyModel) -
     assert len(taken) <= 30 + 2 * 8
 
 
+def test_an_answer_does_not_wait_for_the_next_questions() -> None:
+    """The source waits for the answer to each batch before it gives the next."""
+    model = new_model(batch_size=2)
+    answered = threading.Semaphore(0)
+    came = []
+
+    def after_each_answer() -> Iterator[str]:
+        for first in range(0, 6, 2):
+            yield from ASKED[first : first + 2]
+            came.extend(answered.acquire(timeout=30) for _ in range(2))
+
+    async def ask() -> list[str]:
+        found = []
+        async for answer in model.astream(after_each_answer()):
+            found.append(answer.question)
+            answered.release()
+        return found
+
+    assert asyncio.run(ask()) == ASKED[:6]
+    assert came == [True] * 6
+
+
+def test_answers_before_a_wrong_question_are_given() -> None:
+    model = new_model(batch_size=2)
+    asked = [*ASKED[:3], 5]
+    found, streamed = [], []
+
+    async def ask() -> None:
+        async for answer in model.astream(asked):
+            found.append(answer.question)
+
+    with pytest.raises(UQHarnessError, match="question 4"):
+        asyncio.run(ask())
+    with pytest.raises(UQHarnessError, match="question 4"):
+        streamed.extend(answer.question for answer in model.stream(asked))
+    assert found == streamed == ASKED[:2]
+
+
+def test_sources_that_wait_leave_other_callers_the_event_loops_threads(
+    model: UncertaintyModel, alone: list[ScoredAnswer]
+) -> None:
+    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    begun = []
+
+    def from_queue() -> Iterator[str]:
+        begun.append(True)
+        yield from iter(waiting.get, None)
+
+    async def streamed() -> list[ScoredAnswer]:
+        return [answer async for answer in model.astream(from_queue())]
+
+    async def ask() -> list[ScoredAnswer]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        streams = [asyncio.create_task(streamed()) for _ in range(2)]
+        try:
+            while begun != [True, True]:
+                await asyncio.sleep(0.01)
+            return await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        finally:
+            for _ in streams:
+                waiting.put(None)
+            assert await asyncio.gather(*streams) == [[], []]
+
+    assert_same(asyncio.run(ask()), alone[:1])
+
+
 def test_a_question_that_is_none_is_its_callers_error_alone(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
     async def ask() -> list[object]:
         wrong = [[" "], [ASKED[0], ""], "Who?"]
@@ -143,6 +211,45 @@ def test_what_breaks_a_batch_is_raised_to_the_caller_who_asked_it(
     assert isinstance(found[2], IndexError)
     assert_same([found[row][0] for row in (0, 1, 3, 4, 5)], [alone[row] for row in (0, 1, 3, 4, 5)])  # type: ignore[index]
     assert "its questions are answered one by one" in caplog.text
+
+
+class Panic(BaseException):
+    """No `Exception`, as what a tokenizer in Rust raises when it panics."""
+
+
+def test_what_is_no_exception_is_raised_to_its_caller_too(alone: list[ScoredAnswer]) -> None:
+    model = new_model()
+    answer = model._answer._answerer.answer
+
+    def panic_then_answer(*arguments):
+        model._answer._answerer.answer = answer  # type: ignore[method-assign]
+        raise Panic
+
+    async def ask() -> list[ScoredAnswer]:
+        model._answer._answerer.answer = panic_then_answer  # type: ignore[method-assign]
+        with pytest.raises(Panic):
+            await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        return await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+
+    assert_same(asyncio.run(ask()), alone[:1])
+
+
+def test_slow_questions_leave_the_event_loop_free(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
+    went_on = threading.Event()
+    seen = []
+
+    def slow() -> Iterator[str]:
+        seen.append(went_on.wait(30))
+        yield ASKED[0]
+
+    async def ask() -> list[ScoredAnswer]:
+        asked = asyncio.create_task(model.aanswer(slow()))
+        await asyncio.sleep(0)  # it begins
+        went_on.set()
+        return await asked
+
+    assert_same(asyncio.run(ask()), alone[:1])
+    assert seen == [True]
 
 
 def test_a_cancelled_caller_leaves_the_queue_and_the_others_their_answers(
@@ -201,11 +308,11 @@ def test_the_model_goes_when_nobody_has_it() -> None:
     asyncio.run(model.aanswer(ASKED[:1]))
     (worker,) = (thread for thread in set(threading.enumerate()) - before if thread.name.startswith("uq-harness"))
     gone = weakref.ref(model)
-    queue = weakref.ref(model._queue)
+    requests = weakref.ref(model._queue)
     del model
     gc.collect()
     assert gone() is None
-    assert queue() is None
+    assert requests() is None
     worker.join(timeout=60)
     assert not worker.is_alive()
 

@@ -273,6 +273,9 @@ class TestByName:
             ({"devize": "cpu"}, "unknown option 'devize': did you mean device"),
             ({"nli_modle": "lexical"}, "unknown option 'nli_modle'"),
             ({"dtype": "float3"}, "dtype='float3' is not allowed"),
+            ({"device": "gpu"}, "device='gpu' is not allowed: this machine has .*cpu"),
+            ({"device": "cuda:99"}, "device='cuda:99' is not allowed: this machine has .*cpu"),
+            ({"device": 3}, "device='3' is not allowed"),
             ({"batch_size": "auto"}, "batch_size='auto'"),
             ({"enable_thinking": "perhaps"}, "enable_thinking='perhaps'"),
             ({"truncation": True}, "truncation is an argument of runs of lm_eval alone"),
@@ -302,6 +305,10 @@ class TestWrongUse:
             ({"batch_size": "auto"}, "batch_size='auto'"),
             ({"prompt": "Answer!"}, r"prompt='Answer!' has no place .* \{question\}"),
             ({"sp_token": "middle"}, "sp_token='middle'"),
+            *(
+                ({"chat_template_args": {name: True}}, f"chat_template_args has {name}, which uq-harness sets")
+                for name in ("tokenize", "messages", "conversation", "add_generation_prompt")
+            ),
         ],
     )
     def test_is_refused_when_the_model_is_made(self, demo: tuple, arguments: dict, message: str) -> None:

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import StateGradient, StateGradientMap
 from uq_harness.files import plain
 from uq_harness.methods import build_methods, draws, settings
+from uq_harness.methods.arguments import read_flag
 from uq_harness.rendering.paths import without_paths
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ class _Pair(NamedTuple):
     name: str
     run: Any
     model: Any
+    paths: bool = True  # whether it may hold paths, of which a policy has the last parts alone
 
     @property
     def same(self) -> bool:
-        """Whether they agree; lm_eval may have noted an argument as a text, and a policy has names for paths."""
-        run, model = (without_paths(plain(value)) for value in (self.run, self.model))
-        return bool(run == model) or str(run).lower() == str(model).lower()
+        """Whether they agree; lm_eval may have noted a number, a flag or ``None`` as a text."""
+        run, model = plain(self.run), plain(self.model)
+        if self.paths:
+            run, model = without_paths(run), without_paths(model)
+        if isinstance(run, str) != isinstance(model, str) and all(_is_simple(value) for value in (run, model)):
+            return str(run).lower() == str(model).lower()
+        return bool(run == model)
 
     def __str__(self) -> str:
         return f"{self.name} ({_shown(self.run)} in the run, {_shown(self.model)} here)"
@@ -68,10 +74,10 @@ def check_fit(policy: Abstainer, model: Describes) -> None:
             f"with methods={policy.method!r}"
         )
     pairs = [*_of_model(source, here), *_of_method(policy.method, source, here), *_of_answers(source, here)]
-    put = list(_of_prompts(source, here))
     turns = _before_the_question(source)
     if not turns:
-        pairs += put
+        doc_to_text = _mapping(source.get("prompts")).get("doc_to_text")
+        pairs.append(_Pair("prompt", _prompt(doc_to_text), here["prompt"], paths=False))
     differing = [pair for pair in pairs if pair.run is not _UNKNOWN and not pair.same]
     if differing:
         raise UQHarnessError(
@@ -124,22 +130,18 @@ def _of_answers(source: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     arguments = _mapping(source.get("model_args"))
     generation = _mapping(source.get("generation"))
     until = generation.get("until", _UNKNOWN)
-    yield _Pair("stop", until if until is _UNKNOWN else sorted(_texts(until)), sorted(here["stop"]))
+    yield _Pair("stop", until if until is _UNKNOWN else sorted(_texts(until)), sorted(here["stop"]), paths=False)
     yield _Pair("max_new_tokens", generation.get("max_gen_toks", _UNKNOWN), here["max_new_tokens"])
-    yield _Pair("think_end_token", arguments.get("think_end_token"), here["think_end_token"])
-    template = dict(_mapping(arguments.get("chat_template_args")))
-    if arguments.get("enable_thinking") is not None:
-        template["enable_thinking"] = arguments["enable_thinking"]
-    yield _Pair("chat_template_args", template, here["chat_template_args"])
-    yield _Pair("add_bos_token", arguments.get("add_bos_token"), here["add_bos_token"])
-    yield _Pair("max_length", arguments.get("max_length"), here["max_length"])
-
-
-def _of_prompts(source: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[_Pair]:
+    yield _Pair("think_end_token", arguments.get("think_end_token"), here["think_end_token"], paths=False)
     template = here["chat_template"]
     was = _mapping(source.get("settings")).get("chat_template")
     yield _Pair("the chat template", was or "none", template[:8] if template else "none")
-    yield _Pair("prompt", _prompt(_mapping(source.get("prompts")).get("doc_to_text")), here["prompt"])
+    given = dict(_mapping(arguments.get("chat_template_args")))
+    if arguments.get("enable_thinking") is not None:
+        given["enable_thinking"] = read_flag("enable_thinking", arguments["enable_thinking"])
+    yield _Pair("chat_template_args", given, here["chat_template_args"])
+    yield _Pair("add_bos_token", arguments.get("add_bos_token"), here["add_bos_token"])
+    yield _Pair("max_length", arguments.get("max_length"), here["max_length"])
 
 
 def _of_versions(source: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[_Pair]:
@@ -158,10 +160,12 @@ def _prompt(doc_to_text: Any) -> Any:
     """A task's message with ``{question}`` in the question's place; unknown where it has other fields, or is code."""
     if not isinstance(doc_to_text, str):
         return _UNKNOWN
+    if doc_to_text == "question":  # a column's name
+        return _PLACE
     environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     try:
         return environment.from_string(doc_to_text).render(question=_PLACE)
-    except TemplateError:
+    except Exception:  # a template may raise anything, such as a TypeError for text plus a number
         return _UNKNOWN
 
 
@@ -170,6 +174,10 @@ def _auxiliary(described: Any) -> Any:
     if not isinstance(described, Mapping):
         return _UNKNOWN
     return {name: value for name, value in described.items() if name not in ("device", "batch_size", "cache_size")}
+
+
+def _is_simple(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float)
 
 
 def _texts(until: Any) -> list[str]:

@@ -24,6 +24,7 @@ from uq_harness.answering.identity import weights_fingerprint
 from uq_harness.answering.measured_token import measure_token
 from uq_harness.answering.options import (
     LARGEST_SEED,
+    check_template_arguments,
     check_think_end,
     read_context,
     take_auxiliary_models,
@@ -114,7 +115,7 @@ class UncertaintyModel:
         if add_bos_token is not None:
             add_bos_token = read_flag("add_bos_token", add_bos_token)
         stops = _stop_strings(stop)
-        _check_template_arguments(chat_template_args)
+        check_template_arguments(chat_template_args)
         check_think_end(think_end_token, tokenizer)
         max_length = read_context(max_length, model.config)
         own = take_options(options)
@@ -201,7 +202,7 @@ class UncertaintyModel:
         own = {name: value for name, value in arguments.items() if name in _SETTINGS or name not in rest}
         loading = {name: value for name, value in rest.items() if name not in _SETTINGS or name == _OF_BOTH}
         if loading.get("enable_thinking") is not None:
-            _check_template_arguments(own.get("chat_template_args"))
+            check_template_arguments(own.get("chat_template_args"))
             thinking = read_flag("enable_thinking", loading.pop("enable_thinking"))
             own["chat_template_args"] = {**(own.get("chat_template_args") or {}), "enable_thinking": thinking}
         model = cls(*load_pretrained(pretrained, loading, _SETTINGS), methods, **own)
@@ -262,14 +263,14 @@ class UncertaintyModel:
             UQHarnessError: See `answer`.
         """
         check_questions(questions, "aanswer()")
-        prompts = await asyncio.to_thread(self._prompts, 1, list(questions))
-        batches = (batch for _, batch in in_batches(prompts, self._answer.batch_size))
-        return [answer async for answer in self._queue.answers(batches)]
+        prompts = await asyncio.to_thread(lambda: self._prompts(1, list(questions)))
+        return await self._queue.answers(prompts)
 
     def astream(self, questions: Iterable[str | Conversation]) -> AsyncIterator[ScoredAnswer]:
         """`stream` for asyncio; questions share batches with those of `aanswer` and of other streams.
 
-        At most two batches of questions are taken ahead, in another thread.
+        At most two batches of questions are taken ahead, in another thread; where they are slow to come, the answers
+        to those before them do not wait.
 
         Args:
             questions: See `answer`.
@@ -282,7 +283,7 @@ class UncertaintyModel:
         """
         check_questions(questions, "astream()")
         size = self._answer.batch_size
-        return self._queue.answers(self._prompts(first, batch) for first, batch in in_batches(questions, size))
+        return self._queue.stream(self._prompts(first, batch) for first, batch in in_batches(questions, size))
 
     def describe(self) -> dict[str, Any]:
         """All that answers and scores depend on, as JSON values: for an application's log, and for `Abstainer.check`.
@@ -354,13 +355,6 @@ def _stop_strings(stop: Any) -> list[str]:
     if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
         raise UQHarnessError(f"stop={stop!r} is not allowed: use a text or a list of texts, [] for none")
     return [text for text in texts if text]
-
-
-def _check_template_arguments(given: Any) -> None:
-    if given is not None and not isinstance(given, Mapping):
-        raise UQHarnessError(
-            f'chat_template_args={given!r} is not allowed: use a mapping such as {{"enable_thinking": False}}'
-        )
 
 
 def _check_methods(methods: str | Iterable[str], options: Mapping[str, Any]) -> list[str]:

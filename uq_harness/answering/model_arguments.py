@@ -14,7 +14,7 @@ from huggingface_hub.errors import HFValidationError
 from lm_eval.models.huggingface import HFLM
 from safetensors import SafetensorError
 
-from uq_harness.answering.options import unknown_option
+from uq_harness.answering.options import check_template_arguments, unknown_option
 from uq_harness.errors import UQHarnessError, close_names, one_of
 from uq_harness.files import user_path
 from uq_harness.hub import brief
@@ -153,16 +153,15 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _mapping(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UQHarnessError(f'{name}={value!r} is not allowed: use an object such as {{"enable_thinking": false}}')
+def _template_arguments(_: str, value: Any) -> dict[str, Any]:
+    check_template_arguments(value)
     return dict(value)
 
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "backend": partial(read_choice, names=["default", "causal"]),
     "batch_size": _optional(_batch_size),
-    "chat_template_args": _optional(_mapping),
+    "chat_template_args": _optional(_template_arguments),
     "delta": _optional(_text),
     "dtype": _optional(_dtype),
     "max_batch_size": _limited(1),

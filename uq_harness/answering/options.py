@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lm_eval.models.utils import resolve_max_length
@@ -16,6 +16,9 @@ from uq_harness.similarity.services import NLI, Similarity
 
 LARGEST_SEED = 2**63 - 1  # torch's
 _AUXILIARY = ("model", "batch_size", "device", "dtype", "max_length", "cache_size")
+
+# Set where a chat template is applied to messages; a second value ends in a traceback.
+_OF_THE_CALL = ("conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message")
 
 
 def take_options(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +80,29 @@ def check_think_end(token: Any, tokenizer: PreTrainedTokenizerBase) -> None:
         raise UQHarnessError(
             f"think_end_token={token!r} is not allowed: use a text such as </think>, or the number of a token from 0 "
             f"to {len(tokenizer) - 1}"
+        )
+
+
+def check_template_arguments(given: Any) -> None:
+    """Refuses further arguments of a chat template that are none, or that the harness sets itself.
+
+    Args:
+        given: What the user gave as ``chat_template_args``, or ``None``.
+
+    Raises:
+        UQHarnessError: They are no mapping, or one of them is an argument of the call that applies the template.
+    """
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise UQHarnessError(
+            f'chat_template_args={given!r} is not allowed: use a mapping such as {{"enable_thinking": False}}'
+        )
+    taken = [name for name in _OF_THE_CALL if name in given]
+    if taken:
+        raise UQHarnessError(
+            f"chat_template_args has {', '.join(taken)}, which uq-harness sets itself: leave it out, and give what the "
+            'template itself reads, such as {"enable_thinking": False}'
         )
 
 

@@ -6,9 +6,12 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from itertools import islice
 
+from uq_harness.answering.asked import in_batches
 from uq_harness.answering.scored_answer import PromptAnswerer, ScoredAnswer
 from uq_harness.evidence.prompt import Prompt
 
@@ -43,27 +46,65 @@ class RequestQueue:
         self._thread.submit(self._work)
         return futures
 
-    async def answers(self, batches: Iterator[Sequence[Prompt]]) -> AsyncIterator[ScoredAnswer]:
-        """The answers to batches of prompts, in their order, each as soon as it and those before it are there.
+    async def answers(self, prompts: Sequence[Prompt]) -> list[ScoredAnswer]:
+        """The answers to prompts that are ready, in their order.
 
         At most two batches are in the queue at a time, so that one caller with many questions leaves others their
         turn. What was not answered when the caller gives up is taken out of the queue.
-
-        Args:
-            batches: The prompts; they are made in another thread, and may take their time.
         """
         ahead: deque[asyncio.Future[ScoredAnswer]] = deque()
+        found = []
         try:
-            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            for _, batch in in_batches(prompts, self._answer.batch_size):
                 ahead += map(asyncio.wrap_future, self.submit(batch))
                 while len(ahead) > self._answer.batch_size:
-                    yield await ahead.popleft()
+                    found.append(await ahead.popleft())
             while ahead:
-                yield await ahead.popleft()
+                found.append(await ahead.popleft())
         finally:
-            for one in ahead:
-                if not one.cancel() and not one.cancelled():
-                    one.exception()  # nobody waits for it now
+            _give_up(ahead)
+        return found
+
+    async def stream(self, batches: Iterator[Sequence[Prompt]]) -> AsyncIterator[ScoredAnswer]:
+        """The answers to batches of prompts, in their order, each as soon as it and those before it are there.
+
+        No answer waits for the next batch of prompts; where making that fails, the error comes behind the answers to
+        those before it. As in `answers`, two batches are in the queue at most.
+
+        Args:
+            batches: The prompts; they are made in a thread of this call's, and may take their time.
+        """
+        loop = asyncio.get_running_loop()
+        source = ThreadPoolExecutor(1, thread_name_prefix="uq-harness-source")
+        ahead: deque[asyncio.Future[ScoredAnswer]] = deque()
+        taking: asyncio.Future[Sequence[Prompt] | None] | None = None
+        more = True
+        failed: Exception | None = None
+        try:
+            while more or ahead:
+                if more and taking is None and len(ahead) <= self._answer.batch_size:
+                    taking = loop.run_in_executor(source, copy_context().run, next, batches, None)
+                if taking is not None:
+                    await asyncio.wait({taking, *islice(ahead, 1)}, return_when=asyncio.FIRST_COMPLETED)
+                    if taking.done():
+                        taken, taking, batch = taking, None, None
+                        try:
+                            batch = taken.result()
+                        except Exception as error:
+                            failed = error
+                        if batch is None:
+                            more = False
+                        else:
+                            ahead += map(asyncio.wrap_future, self.submit(batch))
+                        continue
+                yield await ahead.popleft()
+            if failed is not None:
+                raise failed
+        finally:
+            if taking is not None:
+                taking.cancel()
+            _give_up(ahead)
+            source.shutdown(wait=False)
 
     def _work(self) -> None:
         while batch := self._take():
@@ -86,7 +127,7 @@ class RequestQueue:
         try:
             for row, answer in self._answer([prompt for prompt, _ in requests]):
                 unanswered.pop(row)[1].set_result(answer)
-        except Exception as error:
+        except BaseException as error:  # whatever it is, a caller waits for it
             if len(requests) == 1:
                 for _, future in unanswered.values():
                     future.set_exception(error)
@@ -94,3 +135,9 @@ class RequestQueue:
             log.warning("a batch of %d failed, and its questions are answered one by one: %s", len(requests), error)
         for request in unanswered.values():  # outside the except clause, whose traceback keeps tensors alive
             self._answer_together([request])
+
+
+def _give_up(waiting: Iterable[asyncio.Future[ScoredAnswer]]) -> None:
+    for one in waiting:
+        if not one.cancel() and not one.cancelled():
+            one.exception()  # nobody waits for it now

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from uq_harness.answering.options import read_context
+from uq_harness.answering.options import check_template_arguments, read_context
 from uq_harness.answering.semantic_token import SemanticToken
 from uq_harness.answering.stopping import end_tokens
 from uq_harness.endpoints.settings import ServerEndpoint
@@ -116,12 +116,9 @@ def read_template_arguments(arguments: Any, enable_thinking: Any) -> dict[str, A
     """Further arguments of the chat template.
 
     Raises:
-        UQHarnessError: They are no object, or ``enable_thinking`` is neither true nor false.
+        UQHarnessError: They are not allowed, or ``enable_thinking`` is neither true nor false.
     """
-    if arguments is not None and not isinstance(arguments, Mapping):
-        raise UQHarnessError(
-            f'chat_template_args={arguments!r} is not allowed: use an object such as {{"enable_thinking": false}}'
-        )
+    check_template_arguments(arguments)
     thinking = {} if enable_thinking is None else {"enable_thinking": read_flag("enable_thinking", enable_thinking)}
     return {**(arguments or {}), **thinking}
 
