@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.docs.blocks import blocks, pages, prose_of, text_of
+from tests.docs.blocks import ROOT, blocks, pages, prose_of, text_of
 from tests.docs.conftest import Reading
 from tests.docs.parsing import check, command_line, lm_eval_options, options_of, spelt
 
@@ -41,6 +41,13 @@ def test_options_in_the_text_exist(page: str) -> None:
     known |= {option for script in scripts for option in re.findall(r'"(--[\w-]+)"', text_of(script))}
     named = set(re.findall(r"`(--?[a-zA-Z][\w-]*)", prose_of(page)))
     assert {name for name in named - known if f"--{name[2:].replace('-', '_')}" not in known} == set()
+
+
+def test_nothing_tells_to_install_the_package_from_an_index_without_a_release() -> None:
+    assert "There is no release on a package index yet" in text_of("docs/install.md")
+    places = [ROOT / page for page in pages()] + sorted((ROOT / "uq_harness").rglob("*.py"))
+    told = re.compile(r"pip install(?: --?[\w-]+)* ['\"]?uq-harness(?!\[)")  # its extras are added to what is there
+    assert [str(place) for place in places if told.search(place.read_text(encoding="utf-8"))] == []
 
 
 def test_readme_names_every_command() -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from tests.report.browser import browser, complaints, open_page, requested
 from tests.report.runs import HOSTILE, made_up, write_run
+from tests.report.test_content import content_of
 from uq_harness.cli.leaderboard import leaderboard
 from uq_harness.cli.report import report
 from uq_harness.rendering.escape import visible
+from uq_harness.report.write import write_report
 
 __all__ = ["browser"]
 
@@ -160,6 +162,20 @@ def test_the_ranking_is_sorted_by_its_first_column_and_numbers_its_rows(browser:
     assert browser.execute_script(place) == "counter(place)"
     browser.find_element("css selector", "#table-auroc-1 th button[data-column='0']").click()
     assert browser.execute_script(place) == "none"  # sorted by name there are no places
+
+
+def test_chosen_methods_have_no_places_until_a_heading_sorts_them(browser: Any, pages: Path, tmp_path: Path) -> None:
+    content = content_of(pages / "runs", methods=["sar", "g_nll", "semgrad"])
+    write_report(content, tmp_path / "report", pictures=False)
+    open_page(browser, tmp_path / "report" / "report.html")
+    assert texts(browser, "#table-auroc-1 tbody th") == ["SAR", "G-NLL", "SemGrad"]
+    place = (
+        "return getComputedStyle(document.querySelector('#table-auroc-1 tbody th'), '::before')"
+        ".getPropertyValue('content')"
+    )
+    assert browser.execute_script(place) == "none"
+    browser.find_element("css selector", "#table-auroc-1 th button[data-column='1']").click()
+    assert browser.execute_script(place) == "counter(place)"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -72,6 +72,13 @@ def test_chosen_methods_are_the_only_ones_and_stand_in_that_order(tmp_path: Path
     assert [line.partition(" & ")[0] for line in table.splitlines() if line.startswith("{}")] == ["{}SAR", "{}SemGrad"]
     with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as file:
         assert {row["method"] for row in csv.DictReader(file)} == {"", "sar", "semgrad"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for measure in ("auroc", "aurc", "prr"):
+        shown = page[page.index(f'<table id="table-{measure}-1"') :].partition("</tbody>")[0]
+        assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', shown) == ["SAR", "SemGrad"]
+        assert "aria-sort" not in shown
+    forest = page[page.index('aria-labelledby="forest-1"') :].partition("</svg>")[0]
+    assert forest.index(">SAR<") < forest.index(">SemGrad<")
 
 
 def test_machine_readable_output(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def check_lm_eval() -> None:
     if not wanted.contains(found, prereleases=True):
         raise UQHarnessError(
             f"lm_eval {found} is installed, and this version of uq-harness works with lm_eval{wanted}: "
-            f"pip install --upgrade uq-harness, or pip install 'lm-eval{wanted}'"
+            f"pip install 'lm-eval{wanted}', or install a newer uq-harness from its source"
         )
 
 

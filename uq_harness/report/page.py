@@ -27,7 +27,7 @@ from uq_harness.report.panels import RISK_NOTE, ROC_NOTE, draw_risk, draw_roc, r
 from uq_harness.report.ridges import NOTE as RIDGES_NOTE
 from uq_harness.report.ridges import draw_ridges
 from uq_harness.report.run import RunSummary
-from uq_harness.report.tables import Cell, Heading, Row, Table, by_value, method_title
+from uq_harness.report.tables import Cell, Heading, Row, Table, method_title
 
 _COVERAGES = (0.5, 0.8, 0.9, 1.0)
 _WIDTH = 1230  # of the page's content in a wide window
@@ -82,8 +82,8 @@ def write_page(content: Report, figures: dict[str, RunFigures]) -> str:
         _Section(
             f"ranking-{number}",
             f"Ranking · {section.judge}" if several else "Ranking",
-            [_HeadedTable(f"{table.name}-{number}", table.title, by_value(table)) for table in section.tables],
-            _forest(f"forest-{number}", by_value(section.tables[0])),
+            [_HeadedTable(f"{table.name}-{number}", table.title, table) for table in section.tables],
+            _forest(f"forest-{number}", section.tables[0]),
         )
         for number, section in enumerate(content.sections, 1)
     ]

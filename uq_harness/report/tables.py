@@ -95,6 +95,7 @@ class Table:
         higher_is_better: Direction of all its columns.
         rows_are: What each row is.
         mean_first: Whether its first column is the mean of others.
+        sorted: Whether its rows are sorted by its first column.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Table:
     higher_is_better: bool = True
     rows_are: str = "method"
     mean_first: bool = False
+    sorted: bool = False
 
     def digits_of(self, row: Row, column: int) -> int:
         """Digits behind the decimal point in a cell: the row's, else the column's, else the table's."""
@@ -235,13 +237,16 @@ def by_value(table: Table) -> Table:
         value = row.cells[0].value
         return not row.ranked, math.isnan(value), sign * value
 
-    return replace(table, rows=tuple(sorted(table.rows, key=place)))
+    return replace(table, rows=tuple(sorted(table.rows, key=place)), sorted=True)
 
 
 def in_order(table: Table, methods: Sequence[str]) -> Table:
     """A table with its ranked rows in the order of their names; as it is where there are none."""
+    if not methods:
+        return table
     place = {name: at for at, name in enumerate(methods)}
-    return replace(table, rows=tuple(sorted(table.rows, key=lambda row: place.get(row.name, len(place)))))
+    rows = sorted(table.rows, key=lambda row: place.get(row.name, len(place)))
+    return replace(table, rows=tuple(rows), sorted=False)
 
 
 def _digits(cells: Iterable[Cell]) -> int:

@@ -72,6 +72,19 @@ def models(browser: Any) -> None:
     browser.find_element("css selector", "input[value='models']").click()
 
 
+def test_an_address_with_a_stray_percent_sign_opens_the_page(browser: Any, board: tuple[Leaderboard, Path]) -> None:
+    open_page(browser, board[1])
+    ranks = column(browser, 1)
+    browser.get("about:blank")  # else the next address is another place in the page
+    browser.get(f"{board[1].as_uri()}#%")
+    assert complaints(browser) == []
+    assert column(browser, 1) == ranks
+    browser.get("about:blank")
+    browser.get(f"{board[1].as_uri()}#find=50%")
+    assert complaints(browser) == []
+    assert browser.execute_script("return document.querySelector('[name=find]').value") == "50%"
+
+
 def test_the_page_asks_for_nothing_and_its_policy_refuses_nothing_of_its_own(
     browser: Any, board: tuple[Leaderboard, Path]
 ) -> None:

@@ -56,8 +56,11 @@
   }
 
   // A link into a closed or hidden part shows it.
+  const named = (hash) => {
+    try { return document.getElementById(decodeURIComponent(hash)); } catch { return null; } // "%" names no part
+  };
   const reveal = () => {
-    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = location.hash.length > 1 && named(location.hash.slice(1));
     const hidden = target && target.closest(".switched > [hidden]");
     const radio = hidden && document.querySelector(`.switch input[value="${hidden.id}"]`);
     if (radio) { radio.checked = true; choose(radio); target.scrollIntoView(); }

@@ -15,13 +15,16 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 PACKAGE = "uq-harness"
-_FOR_CONTRIBUTORS = ("dev",)
+_FOR_CONTRIBUTORS = ("dev", "docs")
 # Packages that no extra names, and what they are for.
 _BESIDE = {
     "vllm": "the model uq-vllm",
     "wandb": "--wandb_args",
     "trackio": "--trackio_args",
 }
+# Modules to try of packages whose own name is no module, or imports little.
+_MODULES = {"scikit-learn": "sklearn.linear_model", "scipy": "scipy.stats"}
+_AGAIN = "in the folder of its source: pip install --force-reinstall --no-deps ."
 _SHOWN = ("lm-eval", "torch", "transformers", "datasets", "huggingface-hub", "numpy", "scipy", "scikit-learn")
 
 
@@ -53,19 +56,38 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """All checks, in the order in which they are shown."""
-    parts: tuple[Callable[[], Iterable[Check]], ...] = (packages, device, plugin, optional, auxiliary_models, folders)
-    return [check for part in parts for check in part()]
+    """All checks, in the order in which they are shown; a part that cannot be looked at is broken."""
+    parts: dict[str, Callable[[], Iterable[Check]]] = {
+        "packages": packages,
+        "device": device,
+        "lm_eval": plugin,
+        "optional": optional,
+        "auxiliary models": auxiliary_models,
+        "cache folders": folders,
+    }
+    return [check for group, part in parts.items() for check in _completed(group, part)]
+
+
+def _completed(group: str, part: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """A part's checks, and where one fails, those before it and what failed."""
+    try:
+        yield from part()
+    except Exception as error:  # what is broken fails in many ways
+        fix = f"mend the packages that are marked above; if there are none, uq-harness itself, {_AGAIN}"
+        yield Check(group, "this check", State.BROKEN, f"cannot be made: {_brief(error)}", fix)
 
 
 def packages() -> Iterator[Check]:
-    """Python, and the packages that everything needs, each in a version that is allowed."""
+    """Python, and the packages that everything needs: each can be imported, in a version that is allowed."""
     yield Check("packages", "python", State.OK, f"{platform.python_version()} on {platform.platform()}")
     yield Check("packages", PACKAGE, State.OK, version(PACKAGE))
     for requirement in _requirements(""):
         state, found = _installed(requirement)
         if state is not State.OK:
             yield Check("packages", requirement.name, State.BROKEN, found, f"pip install '{_plain(requirement)}'")
+        elif fault := _fault_of_import(requirement.name):
+            fix = f"pip install --force-reinstall --no-deps '{_plain(requirement)}'"
+            yield Check("packages", requirement.name, State.BROKEN, f"{found}, but cannot be imported: {fault}", fix)
         elif requirement.name in _SHOWN:
             yield Check("packages", requirement.name, state, found)
 
@@ -109,7 +131,7 @@ def plugin() -> Iterator[Check]:
     try:
         yield from _registered()
     except Exception as error:
-        fix = "pip install --upgrade uq-harness lm_eval"
+        fix = "in the folder of the newest source: pip install --upgrade ."
         yield Check("lm_eval", "registration", State.BROKEN, f"fails: {_brief(error)}", fix)
 
 
@@ -122,7 +144,6 @@ def _registered() -> Iterator[Check]:
     register()
     models = [name for name in ("uq-hf", "uq-vllm", "uq-api") if name in model_registry]
     tasks = sorted(name for name in TaskManager(include_defaults=False).all_tasks if name.startswith("uq_"))
-    fix = "pip install --force-reinstall --no-deps uq-harness"
     for what, names, needed in (("models", models, "uq-hf"), ("tasks", tasks, "uq_demo")):
         known = needed in names
         yield Check(
@@ -130,7 +151,7 @@ def _registered() -> Iterator[Check]:
             what,
             State.OK if known else State.BROKEN,
             ", ".join(names) or "none",
-            "" if known else fix,
+            "" if known else _AGAIN,
         )
 
 
@@ -213,6 +234,15 @@ def _installed(requirement: Requirement) -> tuple[State, str]:
     return State.OK, found
 
 
+def _fault_of_import(package: str) -> str:
+    """Why a package cannot be imported; empty where it can."""
+    try:
+        importlib.import_module(_MODULES.get(package, package.replace("-", "_")))
+    except Exception as error:  # a compiled package fails in many ways
+        return _brief(error)
+    return ""
+
+
 def _plain(requirement: Requirement) -> str:
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return f"{requirement.name}{extras}{requirement.specifier}"
@@ -220,8 +250,15 @@ def _plain(requirement: Requirement) -> str:
 
 def _writable(place: Path) -> bool:
     """Whether a folder can be written to, or made."""
-    there = next(one for one in (place, *place.parents) if one.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+    for one in (place, *place.parents):
+        try:
+            one.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # below a folder that cannot be read, or no name for a file
+            return False
+        return one.is_dir() and os.access(one, os.W_OK | os.X_OK)
+    return False
 
 
 def _brief(error: Exception) -> str:
