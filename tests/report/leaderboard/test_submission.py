@@ -226,6 +226,28 @@ def test_the_command_says_it_and_ends_with_status_1(
     assert "lm_eval_version" in json.loads(capsys.readouterr().out)["faults"][0]["fault"]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("..", "model"),
+        (".", "model"),
+        ("org/..", "model"),
+        (" . .", "model"),
+        ("small. .", "small"),
+        ("a\n\0b", "a__b"),
+        ("v1.5", "v1.5"),
+        (".hidden", ".hidden"),
+    ],
+)
+def test_a_models_name_makes_a_folder_in_the_submission(tmp_path: Path, name: str, expected: str) -> None:
+    place = write_run(tmp_path / "run", *made_up(30))
+    file = next(place.glob("results_*"))
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"model_name": name}), encoding="utf-8")
+    written = write_submission([tmp_path / "run"], tmp_path / "far" / "out")
+    assert {one.parent for one in written} == {tmp_path / "far" / "out" / expected}
+    assert {one.resolve() for one in tmp_path.glob("far/**/*.json*")} == {one.resolve() for one in written}
+
+
 def test_what_cannot_be_submitted_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "a", [0, 1], {}, samples=False)
     with pytest.raises(UQHarnessError, match=r"has no samples \(--log_samples\)"):

@@ -42,7 +42,7 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     for run in found:
         assert run.results is not None
         assert run.samples is not None
-        place = folder / "".join("_" if letter in _NOT_A_NAME else letter for letter in names[_model(run)])
+        place = folder / _name_of_a_folder(names[_model(run)])
         results[run.results] = _claimed(place / run.results.name, run.results, results)
         samples[run.samples] = _claimed(place / run.samples.name, run.samples, samples)
     contents = {run.results: run.content for run in found}
@@ -59,6 +59,12 @@ def _of_the_run(content: object) -> object:
     """Results without what tells of the machine and of nothing else."""
     assert isinstance(content, dict)
     return {name: value for name, value in content.items() if name != "pretty_env_info"}
+
+
+def _name_of_a_folder(name: str) -> str:
+    """A model's name as one that every system takes for a folder; ``model`` where only dots and blanks are left."""
+    letters = ("_" if letter in _NOT_A_NAME or not letter.isprintable() else letter for letter in name)
+    return "".join(letters).strip(" ").rstrip(". ") or "model"
 
 
 def _model(run: RunFiles) -> str:
