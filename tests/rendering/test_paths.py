@@ -20,6 +20,17 @@ from uq_harness.rendering.paths import is_called_after_a_path, name_of_model, pa
         ("model=/a/b;x=/c/d", "model=b;x=d"),
         ("{'pretrained': '/opt/m/x'}", "{'pretrained': 'x'}"),
         ("see /home/me/x.txt, and (/a/b/c)", "see x.txt, and (c)"),
+        ("see </home/ada/q.jsonl>", "see <q.jsonl>"),
+        ("use|/home/ada/q.jsonl", "use|q.jsonl"),
+        ("2>/home/ada/log", "2>log"),
+        ("/home/ada", "~"),
+        ("/home/ada/", "~"),
+        ("/Users/Ada Lovelace", "~"),
+        (r"C:\Users\ada", "~"),
+        ("c:/users/ada/", "~"),
+        ("file:///home/ada", "~"),
+        ("pretrained=/home/ada,dtype=x", "pretrained=~,dtype=x"),
+        ("cache in /home/ada, full", "cache in ~, full"),
     ],
 )
 def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:

@@ -9,11 +9,15 @@ from typing import Any
 _PART = r"""[^\\/\s"'`=,;()\[\]{}<>|*?]+"""
 # Behind an equals sign, as in model arguments, and where it is the whole text, a path may have spaces in it.
 _SPACED = r"""[^\\/\s"'=,;\n](?:[^\\/"'=,;\n]*[^\\/\s"'=,;\n])?"""
+# Behind the tag that ends an answer, what looks like a path is text.
+_END = "</s>"
 _ROOTS = r"(?:file://(?=/))?(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)"
 _PATHS = (
     re.compile(rf"(?:^|(?<==)){_ROOTS}(?:{_SPACED}[\\/]+)+{_SPACED}[\\/]*(?=$|[,;])"),
-    re.compile(rf"""(?<![^\s"'`=(\[{{,;:]){_ROOTS}(?:{_PART}[\\/]+)+{_PART}[\\/]*"""),
+    re.compile(rf"""(?<![^\s"'`=(\[{{,;:<>|])(?<!{_END}){_ROOTS}(?:{_PART}[\\/]+)+{_PART}[\\/]*"""),
 )
+# A person's own folder, whose name is theirs.
+_HOME = re.compile(r"(?:file://)?(?:/home|/Users|[A-Za-z]:[\\/]+Users)[\\/]+[^\\/]+[\\/]*", re.IGNORECASE)
 # Its words mean what they say, and a run whose prompt was changed is another run.
 _PROMPTS = frozenset(
     {
@@ -36,7 +40,8 @@ _FOLDER = "model_name_sanitized"  # what lm_eval calls the folder of a model's r
 def without_paths(value: Any) -> Any:
     r"""A copy of settings in which every absolute path is cut to its last part.
 
-    So is a folder's name that lm_eval made of one (``model_name_sanitized``). Paths of one part, such as ``/model``,
+    So is a folder's name that lm_eval made of one (``model_name_sanitized``). A person's own folder, ``/home/ada``, is
+    cut to ``~``. Paths of one part, such as ``/model``,
     tell nothing of a machine and stay. Prompts and what ends an answer (``doc_to_text``, ``system_instruction``,
     ``until``, …) stay as they are.
 
@@ -55,8 +60,12 @@ def without_paths(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     for pattern in _PATHS:
-        value = pattern.sub(lambda found: parts_of(found[0])[-1], value)
+        value = pattern.sub(lambda found: _last(found[0]), value)
     return value
+
+
+def _last(path: str) -> str:
+    return "~" if _HOME.fullmatch(path) else parts_of(path)[-1]
 
 
 def _without_paths_of(name: str, value: Any) -> Any:
