@@ -90,6 +90,46 @@ def test_true_places_are_inside_in_as_many_draws_as_promised() -> None:
     assert inside / draws > 0.9 - 3 * np.sqrt(0.9 * 0.1 / draws)
 
 
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize(("questions", "wrong", "methods"), [(50, 2, 4), (50, 5, 4), (200, 10, 10)])
+def test_methods_that_know_nothing_are_seldom_told_apart(
+    measure: str, questions: int, wrong: int, methods: int
+) -> None:
+    random, draws, told_apart = np.random.default_rng(8), 200, 0
+    correct = (np.arange(questions) >= wrong).astype(int)
+    for _ in range(draws):
+        rows = [[Answers(row, correct)] for row in random.random((methods, questions))]
+        found = pairwise_differences(measure, rows)
+        sign = 1 if MEASURES[measure] else -1
+        ranks = rank_intervals(sign * found.differences, found.stderrs, degrees=found.degrees)
+        told_apart += ranks.tolist() != [[1, methods]] * methods
+    assert told_apart / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
+
+
+def test_degrees_of_freedom_come_from_the_rarer_kind_of_shared_answers() -> None:
+    correct = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0])
+    scores = np.arange(9.0)
+    first, second = Answers(scores, correct), Answers(np.where(scores == 0, np.nan, scores), correct)
+    third = Answers(scores[::-1], 1 - (scores < 2))
+    found = pairwise_differences("aurc", [[first], [second], [first, third]])
+    assert found.degrees.tolist() == [[3, 2, 1], [2, 2, 0], [1, 0, 1]]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_single_wrong_answer_tells_nothing_apart(measure: str) -> None:
+    correct = np.array([1] * 30 + [0])
+    found = pairwise_differences(measure, [[Answers(np.arange(31.0), correct)], [Answers(-np.arange(31.0), correct)]])
+    sign = 1 if MEASURES[measure] else -1
+    ranks = rank_intervals(sign * found.differences, found.stderrs, degrees=found.degrees)
+    assert ranks.tolist() == [[1, 2], [1, 2]]
+
+
+def test_a_prr_with_a_single_wrong_or_right_answer_has_no_error() -> None:
+    for correct in ([1, 1, 1, 0], [0, 0, 0, 1]):
+        assert np.isnan(functional.prr_stderr([1, 2, 3, 4], correct))
+    assert functional.prr_stderr([1, 3, 2, 4], [1, 1, 0, 0]) > 0
+
+
 def test_what_has_no_test_is_not_told_apart() -> None:
     assert rank_intervals([[0, np.nan], [np.nan, 0]], [[0, np.nan], [np.nan, 0]]).tolist() == [[1, 2], [1, 2]]
 
@@ -99,6 +139,7 @@ def test_what_has_no_test_is_not_told_apart() -> None:
     [
         (lambda: rank_intervals([[0.0, 1.0]], [[0.0, 1.0]]), "square"),
         (lambda: rank_intervals([[0.0]], [[0.0]], alpha=1.0), "alpha"),
+        (lambda: rank_intervals([[0.0]], [[0.0]], degrees=[1.0, 2.0]), "degrees"),
         (lambda: pairwise_differences("f1", []), "auroc, aurc, prr"),
         (lambda: pairwise_differences("prr", [[Answers([1.0], [1])], [Answers([1.0, 2.0], [1, 0])]]), "same length"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from uq_harness.rendering.paths import paths_in, without_paths
+from uq_harness.rendering.paths import is_called_after_a_path, name_of_model, paths_in, without_paths
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,18 @@ from uq_harness.rendering.paths import paths_in, without_paths
         ("pretrained=/home/me/a b/c d,dtype=x", "pretrained=c d,dtype=x"),
         ("model=/a/b;x=/c/d", "model=b;x=d"),
         ("{'pretrained': '/opt/m/x'}", "{'pretrained': 'x'}"),
-        ("__home__me__my models__x", "x"),
-        ("C__Users__me__x", "x"),
         ("see /home/me/x.txt, and (/a/b/c)", "see x.txt, and (c)"),
+        ("see </home/ada/q.jsonl>", "see <q.jsonl>"),
+        ("use|/home/ada/q.jsonl", "use|q.jsonl"),
+        ("2>/home/ada/log", "2>log"),
+        ("/home/ada", "~"),
+        ("/home/ada/", "~"),
+        ("/Users/Ada Lovelace", "~"),
+        (r"C:\Users\ada", "~"),
+        ("c:/users/ada/", "~"),
+        ("file:///home/ada", "~"),
+        ("pretrained=/home/ada,dtype=x", "pretrained=~,dtype=x"),
+        ("cache in /home/ada, full", "cache in ~, full"),
     ],
 )
 def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
@@ -34,6 +43,11 @@ def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
     "text",
     [
         "/no_think",
+        "/no_think/",
+        "__init__.py",
+        "__home__me__my models__x",
+        "__Q__: {{question}} __A__: ",
+        "_" * 60 + "\nAnswer.",
         "__init__",
         "org__model",
         "/model",
@@ -56,3 +70,29 @@ def test_numbers_and_names_of_settings_stay() -> None:
     settings = {"limit": 10, "seed": None, "data_files": {"test": "/home/me/q.jsonl"}}
     assert without_paths(settings) == {"limit": 10, "seed": None, "data_files": {"test": "q.jsonl"}}
     assert list(paths_in(settings)) == [("data_files.test", "/home/me/q.jsonl")]
+
+
+@pytest.mark.parametrize("folder", ["__home__me__my models__x", "C__Users__me__x"])
+def test_a_folder_that_lm_eval_calls_after_a_path_is_cut_to_the_models_name(folder: str) -> None:
+    assert is_called_after_a_path(folder)
+    assert name_of_model(folder) == "x"
+    settings = {"model_name_sanitized": folder}
+    assert without_paths(settings) == {"model_name_sanitized": "x"}
+    assert list(paths_in(settings)) == [("model_name_sanitized", folder)]
+
+
+@pytest.mark.parametrize("name", ["org__model", "__init__", "_" * 60 + "\nAnswer.", "_" * 200_001, "__a__b/c", ""])
+def test_other_names_are_not_called_after_a_path(name: str) -> None:
+    assert not is_called_after_a_path(name)
+    assert name_of_model(name) == name
+
+
+@pytest.mark.parametrize("prompt", ["__Q__: {{question}} __A__: ", "/no_think/x", "Read /home/me/x, then /a/b/."])
+def test_prompts_stay_as_they_are(prompt: str) -> None:
+    names = ["doc_to_text", "doc_to_target", "description", "system_instruction", "gen_prefix"]
+    settings = {
+        "configs": {"t": dict.fromkeys(names, prompt) | {"generation_kwargs": {"until": [prompt]}}},
+        "fewshot_config": {"samples": [{"question": prompt}]},
+    }
+    assert without_paths(settings) == settings
+    assert list(paths_in(settings)) == []

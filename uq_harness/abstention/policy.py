@@ -20,7 +20,7 @@ from uq_harness.functional import (
     error_curve,
     tried_thresholds,
 )
-from uq_harness.rendering.paths import without_paths
+from uq_harness.rendering.paths import name_of_model, without_paths
 from uq_harness.results.run import TaskRun
 from uq_harness.results.settings import answer_settings, model_arguments
 
@@ -126,7 +126,7 @@ def as_values(policy: Policy) -> dict[str, Any]:
             "probabilities": policy.curve.probabilities.tolist(),
         },
         "source": {
-            "model": without_paths(run.model),
+            "model": name_of_model(run.model),
             "task": run.task,
             "judge": without_paths(run.judge_settings) or {"name": run.judge},
             "date": run.date.isoformat() if run.date else None,

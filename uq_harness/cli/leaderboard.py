@@ -27,7 +27,10 @@ def leaderboard(
     alpha: Annotated[float, typer.Option(help="Probability that any rank is outside its interval.")] = 0.05,
     submission: Annotated[
         Path | None,
-        typer.Option(help="Instead, copy the runs without paths and keys into this folder, to submit them."),
+        typer.Option(
+            help="Instead, copy the runs into this folder, to submit them: results without paths and keys, samples as "
+            "they are, unless they may hold a key."
+        ),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Instead, check runs that are to be submitted.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
@@ -103,7 +106,7 @@ def _submit(folders: list[Path], submission: Path, as_json: bool) -> None:
         print(as_text({"files": [str(file) for file in files]}))
         return
     text = (
-        f"{len(files)} files in {visible(str(submission))}, without paths and keys. "
+        f"{len(files)} files in {visible(str(submission))}: results without paths and keys, samples as they are. "
         f"Next: uq-harness leaderboard --check {visible(str(submission))}"
     )
     Console().print(Text(text), soft_wrap=True)

@@ -59,6 +59,9 @@ def prr_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
     """The same of the PRR, which is a function of the AURC and of the error rate ``r``.
 
     The oracle's AURC is ``r + (1 - r) ln(1 - r)`` in the limit, with the derivative ``-ln(1 - r)``.
+
+    Returns:
+        As `auroc_components`: without its only right or wrong answer there is no PRR, and so no jackknife of it.
     """
     risk = _risk_components(uncertainty, correct)
     if risk is None:
@@ -67,6 +70,8 @@ def prr_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
     groups = tie_groups(uncertainty, correct)
     harmonic = harmonic_numbers(int(groups.total.sum()))
     wrong, total = int(groups.wrong.sum()), int(groups.total.sum())
+    if min(wrong, total - wrong) < 2:
+        return np.full(len(scores), np.nan)
     rate = wrong / total
     oracle = TieGroups(total=np.array([total - wrong, wrong]), wrong=np.array([0, wrong]))
     gain, most = rate - mean_risk(groups, harmonic), rate - mean_risk(oracle, harmonic)

@@ -146,6 +146,8 @@ def aurc_stderr(uncertainty: ArrayLike, correct: ArrayLike) -> float:
 def prr_stderr(uncertainty: ArrayLike, correct: ArrayLike) -> float:
     """Standard error of `prr` by the infinitesimal jackknife, as `aurc_stderr`.
 
+    ``nan`` with fewer than two right or two wrong answers among the scored ones.
+
     >>> round(prr_stderr([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [1, 1, 0, 1, 0, 0]), 3)
     0.277
     """

@@ -51,6 +51,11 @@ class Answers:
             self._own = (measure, *self._over(measure, self._scores))
         return self._own[1:]
 
+    def rarer(self, rows: BoolArray) -> int:
+        """Number of right or of wrong answers among some of the questions, whichever are fewer."""
+        right = int(self._correct[rows].sum())
+        return min(right, int(rows.sum()) - right)
+
     def _over(self, measure: str, scores: FloatArray) -> tuple[float, FloatArray]:
         return float(_METRICS[measure](scores, self._correct)), _COMPONENTS[measure](scores, self._correct)
 
@@ -63,11 +68,14 @@ class PairwiseDifferences(NamedTuple):
             ``nan`` where either is undefined.
         stderrs: Standard errors of these.
         errors: Standard error of each number by itself, over its own questions.
+        degrees: Degrees of freedom of each difference: of all answers that it is made of, the rarer kind, right or
+            wrong, less one. Below 1 no error is known.
     """
 
     differences: FloatArray
     stderrs: FloatArray
     errors: FloatArray
+    degrees: FloatArray
 
 
 def pairwise_differences(measure: str, rows: Sequence[Sequence[Answers]]) -> PairwiseDifferences:
@@ -98,7 +106,7 @@ def pairwise_differences(measure: str, rows: Sequence[Sequence[Answers]]) -> Pai
         raise UQHarnessError(f"measure is {measure!r}, but must be one of {', '.join(_METRICS)}")
     check_lengths(**{f"rows[{i}][{j}]": one for i, row in enumerate(rows) for j, one in enumerate(row)})
     differences, stderrs = np.zeros((len(rows), len(rows))), np.zeros((len(rows), len(rows)))
-    errors = np.zeros(len(rows))
+    errors, degrees = np.zeros(len(rows)), np.zeros((len(rows), len(rows)))
     groups: dict[bytes, tuple[BoolArray, list[int]]] = {}
     for number, row in enumerate(rows):
         scored = np.logical_and.reduce([one.scored for one in row])
@@ -106,17 +114,21 @@ def pairwise_differences(measure: str, rows: Sequence[Sequence[Answers]]) -> Pai
     for (scored, members), (also, others) in combinations_with_replacement(groups.values(), 2):
         both = scored & also
         values, components = _measured(measure, [rows[number] for number in members], both)
+        rarer = np.array([min(one.rarer(both) for one in rows[number]) for number in members])
         if members is others:
-            values_of_others, components_of_others = values, components
+            values_of_others, components_of_others, rarer_of_others = values, components, rarer
             errors[members] = np.sqrt(_sizes(components))
         else:
             values_of_others, components_of_others = _measured(measure, [rows[number] for number in others], both)
+            rarer_of_others = np.array([min(one.rarer(both) for one in rows[number]) for number in others])
         block = np.ix_(members, others)
         differences[block] = values[:, None] - values_of_others
         stderrs[block] = _spreads(components, components_of_others)
+        degrees[block] = np.minimum(rarer[:, None], rarer_of_others) - 1
         differences[block[1].T, block[0].T] = -differences[block].T
         stderrs[block[1].T, block[0].T] = stderrs[block].T
-    return PairwiseDifferences(differences, stderrs, errors)
+        degrees[block[1].T, block[0].T] = degrees[block].T
+    return PairwiseDifferences(differences, stderrs, errors, degrees)
 
 
 def _measured(measure: str, rows: Sequence[Sequence[Answers]], questions: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -145,18 +157,23 @@ def _sizes(components: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("ij,ij->i", components, components), dtype=np.float64)
 
 
-def rank_intervals(differences: ArrayLike, stderrs: ArrayLike, alpha: float = 0.05) -> IntArray:
+def rank_intervals(
+    differences: ArrayLike, stderrs: ArrayLike, alpha: float = 0.05, degrees: ArrayLike = np.inf
+) -> IntArray:
     """Between which places each entry stands, as far as paired tests tell.
 
     The best place is 1 + the number of entries that are significantly better, the worst 1 + the number of those that
-    are not significantly worse. Differences are taken for normal. All ordered pairs are tested, one-sided, with Holm's
-    correction over all of them: with probability ``1 - alpha`` all true places are in their intervals.
+    are not significantly worse. Differences over their errors are taken for t-distributed, or for normal without
+    degrees of freedom. All ordered pairs are tested, one-sided, with Holm's correction over all of them: as far as that
+    distribution holds, with probability ``1 - alpha`` all true places are in their intervals.
 
     Args:
         differences: Shape ``(entries, entries)``, entry ``[i, j]`` above 0 where ``i`` is better; ``nan`` where there
             is no test.
         stderrs: Their standard errors. Without any spread no difference is certain, and any other is significant.
         alpha: Probability that any place is outside its interval.
+        degrees: Degrees of freedom of the errors, as `pairwise_differences` gives them: one number or shape
+            ``(entries, entries)``; infinitely many make the normal distribution. Below 1 there is no test.
 
     Returns:
         Shape ``(entries, 2)``: best and worst place, from 1.
@@ -173,7 +190,7 @@ def rank_intervals(differences: ArrayLike, stderrs: ArrayLike, alpha: float = 0.
     >>> rank_intervals(differences, stderrs).tolist()
     [[1, 1], [2, 3], [2, 3]]
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
     if not 0 < alpha < 1:
         raise UQHarnessError(f"alpha is {alpha!r}, but must be between 0 and 1")
@@ -183,9 +200,12 @@ def rank_intervals(differences: ArrayLike, stderrs: ArrayLike, alpha: float = 0.
         raise UQHarnessError(
             f"differences are {above.shape} and stderrs {spreads.shape}: both must be square and alike"
         )
+    free = np.asarray(degrees, dtype=np.float64)
+    if free.shape not in ((), above.shape):
+        raise UQHarnessError(f"degrees are {free.shape}, but must be one number or {above.shape}, as differences are")
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.where(spreads == 0, np.where(above > 0, 0.0, 1.0), norm.sf(above / spreads))
-    p_values[np.isnan(above) | np.isnan(spreads)] = np.nan
+        p_values = np.where(spreads == 0, np.where(above > 0, 0.0, 1.0), t.sf(above / spreads, free))
+    p_values[np.isnan(above) | np.isnan(spreads) | ~(free >= 1)] = np.nan
     pairs = ~np.eye(count, dtype=bool)
     better = np.zeros((count, count), dtype=bool)
     better[pairs] = holm(p_values[pairs]) <= alpha

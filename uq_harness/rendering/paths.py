@@ -9,20 +9,41 @@ from typing import Any
 _PART = r"""[^\\/\s"'`=,;()\[\]{}<>|*?]+"""
 # Behind an equals sign, as in model arguments, and where it is the whole text, a path may have spaces in it.
 _SPACED = r"""[^\\/\s"'=,;\n](?:[^\\/"'=,;\n]*[^\\/\s"'=,;\n])?"""
+# Behind the tag that ends an answer, what looks like a path is text.
+_END = "</s>"
 _ROOTS = r"(?:file://(?=/))?(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)"
 _PATHS = (
-    re.compile(rf"(?:^|(?<==)){_ROOTS}(?:{_SPACED}[\\/])+(?:{_SPACED})?(?=$|[,;])"),
-    re.compile(rf"""(?<![^\s"'`=(\[{{,;:]){_ROOTS}(?:{_PART}[\\/])+(?:{_PART})?"""),
+    re.compile(rf"(?:^|(?<==)){_ROOTS}(?:{_SPACED}[\\/]+)+{_SPACED}[\\/]*(?=$|[,;])"),
+    re.compile(rf"""(?<![^\s"'`=(\[{{,;:<>|])(?<!{_END}){_ROOTS}(?:{_PART}[\\/]+)+{_PART}[\\/]*"""),
 )
-# lm_eval calls a folder after its model, `__home__me__small` after `/home/me/small`.
-_OF_A_FOLDER = re.compile(r"[A-Za-z]?__(?:[^\\/\n]+?__)+[^\\/\n_][^\\/\n]*")
+# A person's own folder, whose name is theirs.
+_HOME = re.compile(r"(?:file://)?(?:/home|/Users|[A-Za-z]:[\\/]+Users)[\\/]+[^\\/]+[\\/]*", re.IGNORECASE)
+# Its words mean what they say, and a run whose prompt was changed is another run.
+_PROMPTS = frozenset(
+    {
+        "chat_template",
+        "description",
+        "doc_to_choice",
+        "doc_to_target",
+        "doc_to_text",
+        "fewshot_config",
+        "fewshot_delimiter",
+        "gen_prefix",
+        "system_instruction",
+        "target_delimiter",
+        "until",
+    }
+)
+_FOLDER = "model_name_sanitized"  # what lm_eval calls the folder of a model's results
 
 
 def without_paths(value: Any) -> Any:
     r"""A copy of settings in which every absolute path is cut to its last part.
 
-    So is a folder's name that lm_eval made of one. Paths of one part, such as ``/model``, tell nothing of a machine and
-    stay.
+    So is a folder's name that lm_eval made of one (``model_name_sanitized``). A person's own folder, ``/home/ada``, is
+    cut to ``~``. Paths of one part, such as ``/model``,
+    tell nothing of a machine and stay. Prompts and what ends an answer (``doc_to_text``, ``system_instruction``,
+    ``until``, …) stay as they are.
 
     Args:
         value: What JSON knows.
@@ -33,30 +54,61 @@ def without_paths(value: Any) -> Any:
     'pretrained=small,base_url=https://host/v1/chat'
     """
     if isinstance(value, Mapping):
-        return {without_paths(key): without_paths(inner) for key, inner in value.items()}
+        return {without_paths(name): _without_paths_of(str(name), inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [without_paths(inner) for inner in value]
     if not isinstance(value, str):
         return value
-    if _OF_A_FOLDER.fullmatch(value):
-        return parts_of(value)[-1]
     for pattern in _PATHS:
-        value = pattern.sub(lambda found: parts_of(found[0])[-1], value)
+        value = pattern.sub(lambda found: _last(found[0]), value)
     return value
 
 
+def _last(path: str) -> str:
+    return "~" if _HOME.fullmatch(path) else parts_of(path)[-1]
+
+
+def _without_paths_of(name: str, value: Any) -> Any:
+    if name in _PROMPTS:
+        return value
+    return name_of_model(value) if name == _FOLDER and isinstance(value, str) else without_paths(value)
+
+
+def name_of_model(model: str) -> str:
+    """A model's name without folders, whether it is called by its path or by the folder that lm_eval made of that.
+
+    >>> name_of_model("/home/me/small"), name_of_model("__home__me__small"), name_of_model("org/large")
+    ('small', 'small', 'org/large')
+    """
+    parts = _parts_of_a_folder(model)
+    return parts[-1] if parts else str(without_paths(model))
+
+
 def paths_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Absolute paths in settings, each with its place, such as ``config.model_args.pretrained``."""
+    """Absolute paths in settings, each with its place, such as ``config.model_args.pretrained``; none in prompts."""
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from paths_in(inner, f"{place}.{key}" if place else str(key))
+        for name, inner in value.items():
+            where = f"{place}.{name}" if place else str(name)
+            if name == _FOLDER and isinstance(inner, str) and is_called_after_a_path(inner):
+                yield where, inner
+            elif name not in _PROMPTS:
+                yield from paths_in(inner, where)
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             yield from paths_in(inner, f"{place}[{number}]")
     elif isinstance(value, str):
-        found = _OF_A_FOLDER.fullmatch(value) or next(filter(None, (one.search(value) for one in _PATHS)), None)
+        found = next(filter(None, (one.search(value) for one in _PATHS)), None)
         if found:
             yield place, found[0]
+
+
+def is_called_after_a_path(folder: str) -> bool:
+    """Whether a folder's name is what lm_eval makes of an absolute path.
+
+    >>> is_called_after_a_path("__home__me__small"), is_called_after_a_path("org__large")
+    (True, False)
+    """
+    return bool(_parts_of_a_folder(folder))
 
 
 def parts_of(path: str) -> list[str]:
@@ -65,5 +117,16 @@ def parts_of(path: str) -> list[str]:
     >>> parts_of("/home/me/small"), parts_of("__home__me__small"), parts_of("org/large")
     (['home', 'me', 'small'], ['home', 'me', 'small'], ['org', 'large'])
     """
-    separator = "__" if _OF_A_FOLDER.fullmatch(path) else r"[\\/]"
-    return [part for part in re.split(separator, path) if part] or [path]
+    return _parts_of_a_folder(path) or [part for part in re.split(r"[\\/]", path) if part] or [path]
+
+
+def _parts_of_a_folder(name: str) -> list[str]:
+    """The parts of the path that a folder is called after, ``__home__me__small`` after ``/home/me/small``; else none.
+
+    A path of one part is none that tells of a machine.
+    """
+    drive, *rest = name.split("__")
+    parts = [part for part in rest if part]
+    if len(parts) < 2 or len(drive) > 1 or (drive and not drive.isalpha()) or re.search(r"[\\/\n]", name):
+        return []
+    return parts

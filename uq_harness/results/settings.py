@@ -72,7 +72,7 @@ def as_label(settings: Mapping[str, str]) -> str:
     >>> as_label({"limit": "40", "tokenizer": "/home/me/tokenizers/small"})
     'limit=40, tokenizer=small'
     """
-    return ", ".join(f"{name}={without_paths(value)}" for name, value in settings.items())
+    return ", ".join(f"{name}={value}" for name, value in without_paths(settings).items())
 
 
 def _settings(run: TaskRun) -> Iterator[tuple[str, Any]]:

@@ -1,14 +1,17 @@
 """What is ranked together, and where it stands."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from tests.report.runs import made_up, write_run
 from uq_harness.functional import auroc, paired_auroc
 from uq_harness.report.leaderboard import Leaderboard, collect_leaderboard
-from uq_harness.report.quality import rank
+from uq_harness.report.leaderboard.pairs import Compared, standings
+from uq_harness.report.quality import Estimate, rank
 from uq_harness.report.write import read_with_warnings
 
 DAYS = iter(range(1, 10_000))
@@ -190,3 +193,17 @@ def test_other_settings_are_other_lines_of_a_history(tmp_path: Path) -> None:
             timestamp=1767225600.0 + 86400 * number,
         )
     assert [history.settings for history in collect(tmp_path).histories] == ["dtype=bfloat16", "dtype=float32"]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [([4.0, 4.0], 8.0), ([2.0, math.inf], 8.0), ([math.inf] * 2, math.inf)]
+)
+def test_a_mean_of_few_right_or_wrong_answers_is_tested_by_the_t_distribution(
+    degrees: list[float], expected: float
+) -> None:
+    estimates = {"a": Estimate(0.8, 0.1), "b": Estimate(0.5, 0.1)}
+    signs = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    columns = [Compared(["a", "b"], estimates, 0.3 * signs, 0.2 * abs(signs), np.full((2, 2), one)) for one in degrees]
+    p_value = 2 * t.sf(0.3 / np.hypot(0.1, 0.1), expected)  # twice, for the two ordered pairs
+    for alpha, places in ((p_value * 1.01, (1, 1)), (p_value * 0.99, (1, 2))):
+        assert standings("auroc", columns, alpha)["a"].rank == places

@@ -226,6 +226,44 @@ def test_the_command_says_it_and_ends_with_status_1(
     assert "lm_eval_version" in json.loads(capsys.readouterr().out)["faults"][0]["fault"]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("..", "model"),
+        (".", "model"),
+        ("org/..", "model"),
+        (" . .", "model"),
+        ("small. .", "small"),
+        ("a\n\0b", "a__b"),
+        ("v1.5", "v1.5"),
+        (".hidden", ".hidden"),
+    ],
+)
+def test_a_models_name_makes_a_folder_in_the_submission(tmp_path: Path, name: str, expected: str) -> None:
+    place = write_run(tmp_path / "run", *made_up(30))
+    file = next(place.glob("results_*"))
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"model_name": name}), encoding="utf-8")
+    written = write_submission([tmp_path / "run"], tmp_path / "far" / "out")
+    assert {one.parent for one in written} == {tmp_path / "far" / "out" / expected}
+    assert {one.resolve() for one in tmp_path.glob("far/**/*.json*")} == {one.resolve() for one in written}
+
+
+def test_samples_with_what_may_be_a_key_are_refused_with_their_lines(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def add_keys(lines: list[dict[str, Any]]) -> None:
+        for number in range(3, 10):
+            lines[number]["doc"]["uq"].update(answer="hf_" + 24 * "a")
+
+    change_samples(copy, add_keys)
+    out = tmp_path / "out"
+    with pytest.raises(UQHarnessError, match=r"samples_uq_demo_.*: lines 4, 5, 6, 7, 8 and 2 more: what may be a key"):
+        write_submission([copy], out)
+    assert run(monkeypatch, copy, "--submission", out) == 2
+    assert "hf_aaaa" not in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_what_cannot_be_submitted_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "a", [0, 1], {}, samples=False)
     with pytest.raises(UQHarnessError, match=r"has no samples \(--log_samples\)"):

@@ -171,4 +171,5 @@ def _only(compared: Compared, labels: Sequence[str]) -> Compared:
         {name: compared.estimates[name] for name in names},
         compared.differences[at][:, at],
         compared.stderrs[at][:, at],
+        compared.degrees[at][:, at],
     )

@@ -16,7 +16,7 @@ from uq_harness import functional
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.metrics import too_few
 from uq_harness.functional import MEASURES
-from uq_harness.rendering.paths import paths_in
+from uq_harness.rendering.paths import is_called_after_a_path, paths_in
 from uq_harness.rendering.secrets import holds_key
 from uq_harness.report.write import collected_warnings, read_with_warnings
 from uq_harness.results.files import RunFiles, find_files, results_without_secrets
@@ -68,7 +68,7 @@ def check_submission(paths: Sequence[str | Path]) -> Checked:
         found.setdefault(files.path, []).append(files)
     for path, parts in found.items():
         shown = _shown(path, paths)
-        for _, name in paths_in(Path(shown).parts):
+        for name in filter(is_called_after_a_path, Path(shown).parts):
             faults.append(Finding(shown, f"the folder {name} is called after a path: {_CLEAN} it"))
         faults += [Finding(shown, text) for text in _faults_of_a_file(path, parts)]
         try:

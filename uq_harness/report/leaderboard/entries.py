@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uq_harness.files import plain
-from uq_harness.rendering.paths import paths_in, without_paths
+from uq_harness.rendering.paths import is_called_after_a_path, name_of_model, without_paths
 from uq_harness.report.leaderboard.questions import QuestionSet
 from uq_harness.report.quality import UNDEFINED, Estimate
 from uq_harness.report.run import RunSummary
@@ -118,7 +118,7 @@ def entries_of(
         Entry(
             run=number,
             label=summary.model,
-            model=without_paths(run.model),
+            model=name_of_model(run.model),
             settings=settings,
             task=run.task,
             judge=run.judge,
@@ -166,6 +166,6 @@ def relative(file: Path, folder: Path) -> str | None:
     """
     path = os.path.relpath(file.resolve(), folder.resolve())
     parts = Path(path).parts
-    if parts.count("..") > 1 or Path(path).is_absolute() or list(paths_in(parts)):
+    if parts.count("..") > 1 or Path(path).is_absolute() or any(map(is_called_after_a_path, parts)):
         return None
     return Path(path).as_posix()

@@ -33,12 +33,14 @@ class Compared:
         estimates: Their numbers.
         differences: Entry ``[i, j]``: first minus second, over the questions that both score.
         stderrs: Standard errors of these.
+        degrees: Degrees of freedom of these errors.
     """
 
     names: Sequence[str]
     estimates: Mapping[str, Estimate]
     differences: FloatArray
     stderrs: FloatArray
+    degrees: FloatArray
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class SameQuestions:
         labels = [label for label, run in self._runs.items() if method in run.uncertainty]
         estimates = {label: self._quality[label][method][measure] for label in labels}
         if len(labels) == 1:
-            return Compared(labels, estimates, np.zeros((1, 1)), np.zeros((1, 1)))
+            return Compared(labels, estimates, np.zeros((1, 1)), np.zeros((1, 1)), np.full((1, 1), np.inf))
         return _compared(
             labels, estimates, pairwise_differences(measure, [[self._answers(label, method)] for label in labels])
         )
@@ -104,6 +106,7 @@ class SameQuestions:
             accuracy,
             np.array([[test.difference for test in row] for row in tests]),
             np.array([[test.stderr for test in row] for row in tests]),
+            np.full((len(labels), len(labels)), np.inf),  # Bonett and Price's error is made for the normal distribution
         )
 
     def methods(self, measure: str, labels: Sequence[str]) -> Compared:
@@ -130,7 +133,7 @@ class SameQuestions:
 
 
 def _compared(names: Sequence[str], estimates: Mapping[str, Estimate], found: PairwiseDifferences) -> Compared:
-    return Compared(names, estimates, found.differences, found.stderrs)
+    return Compared(names, estimates, found.differences, found.stderrs, found.degrees)
 
 
 def standings(measure: str, columns: Iterable[Compared], alpha: float) -> dict[str, Standing]:
@@ -152,15 +155,28 @@ def standings(measure: str, columns: Iterable[Compared], alpha: float) -> dict[s
         for name in counted[0].names
         if all(math.isfinite(column.estimates.get(name, UNDEFINED).value) for column in counted)
     ]
-    differences, variances = np.zeros((len(complete), len(complete))), np.zeros((len(complete), len(complete)))
-    for column in counted:
-        at = [column.names.index(name) for name in complete]
-        differences += column.differences[np.ix_(at, at)] / len(counted)
-        variances += (column.stderrs[np.ix_(at, at)] / len(counted)) ** 2
+    chosen = [np.ix_(*2 * [[column.names.index(name) for name in complete]]) for column in counted]
+    differences = np.mean([column.differences[at] for column, at in zip(counted, chosen, strict=True)], axis=0)
+    variances = np.stack([(column.stderrs[at] / len(counted)) ** 2 for column, at in zip(counted, chosen, strict=True)])
+    degrees = np.stack([column.degrees[at] for column, at in zip(counted, chosen, strict=True)])
     sign = 1 if HIGHER_IS_BETTER[measure] else -1
-    ranks = rank_intervals(sign * differences, np.sqrt(variances), alpha)
+    ranks = rank_intervals(
+        sign * differences, np.sqrt(variances.sum(axis=0)), alpha, _degrees_of_sums(variances, degrees)
+    )
     found = {
         name: Standing(average([column.estimates[name] for column in counted]), (int(best), int(worst)))
         for name, (best, worst) in zip(complete, ranks, strict=True)
     }
     return dict(sorted(found.items(), key=lambda pair: -sign * pair[1].mean.value))
+
+
+def _degrees_of_sums(variances: FloatArray, degrees: FloatArray) -> FloatArray:
+    """Degrees of freedom of sums of independent variances along the first axis.
+
+    Source:
+        Satterthwaite 1946, Biometrics Bulletin 2; Welch 1947, Biometrika 34.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        uncertain = np.where(variances == 0, 0.0, variances**2 / degrees).sum(axis=0)
+        found = variances.sum(axis=0) ** 2 / uncertain
+    return np.asarray(np.where(uncertain == 0, degrees.min(axis=0), found), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Copies of runs for a shared board: the same results and samples, without paths of the machine and without keys."""
+"""Copies of runs for a shared board: results without paths of the machine and without keys, and the same samples."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import plain, write_whole
 from uq_harness.rendering.paths import without_paths
+from uq_harness.rendering.secrets import holds_key
 from uq_harness.report.run import short_names
 from uq_harness.results.files import RunFiles, find_files
 
+_LINES = 5  # that a message names
 _NOT_A_NAME = '<>:"/\\|?*'
 
 
@@ -20,6 +22,7 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     """Copies results and samples into ``folder/MODEL/``.
 
     Results lose absolute paths, keys and what lm_eval notes of the machine; samples are copied as they are.
+    Nothing is written where samples hold what may be a key.
 
     Args:
         paths: Files or folders that lm_eval wrote.
@@ -29,7 +32,8 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        UQHarnessError: A run has no samples or no results file, or two runs would have one name.
+        UQHarnessError: A run has no samples or no results file, two runs would have one name, or samples hold what may
+            be a key.
     """
     found = find_files(paths)
     for run in found:
@@ -42,9 +46,11 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     for run in found:
         assert run.results is not None
         assert run.samples is not None
-        place = folder / "".join("_" if letter in _NOT_A_NAME else letter for letter in names[_model(run)])
+        place = folder / _name_of_a_folder(names[_model(run)])
         results[run.results] = _claimed(place / run.results.name, run.results, results)
         samples[run.samples] = _claimed(place / run.samples.name, run.samples, samples)
+    for file in samples:
+        _refuse_keys(file)
     contents = {run.results: run.content for run in found}
     for source, target in results.items():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,10 +61,28 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     return [*results.values(), *samples.values()]
 
 
+def _refuse_keys(samples: Path) -> None:
+    with samples.open("rb") as lines:
+        found = [number for number, line in enumerate(lines, 1) if holds_key(line.decode("utf-8", "replace"))]
+    if found:
+        named = ", ".join(map(str, found[:_LINES])) + (f" and {len(found) - _LINES} more" if found[_LINES:] else "")
+        raise UQHarnessError(
+            f"{samples}: line{'' if len(found) == 1 else 's'} {named}: what may be a key (a long word that begins with "
+            "hf_, sk- or the like). Samples are copied as they are: take it out of the questions or the prompt, and "
+            "run lm_eval again"
+        )
+
+
 def _of_the_run(content: object) -> object:
     """Results without what tells of the machine and of nothing else."""
     assert isinstance(content, dict)
     return {name: value for name, value in content.items() if name != "pretty_env_info"}
+
+
+def _name_of_a_folder(name: str) -> str:
+    """A model's name as one that every system takes for a folder; ``model`` where only dots and blanks are left."""
+    letters = ("_" if letter in _NOT_A_NAME or not letter.isprintable() else letter for letter in name)
+    return "".join(letters).strip(" ").rstrip(". ") or "model"
 
 
 def _model(run: RunFiles) -> str:
