@@ -70,7 +70,7 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     torch.manual_seed(0)
     model, prompts, ends, new_tokens = _workload(args)
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR if args.random else args.model)
+    tokenizer = _tokenizer(args)
     methods = build_methods("default", {})
     stop = StopCriteria(frozenset(ends), new_tokens, read=lambda tokens: ("", range(len(tokens))))
 
@@ -81,7 +81,7 @@ def main() -> None:
         return lambda batch: gather_all(backend, batch, stop)
 
     ways: dict[str, Callable[[list[Prompt]], Any]] = {
-        "generation": _stock_generation(model, ends, new_tokens),
+        "generation": _stock_generation(model, tokenizer, ends, new_tokens),
         "ours": scoring(*methods),
         "our decoding": scoring(),
         "plain": _plain_gradients(model, ends, new_tokens),
@@ -114,10 +114,11 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder or hub name of a chat model")
+    parser.add_argument("--gguf-file", help="file in the folder of --model")
     parser.add_argument("--questions", type=Path, default=Path(QUESTIONS), help="JSON lines with a field question")
     parser.add_argument("--limit", type=int, default=160, help="number of questions")
     parser.add_argument("--random", choices=SHAPES, help="a random model of this shape instead of --model")
-    parser.add_argument("--new-tokens", type=int, default=16, help="tokens an answer, with --random")
+    parser.add_argument("--new-tokens", type=int, help="tokens an answer at most; 16 with --random, else 150")
     parser.add_argument("--prompt-tokens", type=int, default=48, help="tokens a prompt, with --random")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
@@ -136,10 +137,22 @@ def _workload(args: argparse.Namespace) -> tuple[Any, list[Prompt], list[int], i
         with torch.device(args.device):
             model = _random_model(SHAPES[args.random], dtype)
         ids = torch.randint(3, 1000, (args.limit, args.prompt_tokens)).tolist()
-        return model, [Prompt("", "", row, -3) for row in ids], [], args.new_tokens
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).to(args.device).eval()
-    return model, read_prompts(tokenizer, args.questions, args.limit), [tokenizer.eos_token_id], 150
+        return model, [Prompt("", "", row, -3) for row in ids], [], args.new_tokens or 16
+    tokenizer = _tokenizer(args)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype, **_files(args)).to(args.device).eval()
+    return model, read_prompts(tokenizer, args.questions, args.limit), [tokenizer.eos_token_id], args.new_tokens or 150
+
+
+def _tokenizer(args: argparse.Namespace) -> Any:
+    return (
+        AutoTokenizer.from_pretrained(MODEL_DIR)
+        if args.random
+        else AutoTokenizer.from_pretrained(args.model, **_files(args))
+    )
+
+
+def _files(args: argparse.Namespace) -> dict[str, str]:
+    return {"gguf_file": args.gguf_file} if args.gguf_file else {}
 
 
 def _random_model(shape: dict[str, Any], dtype: torch.dtype) -> Any:
@@ -147,15 +160,15 @@ def _random_model(shape: dict[str, Any], dtype: torch.dtype) -> Any:
     return AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
 
 
-def _stock_generation(model: Any, ends: list[int], new_tokens: int) -> Callable[[list[Prompt]], Any]:
+def _stock_generation(model: Any, tokenizer: Any, ends: list[int], new_tokens: int) -> Callable[[list[Prompt]], Any]:
     """Greedy decoding of a batch as lm_eval's HFLM does it, its stopping criteria included."""
-    lm = HFLM(pretrained=model, tokenizer=AutoTokenizer.from_pretrained(MODEL_DIR))
+    lm = HFLM(pretrained=model, tokenizer=tokenizer)
     if not ends:
         model.generation_config.eos_token_id = None
 
     def generate(batch: list[Prompt]) -> Any:
         ids, mask = left_pad([prompt.token_ids for prompt in batch], 0, model.device)
-        stop = ["<|im_end|>"] if ends else []
+        stop = [tokenizer.eos_token] if ends else []
         longest = ids.shape[1] + new_tokens
         return lm._model_generate(context=ids, attention_mask=mask, max_length=longest, stop=stop, do_sample=False)
 

@@ -23,18 +23,16 @@ from uq_harness import functional
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import gather, select
 from uq_harness.backends.transformers.forward import Prefill
+from uq_harness.backends.transformers.passes import in_passes
 from uq_harness.backends.transformers.prefixes import Layout, may_share
 from uq_harness.backends.transformers.teacher_forcing import ROWS, Tokenise, rescore, token_logprobs
-from uq_harness.backends.transformers.token_trees import TokenTree, alike, in_rows, read_trees
+from uq_harness.backends.transformers.token_trees import TokenTree, in_rows, read_trees
 from uq_harness.batching import Room, in_shrinking_streams
 from uq_harness.evidence import ConditionalLogProbs, Sample
 from uq_harness.functional import FloatArray
 
 log = logging.getLogger(__name__)
 TEXTS = 2048  # answers behind stated prompts that are scored at a time
-# Tokens that go through the model at a time, and padding among them that costs no more than another pass.
-TOKENS, PADDING = 2**11, 2**5
-TOKENS_ON_GPU, PADDING_ON_GPU = 2**15, 2**10
 
 
 @torch.no_grad()
@@ -204,8 +202,7 @@ class _Scorer:
         self._architecture, self._questions, self._pad_id, self._copies = architecture, questions, pad_id, copies
         self._allowed = shares
         self._known: dict[tuple[tuple[int, ...], ...], list[tuple[list[int], TokenTree]]] = {}
-        on_cpu = architecture.input_device.type == "cpu"
-        self._tokens, self._padding = (TOKENS, PADDING) if on_cpu else (TOKENS_ON_GPU, PADDING_ON_GPU)
+        self._device = architecture.input_device
 
     def score(self, room: Room, max_length: int | None) -> list[FloatArray]:
         """Log-likelihood of each answer after each that is stated, a square for each question."""
@@ -244,7 +241,7 @@ class _Scorer:
         units = [self._unit(waiting, places) for places in _runs(waiting, most)]
         order = [[number] for number in range(len(units))]
         if most > 1 and self._shares:
-            order = list(alike([unit.shape for unit in units], self._tokens, self._padding))
+            order = list(in_passes([unit.shape for unit in units], self._device))
         elif most > 1:
             order = [sorted(range(len(units)), key=lambda number: -max(map(len, units[number].question.prompts)))]
         for numbers in order:
@@ -311,7 +308,7 @@ class _Scorer:
         first = [place[pair.question, pair.prompt] for pair in pairs]
         totals = token_logprobs(self._architecture, last, first, [self._text(pair)[0] for pair in pairs])
         rows = [row for number, some in enumerate(behind) for row in self._rows(number, some, pairs)]
-        for numbers in alike([(1, len(row.tree)) for row in rows], self._tokens, self._padding):
+        for numbers in in_passes([(1, len(row.tree)) for row in rows], self._device):
             some = [rows[number] for number in numbers]
             self._add(totals, some, cache, [stated[keys[row.prompt]] for row in some], pairs, dtype)
         found: list[float] = totals.tolist()

@@ -24,7 +24,8 @@ from uq_harness.backends.transformers.forward import (
     states,
     watched_states,
 )
-from uq_harness.batching import Room, in_shrinking_batches
+from uq_harness.backends.transformers.passes import in_passes
+from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb
 from uq_harness.functional import FloatArray
@@ -58,6 +59,13 @@ def rescore(
         room: How many continuations go through the model at a time; one that memory does not hold alone gets ``nan``.
     """
 
+    def passes(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], list[FloatArray]]]:
+        shapes = [(1, len(continuations[i])) for i in waiting]
+        for alike in in_passes(shapes, architecture.input_device):
+            for start in range(0, len(alike), size):
+                places = alike[start : start + size]
+                yield places, score([waiting[place] for place in places])
+
     def score(part: Sequence[int]) -> list[FloatArray]:
         tokens = [continuations[i] for i in part]
         read, _ = follow(architecture, prefill, [rows[i] for i in part], tokens, pad_id)
@@ -72,7 +80,7 @@ def rescore(
 
     found: list[FloatArray] = [np.empty(0)] * len(continuations)
     longest_first = sorted((i for i, c in enumerate(continuations) if c), key=lambda i: -len(continuations[i]))
-    for part, scores in in_shrinking_batches(score, longest_first, room or Room(ROWS), undefined):
+    for part, scores in in_shrinking_streams(passes, longest_first, room or Room(ROWS), undefined):
         for i, one in zip(part, scores, strict=True):
             found[i] = one
     return found

@@ -94,32 +94,6 @@ def in_rows(sequences: Sequence[Sequence[int]], nodes: int = NODES) -> Iterator[
         yield part, TokenTree.of([sequences[one] for one in part])
 
 
-def alike(shapes: Sequence[tuple[int, int]], tokens: int, padding: int) -> Iterator[list[int]]:
-    """Divides what goes through the model among passes in which little is padding, the widest first.
-
-    Args:
-        shapes: Rows and columns of each item.
-        tokens: The largest number of places in a pass, unless one item has more.
-        padding: The largest number of places without a token that joining a pass may add to it.
-
-    Yields:
-        Numbers of the items that share a pass.
-    """
-    part: list[int] = []
-    rows = width = wasted = 0
-    for number in sorted(range(len(shapes)), key=lambda number: -shapes[number][1]):
-        more, columns = shapes[number]
-        wasted += more * (width - columns) if part else 0
-        if part and ((rows + more) * width > tokens or wasted > padding):
-            yield part
-            part, rows, wasted = [], 0, 0
-        width = width if part else columns
-        part.append(number)
-        rows += more
-    if part:
-        yield part
-
-
 def read_trees(
     architecture: Architecture,
     cache: DynamicCache,
