@@ -143,7 +143,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         examples={"uq_truthfulqa": 4},
         questions=args.smollm2_questions,
         measured=args.smollm2_measured,
-        batch_size=4,
+        batch_size=16,
     )
     return [small, smollm2]
 
