@@ -50,8 +50,10 @@ def test_every_method_scores_as_torch_does(told: Told, in_torch: UQHFLM, asked: 
     for one, other in zip(told.evidence, read, strict=True):
         assert one.answer.token_ids == other.answer.token_ids
         scores = told.answerer.scores(one)
-        assert scores == pytest.approx(told.answerer.scores(other), abs=CLOSE)
-        assert np.isfinite(list(scores.values())).all()
+        assert scores == pytest.approx(told.answerer.scores(other), abs=CLOSE, nan_ok=True)
+        # Among the told alternatives there may be no last one of the dominant tokens; then it has no score.
+        assert np.isfinite([scores[name] for name in scores.keys() - {"boosted_probability"}]).all()
+    assert any(np.isfinite(told.answerer.scores(one)["boosted_probability"]) for one in told.evidence)
     assert 0 < reading.worst < CLOSE
 
 

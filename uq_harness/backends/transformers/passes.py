@@ -11,10 +11,19 @@ TOKENS, PADDING = 2**11, 2**5
 TOKENS_ON_GPU, PADDING_ON_GPU = 2**15, 2**10
 
 
-def in_passes(shapes: Sequence[tuple[int, int]], device: torch.device) -> Iterator[list[int]]:
-    """Divides items among passes of a size that suits the device; see `alike`."""
+def in_passes(shapes: Sequence[tuple[int, int]], device: torch.device, most: int | None = None) -> Iterator[list[int]]:
+    """Divides items among passes of a size that suits the device; see `alike`.
+
+    Args:
+        shapes: Rows and columns of each item.
+        device: Where the model is.
+        most: The largest number of items in a pass; ``None`` for no limit.
+    """
     tokens, padding = (TOKENS, PADDING) if device.type == "cpu" else (TOKENS_ON_GPU, PADDING_ON_GPU)
-    return alike(shapes, tokens, padding)
+    for numbers in alike(shapes, tokens, padding):
+        size = most or len(numbers)
+        for start in range(0, len(numbers), size):
+            yield numbers[start : start + size]
 
 
 def alike(shapes: Sequence[tuple[int, int]], tokens: int, padding: int) -> Iterator[list[int]]:

@@ -25,7 +25,7 @@ from uq_harness.backends.transformers.forward import (
     watched_states,
 )
 from uq_harness.backends.transformers.passes import in_passes
-from uq_harness.batching import Room, in_shrinking_batches, in_shrinking_streams
+from uq_harness.batching import Room, in_shrinking_streams
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import ContinuationLogProb
 from uq_harness.functional import FloatArray
@@ -61,10 +61,8 @@ def rescore(
 
     def passes(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], list[FloatArray]]]:
         shapes = [(1, len(continuations[i])) for i in waiting]
-        for alike in in_passes(shapes, architecture.input_device):
-            for start in range(0, len(alike), size):
-                places = alike[start : start + size]
-                yield places, score([waiting[place] for place in places])
+        for places in in_passes(shapes, architecture.input_device, size):
+            yield places, score([waiting[place] for place in places])
 
     def score(part: Sequence[int]) -> list[FloatArray]:
         tokens = [continuations[i] for i in part]
@@ -291,10 +289,14 @@ class ContinuationScorer:
             )
         scores = [float("nan")] * len(pairs)
 
-        def score(part: Sequence[int]) -> list[float]:
-            return self._score([wholes[i] for i in part], [starts[i] for i in part])
+        def passes(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], list[float]]]:
+            shapes = [(1, len(wholes[i]) - self._shared(wholes[i], starts[i])) for i in waiting]
+            for places in in_passes(shapes, self._architecture.input_device, size):
+                part = [waiting[place] for place in places]
+                yield places, self._score([wholes[i] for i in part], [starts[i] for i in part])
 
-        for part, found in in_shrinking_batches(score, fitting, self._room, lambda i: [float("nan")]):
+        longest_first = sorted(fitting, key=lambda i: -len(wholes[i]))
+        for part, found in in_shrinking_streams(passes, longest_first, self._room, lambda i: [float("nan")]):
             for i, one in zip(part, found, strict=True):
                 scores[i] = one
         return scores
