@@ -8,8 +8,10 @@ The three ways, interleaved batch by batch so that a noisy machine disturbs all 
 - ours: decoding with every default method's scores, less our decoding alone;
 - plain: the same gradients by full-sequence autograd, one example at a time, to all hidden states and the head.
 
-What each method costs alone, with its spread, says ``uq-harness bench``; this script compares with plain autograd.
-``--random SHAPE`` takes a randomly initialised model of a real size instead of ``--model``. The last line is JSON.
+Then the parts of the gradient pass, each with the multiplications that it cannot do without, and how many of them it
+does in a second. What each method costs alone, with its spread, says ``uq-harness bench``; this script compares with
+plain autograd. ``--random SHAPE`` takes a randomly initialised model of a real size instead of ``--model``. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +38,7 @@ from uq_harness.backends.transformers.decode import decode
 from uq_harness.backends.transformers.forward import left_pad
 from uq_harness.backends.transformers.gradients import gradients
 from uq_harness.backends.transformers.head import Request
+from uq_harness.backends.transformers.plan import Plan
 from uq_harness.backends.transformers.reference import reference_gradients
 from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.evidence.backend import gather_all
@@ -86,8 +91,9 @@ def main() -> None:
         "our decoding": scoring(),
         "plain": _plain_gradients(model, ends, new_tokens),
     }
-    seconds = _measure(ways, prompts, args.batch_size, args.repeats, args.plain_batches)
+    seconds = _measure(ways, prompts, args.batch_size, args.repeats, args.plain_batches, model.device)
     extra = seconds["ours"] - seconds["our decoding"]
+    generated, parts = _parts(model, methods, prompts, ends, new_tokens, args.batch_size)
     result = {
         "model": args.random or str(args.model),
         "device": str(model.device),
@@ -99,11 +105,21 @@ def main() -> None:
         "extra_over_generation": extra / seconds["generation"],
         "total_over_generation": seconds["ours"] / seconds["generation"],
         "plain_over_ours": seconds["plain"] / extra,
+        "multiplications_over_generation": sum(part.multiplications for part in parts.values()) / generated,
+        "generation_multiplications_a_second": generated / len(prompts) / seconds["generation"],
+        "parts": {name: part._asdict() for name, part in parts.items()},
         "peak_memory": None if args.no_memory else _peak_memory(args.batch_size, model.device),
     }
     for name, value in seconds.items():
         print(f"{name:14} {1e3 * value:9.3f} ms a question, {value / seconds['generation']:6.2f} of stock generation")
     print(f"{'extra of ours':14} {1e3 * extra:9.3f} ms a question, {extra / seconds['generation']:6.2f}")
+    needed = result["multiplications_over_generation"]
+    print(f"multiplications that the gradients need: {needed:.3f} of those of generation, which does")
+    print(f"{result['generation_multiplications_a_second'] / 1e9:5.1f} billion a second; the parts, a question:")
+    for name, part in parts.items():
+        rate = part.multiplications / part.seconds / 1e9
+        millions, spent = part.multiplications / len(prompts) / 1e6, 1e3 * part.seconds / len(prompts)
+        print(f"{name:14} {spent:9.3f} ms, {millions:8.1f} million multiplications, {rate:5.1f} billion a second")
     for row in result["peak_memory"] or []:
         print(
             "vocabulary {vocabulary:7}: scoring takes {scoring_mb:7.1f} MB, the head is {head_mb:7.1f} MB".format(**row)
@@ -197,6 +213,7 @@ def _measure(
     batch_size: int,
     repeats: int,
     plain_batches: int,
+    device: torch.device,
 ) -> dict[str, float]:
     """Seconds a question of each way, the sum over batches of the fastest of a few repeats."""
     batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
@@ -206,14 +223,71 @@ def _measure(
         for name, way in ways.items():
             if name == "plain":
                 if number in spread:
-                    total[name] += seconds_of(way(batch))
+                    total[name] += _seconds(way(batch), device)
                     count[name] += len(batch)
                 continue
             if number == 0:
                 way(batch)  # warm up
-            total[name] += min(seconds_of(lambda way=way, batch=batch: way(batch)) for _ in range(repeats))
+            total[name] += min(_seconds(partial(way, batch), device) for _ in range(repeats))
             count[name] += len(batch)
     return {name: total[name] / count[name] for name in ways}
+
+
+class _Part(NamedTuple):
+    """A part of the gradient pass: seconds, and the multiplications by weights that it cannot do without."""
+
+    seconds: float
+    multiplications: int
+
+
+def _parts(
+    model: Any, methods: list[Method], prompts: list[Prompt], ends: list[int], new_tokens: int, batch_size: int
+) -> tuple[int, dict[str, _Part]]:
+    """Multiplications of generation, and the parts of the gradient pass, over all prompts.
+
+    A token that goes through a matrix of n entries takes n multiplications; so does its way back. Those of attention
+    between tokens are left out: answers are short.
+    """
+    architecture = Architecture.of(model)
+    plan = Plan(tuple(need for method in methods for need in method.needs()), architecture.n_blocks)
+    request, upper = plan.gradients, architecture.n_blocks - plan.gradients.first_block
+    block = sum(weights.numel() for weights in architecture.blocks[-1].parameters() if weights.ndim == 2)
+    head = architecture.head.weight.numel()
+    seconds: Counter[str] = Counter()
+    generated, needed = 0, Counter[str]()
+    for start in range(0, len(prompts), batch_size):
+        batch = prompts[start : start + batch_size]
+        decoded = decode(
+            architecture,
+            [prompt.token_ids for prompt in batch],
+            end_ids=frozenset(ends),
+            pad_id=0,
+            max_new_tokens=new_tokens,
+            captured_block=request.first_block,
+            captured_from=min(prompt.semantic_token for prompt in batch),
+        )
+        width = decoded.prompt_ids.shape[1]
+        columns = np.array([[width + prompt.semantic_token] for prompt in batch])
+        for found in gradients(architecture, decoded, [range(n) for n in decoded.lengths], columns, request):
+            for (kind, _), spent in found.seconds.items():
+                seconds[kind] += spent
+        for prompt, answer in zip(batch, decoded.lengths, strict=True):
+            again = answer - 1 - prompt.semantic_token
+            generated += (len(prompt.token_ids) + answer - 1) * architecture.n_blocks * block + answer * head
+            needed["loss"] += answer * head
+            needed["head"] += len(request.head) * answer * head
+            needed["blocks"] += again * upper * block
+            needed["states"] += len(request.states) * (answer * head + again * upper * block)
+    return generated, {kind: _Part(seconds[kind], needed[kind]) for kind in needed}
+
+
+def _seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of some work: on a CPU those of the processor, which other jobs on the machine do not stretch."""
+    if device.type != "cpu":
+        return seconds_of(work)
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]]:
