@@ -11,13 +11,14 @@ from torch import Tensor
 
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decoded import Decoded
-from uq_harness.backends.transformers.forward import in_float64, log_softmax_and_entropy
+from uq_harness.backends.transformers.forward import in_float64, rows_in_memory
 from uq_harness.backends.transformers.parts import Part, PartsWatch
 from uq_harness.functional import FloatArray
 
 # Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
 BLOCK_ENTRIES = 2**17
 BLOCK_ENTRIES_ON_GPU = 2**26
+_NO_PROBABILITY = -800.0  # its exponential is 0 in float64
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,25 @@ def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tenso
     It is ``c_t (p_t - e_t)`` with ``c_t = H_t/T`` or ``1/T``, times the slope of what the model does to logits.
     """
     scores = architecture.logits_of(linear)
-    logprobs, entropy = log_softmax_and_entropy(scores)
-    error = logprobs.exp()
+    parts = scores.split(rows_in_memory(architecture.vocabulary, scores.device))
+    softmaxes = [_softmax_and_entropy(part) for part in parts]
+    error = torch.cat([softmax for softmax, _ in softmaxes])
+    entropy = torch.cat([entropy for _, entropy in softmaxes])
     error[torch.arange(len(chosen), device=error.device), chosen.to(error.device)] -= 1
-    error *= architecture.logit_slope(in_float64(scores))
-    error /= max(1, len(chosen))
+    slope = architecture.logit_slope(in_float64(scores)) if architecture.logit_softcap else architecture.logit_scale
+    error *= slope / max(1, len(chosen))
     return {False: error, True: error * entropy[:, None]}
+
+
+def _softmax_and_entropy(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities and entropy of a few rows of logits, in float64, with one exponential a logit."""
+    precise = in_float64(scores)
+    # Where exp is 0 the product with it has to be: a masked logit is -inf.
+    below = (precise - precise.amax(-1, keepdim=True)).clamp_(min=_NO_PROBABILITY)
+    softmax = below.exp()
+    total = softmax.sum(-1)
+    softmax /= total[:, None]
+    return softmax, total.log() - torch.linalg.vecdot(softmax, below)
 
 
 def mean_absolute(error: Tensor, read: Tensor) -> float:
@@ -106,7 +120,7 @@ def head_input_gradient(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Te
     within the range of 16-bit floats; what follows is linear, so multiplying its result by the scale afterwards gives
     the gradient itself.
     """
-    scale = float(error.abs().max()) if len(error) else math.nan
+    scale = max(map(abs, torch.stack(error.aminmax()).tolist())) if len(error) else math.nan
     if not scale > 0:
         return torch.zeros_like(read), scale
     scaled = (error / scale).to(linear.device, linear.dtype)
