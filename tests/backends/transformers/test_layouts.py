@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations import sdpa_attention
 
 from tests.backends.transformers.architectures import tiny_model
 from uq_harness.backends.transformers import forward
@@ -107,3 +108,22 @@ def test_eager_attention_takes_the_mask_as_summands() -> None:
         prefixes.grow(np.array([0, 1, 1, 2]), np.array([21, 22, 23, 24]))
         found[type(prefixes)] = prefixes.head_states
     torch.testing.assert_close(found[TreePrefixes], found[CopiedPrefixes], rtol=0, atol=1e-4)
+
+
+def test_on_a_cpu_keys_that_heads_share_are_not_copied_for_every_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRANSFORMERS_SDPA_FORCE_GQA", raising=False)
+    model = tiny_model("llama", torch.float32)
+    assert model.config.num_key_value_heads < model.config.num_attention_heads
+    copied = []
+    repeat = sdpa_attention.repeat_kv
+    monkeypatch.setattr(sdpa_attention, "repeat_kv", lambda keys, times: copied.append(times) or repeat(keys, times))
+    ids = torch.tensor([[7, 8, 9], [0, 4, 5]])
+    mask = torch.tensor([[1, 1, 1], [0, 1, 1]])
+    expected = model(input_ids=ids, attention_mask=mask).logits
+    assert copied
+    copied.clear()
+    architecture = Architecture.of(model)
+    prefixes = begin(architecture, Prefill.read(architecture, [[7, 8, 9], [4, 5]], 0), (), 1, "tree")
+    prefixes.grow(np.array([0, 0, 1]), np.array([11, 12, 13]))
+    assert not copied
+    torch.testing.assert_close(model(input_ids=ids, attention_mask=mask).logits[mask.bool()], expected[mask.bool()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from uq_harness.errors import UQHarnessError
+
+# Has transformers hand keys and values that several heads share to torch as they are. Where there is a mask it copies
+# them for every head otherwise, which on a CPU takes longer than the attention itself.
+_GROUPED_KEYS = "TRANSFORMERS_SDPA_FORCE_GQA"
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class Architecture:
         architecture = cls(
             model, decoder, stacks[0], head, float(scale), softcap, blocks_return_tuples=False, vocabulary=0
         )
+        # The variable holds for the whole process, and on a GPU torch is slower for it.
+        if architecture.input_device.type == "cpu" and not torch.cuda.is_available():
+            os.environ.setdefault(_GROUPED_KEYS, "1")
         return architecture._probe()
 
     @torch.no_grad()
