@@ -68,8 +68,8 @@ class Architecture:
         architecture = cls(
             model, decoder, stacks[0], head, float(scale), softcap, blocks_return_tuples=False, vocabulary=0
         )
-        # The variable holds for the whole process, and on a GPU torch is slower for it.
-        if architecture.input_device.type == "cpu" and not torch.cuda.is_available():
+        # The variable holds for the whole process, and on other devices transformers knows better.
+        if architecture.input_device.type == "cpu" and not torch.accelerator.is_available():
             os.environ.setdefault(_GROUPED_KEYS, "1")
         return architecture._probe()
 
