@@ -8,7 +8,7 @@ package's own report makes tables of both. What has been answered or measured is
 a killed command goes on where it stopped, and more questions add to those answered already. Further ``--methods`` over
 the same questions add rows.
 
-- ``table.md``: AUROC with the costs beside, AURC and PRR, methods sorted by their mean AUROC;
+- ``table.md``: AUROC with the costs beside, AURC and PRR, methods sorted by their mean AUROC on the first model;
 - ``report/``: the whole report, with all digits and p-values in ``report.csv``.
 
 ``--publish`` writes the tables onto the page and the numbers to ``benchmarks/methods.csv``.
@@ -22,6 +22,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +57,7 @@ class Model:
         arguments: Further arguments of ``uq-hf``.
         judge: Who says whether an answer is right, as under ``--metadata``.
         examples: Worked examples before each question, as turns of the chat, of the tasks that have some.
+        tokens: The most tokens of an answer, of the tasks where that is not the task's own limit.
         questions: Questions of each task.
         measured: Questions of each task whose cost is measured; 0 for none.
         batch_size: Questions in a batch.
@@ -66,6 +68,7 @@ class Model:
     arguments: str
     judge: str | dict[str, Any]
     examples: dict[str, int]
+    tokens: dict[str, int]
     questions: int
     measured: int
     batch_size: int
@@ -128,6 +131,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         arguments="dtype=float32",
         judge="exact_match",
         examples={},
+        tokens={},
         questions=args.small_questions,
         measured=args.small_measured,
         batch_size=16,
@@ -141,6 +145,7 @@ def _models(args: argparse.Namespace) -> list[Model]:
         arguments=f"gguf_file={file.name},dtype=float32",
         judge={"name": "token_recall", "strict": False},
         examples={"uq_truthfulqa": 4},
+        tokens={"uq_truthfulqa": 48},
         questions=args.smollm2_questions,
         measured=args.smollm2_measured,
         batch_size=16,
@@ -164,8 +169,10 @@ def _answer(model: Model, args: argparse.Namespace, task: str, data: Path) -> No
     metadata = {"data_files": {task: str(data)}, "correctness": model.judge}
     examples = model.examples.get(task, 0)
     shown = ("--num_fewshot", str(examples), "--fewshot_as_multiturn") if examples else ()
+    limit = ("--gen_kwargs", f"max_gen_toks={model.tokens[task]}") if task in model.tokens else ()
     _run(
         *("lm_eval", "--model", "uq-hf", "--model_args", arguments, "--tasks", task, "--apply_chat_template", *shown),
+        *limit,
         *("--metadata", json.dumps(metadata), "--limit", str(model.questions), "--batch_size", str(model.batch_size)),
         *("--device", args.device, "--use_cache", str(folder / f"{task}_{_label(args.methods)}")),
         *("--output_path", str(folder / "runs"), "--log_samples"),
@@ -228,8 +235,7 @@ def _run(module: str, *arguments: str, keep: bool = False) -> str:
 def _markdown(content: Report, costs: dict[str, dict[str, float]]) -> str:
     """Runs and tables as they stand on the page."""
     runs = content.runs
-    overall = rank([one.run.uncertainty for one in runs], [one.run.correct for one in runs], ALPHA)
-    tables = [quality_table(measure, runs, overall, ALPHA) for measure in MEASURES]
+    tables = [_table(measure, runs) for measure in MEASURES]
     place = {row.name: at for at, row in enumerate(sorted(tables[0].rows, key=_best_first))}
     ordered = [replace(one, rows=tuple(sorted(one.rows, key=lambda row: place[row.name]))) for one in tables]
     ordered[0] = _with_costs(ordered[0], costs)
@@ -241,9 +247,45 @@ def _markdown(content: Report, costs: dict[str, dict[str, float]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _table(measure: str, runs: Sequence[RunSummary]) -> Table:
+    """A table of each model's runs with their mean, which is not taken over models, side by side."""
+    by_model = {
+        name: [one for one in runs if one.model == name] for name in sorted({one.model for one in runs}, key=str.lower)
+    }
+    parts = []
+    for name, own in by_model.items():
+        overall = rank([one.run.uncertainty for one in own], [one.run.correct for one in own], ALPHA)
+        part = quality_table(measure, own, overall, ALPHA)
+        mean = Heading(name, f"mean of {len(own)}")
+        parts.append(replace(part, headings=(mean, *part.headings[:-1]), rows=tuple(map(_mean_first, part.rows))))
+    found = [{row.name: row.cells for row in part.rows} for part in parts]
+    widths = [len(part.headings) for part in parts]
+    rows = {row.name: row for part in parts for row in part.rows}
+    return replace(
+        parts[0],
+        caption=max((part.caption for part in parts), key=len),
+        headings=tuple(heading for part in parts for heading in part.headings),
+        rows=tuple(
+            replace(
+                row,
+                cells=tuple(
+                    cell
+                    for cells, width in zip(found, widths, strict=True)
+                    for cell in cells.get(name, (Cell(math.nan),) * width)
+                ),
+            )
+            for name, row in rows.items()
+        ),
+    )
+
+
+def _mean_first(row: Row) -> Row:
+    return replace(row, cells=(row.cells[-1], *row.cells[:-1]))
+
+
 def _best_first(row: Row) -> tuple[bool, bool, float]:
-    """By the mean AUROC; methods without one behind the others, what combines them all at the end."""
-    mean = row.cells[-1].value
+    """By the first model's mean AUROC; methods without one behind the others, what combines them all at the end."""
+    mean = row.cells[0].value
     return row.name == COMBINED, math.isnan(mean), -mean
 
 
