@@ -232,7 +232,7 @@ def _run(module: str, *arguments: str, keep: bool = False) -> str:
 
 def _markdown(content: Report, costs: dict[str, dict[str, float]]) -> str:
     """Runs and tables as they stand on the page."""
-    runs = content.runs
+    runs = sorted(content.runs, key=lambda one: (one.model.lower(), one.task))
     overall = {}
     for model in dict.fromkeys(one.model for one in runs):
         own = [one.run for one in runs if one.model == model]
