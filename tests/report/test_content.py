@@ -73,8 +73,8 @@ def test_settings_that_differ_make_no_mean(tmp_path: Path) -> None:
         write_run(tmp_path, *made_up(40 + 10 * at), date=f"2026-01-0{at + 1}T00-00-00", config={"limit": limit})
     (_, table), *_ = content_of(tmp_path).all_tables()
     assert [(heading.group, heading.title) for heading in table.headings] == [
-        ("small-model (limit=40.0)", "uq_sciq"),
-        ("small-model (limit=50.0)", "uq_sciq"),
+        ("small-model (limit=40)", "uq_sciq"),
+        ("small-model (limit=50)", "uq_sciq"),
     ]
 
 
