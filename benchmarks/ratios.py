@@ -133,7 +133,8 @@ BENCHMARKS = (
     ),
     Benchmark(
         "mutual-information-demo",
-        "benchmarks/mutual_information.py --limit 100",
+        "benchmarks/mutual_information.py --model uq_harness/demo/model --questions uq_harness/demo/questions.jsonl "
+        "--limit 100",
         (Ratio("the same, on the demo model", ("table", 0, "of_plain"), 1.3),),
     ),
     Benchmark(

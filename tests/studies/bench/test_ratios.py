@@ -90,8 +90,10 @@ def test_every_command_has_a_script_with_its_options(ratios: ModuleType) -> None
         if script == "-m":
             check(words)  # as the program itself would read it
             continue
-        known = set(re.findall(r'"(--[\w-]+)"', (ROOT / script).read_text(encoding="utf-8")))
-        assert {word for word in words if word.startswith("--")} <= known
+        source = (ROOT / script).read_text(encoding="utf-8")
+        given = {word for word in words if word.startswith("--")}
+        assert given <= set(re.findall(r'"(--[\w-]+)"', source))
+        assert given >= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"[^\n]*required=True', source))
 
 
 def test_the_page_is_that_of_the_numbers(ratios: ModuleType) -> None:
