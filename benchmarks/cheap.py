@@ -19,18 +19,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from _clock import seconds_of
 
 from uq_harness.evaluation.instances import record_of
 from uq_harness.evidence import SelfAttention, TokenStatistic
 from uq_harness.methods import Method
 from uq_harness.models import UQHFLM
-from uq_harness.studies.bench.interleaved import interleaved, wait
+from uq_harness.studies.bench.interleaved import interleaved
 from uq_harness.studies.bench.run import requests_of
 
 GREEDY, AGAIN = "greedy", "greedy again"
@@ -73,7 +73,7 @@ def main() -> None:
     seconds = np.empty((len(ways), len(batches), args.rounds))
 
     def spent(name: str, batch: Sequence[Any]) -> float:
-        return _processor_seconds(lambda: ways[name](batch))
+        return seconds_of(lambda: ways[name](batch))
 
     for turn, number, found in interleaved(names, spent, batches, args.rounds):
         seconds[:, number, turn] = [found[name] for name in names]
@@ -132,16 +132,6 @@ def _chosen(methods: Sequence[Method], together: str) -> dict[str, Sequence[Meth
     of_attention = [one for one in methods if any(isinstance(need, SelfAttention) for need in one.needs())]
     alone = {one.name: [one] for one in methods if one in of_attention + of_distributions}
     return {GREEDY: (), AGAIN: (), **alone, "distributions": of_distributions, together: methods}
-
-
-def _processor_seconds(work: Callable[[], Any]) -> float:
-    """Seconds of the processor, which other programs do not add to; with a GPU, those on the clock."""
-    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    wait()
-    start = clock()
-    work()
-    wait()
-    return clock() - start
 
 
 if __name__ == "__main__":

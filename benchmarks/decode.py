@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from _clock import seconds_of
 from _questions import read_prompts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -57,7 +57,7 @@ def main() -> None:
         for name, way in ways.items():
             part = prompts[: args.single_prompts] if name == SINGLE else prompts
             with _passes(model.get_decoder()) as seen:
-                seconds[name] += _seconds(lambda way=way, part=part: way(part))
+                seconds[name] += seconds_of(lambda way=way, part=part: way(part))
             passes[name] = len(seen)
             counts[name] += len(part)
     each = {name: seconds[name] / counts[name] for name in ways}
@@ -189,16 +189,6 @@ def _passes(decoder: Any) -> Iterator[list[None]]:
         yield seen
     finally:
         handle.remove()
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    """Seconds of the processor, which other programs do not add to; with a GPU, those on the clock."""
-    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    start = clock()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return clock() - start
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from _clock import seconds_of
 from _questions import read_prompts
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -44,7 +44,7 @@ from uq_harness.demo import MODEL_DIR, QUESTIONS
 from uq_harness.evidence.backend import gather_all
 from uq_harness.evidence.prompt import Prompt, StopCriteria
 from uq_harness.methods import Method, build_methods
-from uq_harness.studies.bench.interleaved import peak_megabytes, seconds_of
+from uq_harness.studies.bench.interleaved import peak_megabytes
 
 SHAPES = {  # of real models; weights are random
     "qwen3-4b": {
@@ -91,7 +91,7 @@ def main() -> None:
         "our decoding": scoring(),
         "plain": _plain_gradients(model, ends, new_tokens),
     }
-    seconds = _measure(ways, prompts, args.batch_size, args.repeats, args.plain_batches, model.device)
+    seconds = _measure(ways, prompts, args.batch_size, args.repeats, args.plain_batches)
     extra = seconds["ours"] - seconds["our decoding"]
     generated, parts = _parts(model, methods, prompts, ends, new_tokens, args.batch_size)
     result = {
@@ -213,7 +213,6 @@ def _measure(
     batch_size: int,
     repeats: int,
     plain_batches: int,
-    device: torch.device,
 ) -> dict[str, float]:
     """Seconds a question of each way, the sum over batches of the fastest of a few repeats."""
     batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
@@ -223,12 +222,12 @@ def _measure(
         for name, way in ways.items():
             if name == "plain":
                 if number in spread:
-                    total[name] += _seconds(way(batch), device)
+                    total[name] += seconds_of(way(batch))
                     count[name] += len(batch)
                 continue
             if number == 0:
                 way(batch)  # warm up
-            total[name] += min(_seconds(partial(way, batch), device) for _ in range(repeats))
+            total[name] += min(seconds_of(partial(way, batch)) for _ in range(repeats))
             count[name] += len(batch)
     return {name: total[name] / count[name] for name in ways}
 
@@ -279,15 +278,6 @@ def _parts(
             needed["blocks"] += again * upper * block
             needed["states"] += len(request.states) * (answer * head + again * upper * block)
     return generated, {kind: _Part(seconds[kind], needed[kind]) for kind in needed}
-
-
-def _seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of some work: on a CPU those of the processor, which other jobs on the machine do not stretch."""
-    if device.type != "cpu":
-        return seconds_of(work)
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def _peak_memory(batch_size: int, device: torch.device) -> list[dict[str, float]]:

@@ -3,9 +3,9 @@
     python benchmarks/ratios.py --shared ../shared --smollm2 MODEL.gguf [--only gradients] [--rounds 3]
 
 Each benchmark is a process of its own, one after another, on one thread; nothing else should run on the machine. The
-numbers of every round are kept in ``benchmarks/ratios.json``, so that ``--only`` measures some of them anew and a
-stopped command loses nothing; ``--table`` writes the table from there and measures nothing. The table has the worst of
-the rounds: the largest where a ratio should be small, the smallest where it should be large.
+numbers of every round are kept in ``benchmarks/ratios.json`` as soon as it has ended, so that ``--only`` measures some
+of them anew and a stopped command loses nothing; ``--table`` writes the table from there and measures nothing. The
+table has the worst of the rounds: the largest where a ratio should be small, the smallest where it should be large.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from datetime import date
 from functools import reduce
 from pathlib import Path
 from typing import Any
+
+from uq_harness.files import write_whole
 
 FOLDER = Path(__file__).parent
 PAGE, KEPT = FOLDER / "README.md", FOLDER / "ratios.json"
@@ -131,8 +133,9 @@ BENCHMARKS = (
     ),
     Benchmark(
         "mutual-information-demo",
-        "benchmarks/mutual_information.py --limit 100",
-        (Ratio("the same, on the demo model", ("table", 0, "of_plain"), 1.3),),
+        "benchmarks/mutual_information.py --model uq_harness/demo/model --questions uq_harness/demo/questions.jsonl "
+        "--limit 100",
+        (Ratio("Mutual Information to plain batches, on the demo model", ("table", 0, "of_plain"), 1.3),),
     ),
     Benchmark(
         "all-smollm2",
@@ -171,7 +174,6 @@ BENCHMARKS = (
         (
             Ratio("`--help` to an empty typer program, user time", ("over_empty_program", "--help"), 2.0),
             Ratio("`methods` to an empty typer program", ("over_empty_program", "methods"), 2.0),
-            Ratio("the start-up hook", ("hook_milliseconds",), unit=" ms"),
         ),
     ),
     Benchmark(
@@ -207,8 +209,13 @@ def main() -> None:
         for number in range(min(args.rounds, one.rounds)):
             print(f"{one.name}, round {number + 1}", file=sys.stderr, flush=True)
             rounds.append(_measured(one, args))
-        kept[one.name] = {"date": f"{date.today():%Y-%m-%d}", "machine": _machine(), "rounds": rounds}
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            kept[one.name] = {"date": f"{date.today():%Y-%m-%d}", "machine": _machine(), "rounds": rounds}
+            write_whole(KEPT, json.dumps(kept, indent=1) + "\n")
+            _write_page(kept)
+    _write_page(kept)
+
+
+def _write_page(kept: Mapping[str, Any]) -> None:
     before = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
     PAGE.write_text(f"{before}{MARK}\n\n{table(kept)}", encoding="utf-8")
 
@@ -257,9 +264,11 @@ def _machine() -> str:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """The table of all that has been measured, and the commands."""
+    """The table of all that has been measured, what has not been, and the commands."""
     lines = ["| what | worst of | | goal | measured |", "|---|---:|---:|---:|---|"]
     lines += [line for one in BENCHMARKS if one.name in kept for line in _rows(one, kept[one.name])]
+    missing = ", ".join(f"`{one.name}`" for one in BENCHMARKS if one.name not in kept)
+    lines += ["", f"Not measured yet: {missing}."] if missing else []
     commands = [f"- `{one.name}`: `{one.shown}`" for one in BENCHMARKS]
     return "\n".join([*lines, "", "The commands, from the repository's folder:", "", *commands, ""])
 

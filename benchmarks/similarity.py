@@ -14,13 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from _clock import seconds_of
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
 from uq_harness.functional import FloatArray
@@ -66,7 +65,7 @@ def main() -> None:
         model = args.nli_model or _random_model(Path(folder), requests, SHAPES[args.shape])
         plain = _Way(model, args, requests)
         few = requests[: args.single_questions]
-        alone = _seconds(lambda: _one_by_one(plain.nli, few)) * len(requests) / len(few)
+        alone = seconds_of(lambda: _one_by_one(plain.nli, few)) * len(requests) / len(few)
         others = {name: _Way(model, args, requests, name) for name in args.with_ways}
     result = {
         "model": args.nli_model or f"random {args.shape}",
@@ -160,7 +159,7 @@ class _Way:
         if self._compiled:
             network.compile(dynamic=True)
             self._in_batches()  # compiles
-        self.seconds = _seconds(self._in_batches)
+        self.seconds = seconds_of(self._in_batches)
         hook = network.register_forward_pre_hook(self._count, with_kwargs=True)
         rows = self._in_batches()
         hook.remove()
@@ -184,14 +183,6 @@ def _one_by_one(nli: Any, requests: list[AllPairs]) -> None:
             for j, hypothesis in enumerate(texts):
                 if i != j:
                     nli.probabilities([(premise, hypothesis)])
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    """On a CPU its own seconds, which other jobs on the machine do not stretch."""
-    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    start = clock()
-    work()
-    return clock() - start
 
 
 if __name__ == "__main__":

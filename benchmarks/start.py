@@ -2,16 +2,14 @@
 
     python benchmarks/start.py [--rounds 20]
 
-By turns, each in a process of its own: the empty program, ``uq-harness --help``, ``--version`` and ``methods``, and an
-interpreter with and without the start-up hook of the package. Ratios are of the medians of user seconds. The last line
-is JSON.
+By turns, each in a process of its own: the empty program, ``uq-harness --help``, ``--version`` and ``methods``. Ratios
+are of the medians of user seconds. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -44,26 +42,22 @@ def main() -> None:
             "--help": (*own, "--help"),
             "--version": (*own, "--version"),
             "methods": (*own, "methods"),
-            "interpreter": ("-c", ""),
         }
-        spent: dict[str, list[float]] = {name: [] for name in [*commands, "interpreter without hook"]}
+        spent: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds + 1):  # the first one fills the file cache
             for name, arguments in commands.items():
                 spent[name].append(_user_seconds(arguments))
-            spent["interpreter without hook"].append(_user_seconds(("-c", ""), UQ_HARNESS_AUTOLOAD="0"))
     seconds = {name: float(np.median(values[1:])) for name, values in spent.items()}
     ratios = {name: seconds[name] / seconds["empty typer program"] for name in ("--help", "--version", "methods")}
-    hook = seconds["interpreter"] - seconds["interpreter without hook"]
     for name, value in seconds.items():
         print(f"{name:25} {1e3 * value:7.1f} ms")
-    print(json.dumps({"rounds": rounds, "over_empty_program": ratios, "hook_milliseconds": 1e3 * hook}))
+    print(json.dumps({"rounds": rounds, "over_empty_program": ratios}))
 
 
-def _user_seconds(arguments: tuple[str, ...], **environment: str) -> float:
+def _user_seconds(arguments: tuple[str, ...]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from tests.docs.blocks import ROOT
+from tests.docs.parsing import check
 
 SCRIPT = ROOT / "benchmarks" / "ratios.py"
 
@@ -49,6 +50,20 @@ def test_a_benchmark_is_run_kept_and_shown(ratios: ModuleType, monkeypatch: pyte
     assert run(ratios, monkeypatch, "--table") == text
 
 
+def test_rounds_that_have_ended_outlast_one_that_fails(ratios: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ratios.Benchmark("one", "benchmarks/start.py", (ratios.Ratio("a", ("a",)),))
+    other = ratios.Benchmark("other", "benchmarks/start.py", ())
+    monkeypatch.setattr(ratios, "BENCHMARKS", (one, other))
+    told = iter([{"a": 2.0}])
+    monkeypatch.setattr(ratios, "_measured", lambda one, args: next(told))
+    with pytest.raises(StopIteration):
+        run(ratios, monkeypatch)
+    assert json.loads(ratios.KEPT.read_text(encoding="utf-8"))["one"]["rounds"] == [{"a": 2.0}]
+    text = ratios.PAGE.read_text(encoding="utf-8")
+    assert "| a (`one`) | 1 | 2 |" in text
+    assert "Not measured yet: `other`." in text
+
+
 def test_the_worst_is_shown_and_what_misses_its_goal_says_so(ratios: ModuleType) -> None:
     small = ratios.Ratio("small", ("a", 0), 1.0)
     large = ratios.Ratio("large", ("b",), 8.0, least=True, unit=" s")
@@ -73,9 +88,12 @@ def test_every_command_has_a_script_with_its_options(ratios: ModuleType) -> None
     for one in ratios.BENCHMARKS:
         script, *words = one.words({"shared": "S", "smollm2": "M", "gguf": "G"})[1:]
         if script == "-m":
+            check(words)  # as the program itself would read it
             continue
-        known = set(re.findall(r'"(--[\w-]+)"', (ROOT / script).read_text(encoding="utf-8")))
-        assert {word for word in words if word.startswith("--")} <= known
+        source = (ROOT / script).read_text(encoding="utf-8")
+        given = {word for word in words if word.startswith("--")}
+        assert given <= set(re.findall(r'"(--[\w-]+)"', source))
+        assert given >= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"[^\n]*required=True', source))
 
 
 def test_the_page_is_that_of_the_numbers(ratios: ModuleType) -> None:

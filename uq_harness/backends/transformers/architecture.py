@@ -48,7 +48,7 @@ class Architecture:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Architecture:
-        """Finds the parts.
+        """Finds the parts; on a CPU, also lets transformers' attention take keys as they are (`_GROUPED_KEYS`).
 
         Raises:
             UQHarnessError: The model has no stack of blocks or no linear head.

@@ -289,16 +289,15 @@ class ContinuationScorer:
             )
         scores = [float("nan")] * len(pairs)
 
-        def fed(i: int) -> int:
-            return len(wholes[i]) - self._shared(wholes[i], starts[i])
+        fed = {i: len(wholes[i]) - self._shared(wholes[i], starts[i]) for i in fitting}
 
         def passes(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], list[float]]]:
-            shapes = [(1, fed(i)) for i in waiting]
+            shapes = [(1, fed[i]) for i in waiting]
             for places in in_passes(shapes, self._architecture.input_device, size):
                 part = [waiting[place] for place in places]
                 yield places, self._score([wholes[i] for i in part], [starts[i] for i in part])
 
-        longest_first = sorted(fitting, key=lambda i: -fed(i))
+        longest_first = sorted(fitting, key=lambda i: -fed[i])
         for part, found in in_shrinking_streams(passes, longest_first, self._room, lambda i: [float("nan")]):
             for i, one in zip(part, found, strict=True):
                 scores[i] = one
