@@ -1,6 +1,7 @@
 """Every fenced block says what it is, and is what it says."""
 
 import ast
+import csv
 import doctest
 import importlib
 import inspect
@@ -17,7 +18,7 @@ EVERY = [block for page in pages() for block in blocks(page)]
 
 @pytest.mark.parametrize("block", EVERY, ids=str)
 def test_a_block_says_its_language(block: Block) -> None:
-    assert block.language in ("bash", "python", "json", "yaml", "text", "mermaid")
+    assert block.language in ("bash", "python", "json", "yaml", "csv", "latex", "text", "mermaid")
 
 
 @pytest.mark.parametrize("block", [block for block in EVERY if block.language == "text"], ids=str)
@@ -34,6 +35,14 @@ def test_json_can_be_read(block: Block) -> None:
 @pytest.mark.parametrize("block", [block for block in EVERY if block.language == "yaml"], ids=str)
 def test_yaml_can_be_read(block: Block) -> None:
     assert isinstance(yaml.safe_load(block.text), dict)
+
+
+@pytest.mark.parametrize("block", [block for block in EVERY if block.language == "csv"], ids=str)
+def test_csv_has_as_many_cells_in_each_row(block: Block) -> None:
+    lines = block.text.splitlines()
+    cells = {len(row) for row in csv.reader(lines, csv.Sniffer().sniff(lines[0], ",;"))}
+    assert len(cells) == 1
+    assert cells != {1}
 
 
 @pytest.mark.parametrize("block", [block for block in EVERY if block.language == "python"], ids=str)
