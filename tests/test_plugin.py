@@ -90,7 +90,7 @@ def test_an_unknown_version_of_lm_eval_is_left_alone_and_a_warning_says_so_once(
 def test_an_unknown_version_of_lm_eval_ends_our_own_command(later: str) -> None:
     code = (
         later
-        + "sys.argv = ['uq-harness', 'run', '--tasks', 'uq_demo']; from uq_harness.cli import main\ntry:\n  main()\n"
+        + "sys.argv = ['uq-harness', 'run', '--tasks', 'uq_demo']\nfrom uq_harness.cli import main\ntry:\n  main()\n"
     )
     output = python(code + "except SystemExit as end:\n  print(end.code)")
     assert output.splitlines()[-1] == "2"

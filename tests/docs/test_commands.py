@@ -30,6 +30,8 @@ def test_commands_in_the_text_exist_with_their_options(page: str, command: str) 
     options = {word for word in words if word.startswith("-")}
     if program == "lm_eval":
         assert options <= lm_eval_options()
+    elif words[0].startswith("-"):
+        assert options <= {name for parameter in command_line().params for name in parameter.opts} | {"--help"}
     else:
         assert spelt(words[0], words) <= options_of(words[0])
 

@@ -1,53 +1,46 @@
-"""The report's page under axe-core, which checks what of WCAG a program can."""
+"""The pages of report and leaderboard under axe-core."""
 
-import json
-import os
-import shutil
-import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.report.axe import axe, violations
 from tests.report.browser import browser, open_page
 from tests.report.runs import made_up, write_run
 from tests.report.test_content import content_of
-from uq_harness.report.write import write_report
+from uq_harness.report.leaderboard import collect_leaderboard, write_leaderboard
+from uq_harness.report.write import read_with_warnings, write_report
 
-__all__ = ["browser"]
-
-PACKAGE = "axe-core@4.14.1"
+__all__ = ["axe", "browser"]
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script: the file that UQ_HARNESS_AXE names, else fetched by npm; skipped where there is neither."""
-    if named := os.environ.get("UQ_HARNESS_AXE"):
-        return Path(named).read_text(encoding="utf-8")
-    if shutil.which("npm") is None:
-        pytest.skip(f"needs npm, or UQ_HARNESS_AXE with the path of axe.min.js from {PACKAGE}")
-    folder = tmp_path_factory.mktemp("axe")
-    done = subprocess.run(["npm", "pack", PACKAGE], cwd=folder, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"npm pack {PACKAGE}: {done.stderr}")
-        pytest.skip(f"{PACKAGE} cannot be had from npm: set UQ_HARNESS_AXE to the path of its axe.min.js")
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        script = archive.extractfile("package/axe.min.js")
-        assert script is not None
-        return script.read().decode()
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Both pages of two models on two tasks, and of three checkpoints of one of them."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = [("a", "uq_sciq", "main"), ("a", "uq_truthfulqa", "main"), ("b", "uq_sciq", "main")]
+    runs += [("b", "uq_sciq", f"step{step}") for step in (100, 200, 300)]
+    for at, (model, task, revision) in enumerate(runs):
+        write_run(
+            folder / "runs" / str(at),
+            *made_up(120, seed=at),
+            model=model,
+            task=task,
+            config={"model_revision": revision},
+            date=f"2026-01-0{at + 1}T00-00-00",
+        )
+    write_report(content_of(folder / "runs", reference=True), folder / "report", pictures=False)
+    board = collect_leaderboard(read_with_warnings([folder / "runs"])[0])
+    return {
+        "report": folder / "report" / "report.html",
+        "leaderboard": write_leaderboard(board, folder / "board", "Board")[0],
+    }
 
 
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(browser: Any, axe: str, tmp_path: Path, dark: bool) -> None:
-    for at, (model, task) in enumerate([("a", "uq_sciq"), ("a", "uq_truthfulqa"), ("b", "uq_sciq")]):
-        write_run(tmp_path / "runs", *made_up(120, seed=at), model=model, task=task, date=f"2026-01-0{at + 1}T00-00-00")
-    write_report(content_of(tmp_path / "runs", reference=True), tmp_path / "report", pictures=False)
-    open_page(browser, tmp_path / "report" / "report.html", dark=dark)
-    browser.execute_script(axe)
-    found = browser.execute_async_script(
-        "const done = arguments[0];"
-        "axe.run(document).then((all) => done(all.violations.map((one) => [one.id, one.impact, one.nodes[0].html])))"
-    )
-    assert not found, json.dumps(found, indent=1)
+@pytest.mark.parametrize("page", ["report", "leaderboard"])
+def test_axe_finds_nothing(browser: Any, axe: str, pages: dict[str, Path], page: str, dark: bool, width: int) -> None:
+    open_page(browser, pages[page], dark=dark, width=width)
+    assert violations(browser, axe) == []
