@@ -230,7 +230,14 @@ def test_row_order_never_matters_to_aurc_and_prr(paired, drawn, seed):
 def test_aurc_and_prr_of_one_class_are_undefined(paired):
     assert np.isnan(paired([1, 2, 3], [3, 2, 1], [1, 1, 1]).p_value)
     assert np.isnan(paired([], [], []).p_value)
-    assert paired([1, 2, 3, np.nan], [1, 2, 3, 4], [1, 0, 1, 1]).p_value == 1
+    assert paired([1, 2, 3, 4, np.nan], [1, 2, 3, 4, 5], [1, 0, 1, 0, 1]).p_value == 1
+
+
+def test_paired_prr_has_no_error_with_a_single_wrong_answer():
+    compared = paired_prr([1, 2, 3, 4], [2, 1, 3, 4], [1, 0, 1, 1])
+    assert np.isfinite(compared.difference)
+    assert np.isnan(compared.stderr)
+    assert np.isnan(compared.p_value)
 
 
 def test_accuracies_of_no_questions_are_undefined():

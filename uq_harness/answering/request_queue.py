@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from itertools import islice
+from typing import Any
 
 from uq_harness.answering.asked import in_batches
 from uq_harness.answering.scored_answer import PromptAnswerer, ScoredAnswer
@@ -74,6 +76,10 @@ class RequestQueue:
         Args:
             batches: The prompts; they are made in a thread of this call's, and may take their time.
         """
+
+        def take() -> Sequence[Prompt] | None:
+            return next(batches, None)
+
         loop = asyncio.get_running_loop()
         source = ThreadPoolExecutor(1, thread_name_prefix="uq-harness-source")
         ahead: deque[asyncio.Future[ScoredAnswer]] = deque()
@@ -83,9 +89,10 @@ class RequestQueue:
         try:
             while more or ahead:
                 if more and taking is None and len(ahead) <= self._answer.batch_size:
-                    taking = loop.run_in_executor(source, copy_context().run, next, batches, None)
+                    taking = loop.run_in_executor(source, partial(copy_context().run, take))
                 if taking is not None:
-                    await asyncio.wait({taking, *islice(ahead, 1)}, return_when=asyncio.FIRST_COMPLETED)
+                    awaited: list[asyncio.Future[Any]] = [taking, *islice(ahead, 1)]
+                    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
                     if taking.done():
                         taken, taking, batch = taking, None, None
                         try:
