@@ -112,7 +112,7 @@ def test_one_class_or_none_is_undefined(correct):
 
 
 def test_one_class_resamples_are_left_out():
-    errors = bootstrap_stderr([0.1, 0.2, 0.3], [1, 1, 0], n_resamples=200)
+    errors = bootstrap_stderr([0.1, 0.2, 0.3, 0.4], [1, 1, 0, 0], n_resamples=200)
     assert not np.isnan(errors).any()
     assert errors.auroc == 0  # every resample with both classes is in perfect order
 
