@@ -63,8 +63,8 @@ def _run_commands(results: Path) -> None:
     runs = results / "runs"
     for name, model in {
         "float32": f"pretrained=demo,methods={METHODS},{AUXILIARY}",
-        "bfloat16": "pretrained=demo,dtype=bfloat16",
-        "another_seed": f"pretrained=demo,methods=semantic_entropy+degree+semgrad,seed=7,{AUXILIARY}",
+        "bfloat16": f"pretrained=demo,methods={METHODS},{AUXILIARY},dtype=bfloat16",
+        "another_seed": f"pretrained=demo,methods={METHODS},{AUXILIARY},seed=7",
     }.items():
         if not list((runs / name).rglob("results_*.json")):
             _uq_harness("run", "--model", "uq-hf", "--model_args", model, *_DEMO, "--output_path", str(runs / name))

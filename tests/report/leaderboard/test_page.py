@@ -145,6 +145,17 @@ def _title(name: str) -> str:
     return method_title(name)
 
 
+def test_the_first_view_is_a_models_own_where_hardly_any_method_was_run_with_all(browser: Any, tmp_path: Path) -> None:
+    for name, methods in (("org/few", METHODS[:1]), ("org/all", METHODS)):
+        write_run(tmp_path / "runs" / name, *made_up(60, methods, seed=1), model=name, task="uq_sciq")
+    found = collect_leaderboard(read_with_warnings([tmp_path / "runs"])[0])
+    open_page(browser, write_leaderboard(found, tmp_path, "Board")[0])
+    assert browser.find_element("css selector", "select[name='model']").get_property("value") == "all"
+    assert "–" not in column(browser, 3)
+    choose(browser, "model", "mean of all")
+    assert column(browser, 3).count("–") == len(METHODS) - 1
+
+
 def test_a_heading_sorts_by_mouse_and_by_keyboard_and_keeps_the_focus(
     browser: Any, board: tuple[Leaderboard, Path]
 ) -> None:

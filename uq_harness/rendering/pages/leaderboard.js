@@ -32,7 +32,7 @@
 
   // Choices of a select; what was chosen stays chosen where it still is one.
   const offer = (select, choices, fallback) => {
-    const before = select.value;
+    const before = select.options.length ? select.value : null;
     select.replaceChildren(...choices.map(([value, text]) => element("option", { value }, text)));
     select.value = choices.some(([value]) => value === before) ? before : fallback;
   };
@@ -47,7 +47,11 @@
     const methods = Object.keys(board.models).filter((key) => key !== ALL).map(Number).sort((a, b) => a - b);
     const best = board.methods[ALL].auroc[0];
     offer(view.elements.measure, (models ? MEASURES : QUALITY).map((name) => [name, data.measures[name].title]), QUALITY[0]);
-    offer(view.elements.model, [["", board.labels.length > 1 ? "mean of all" : data.labels[board.labels[0]]], ...(board.labels.length > 1 ? titles(board.labels, data.labels) : [])], "");
+    // The mean is over methods that every model has; where these are few, the model that has the most comes first.
+    const ranked = (key) => board.methods[key].auroc.length;
+    const widest = board.labels.reduce((one, other) => (ranked(other) > ranked(one) ? other : one));
+    const fallback = 2 * ranked(ALL) < ranked(widest) ? data.labels[widest] : "";
+    offer(view.elements.model, [["", board.labels.length > 1 ? "mean of all" : data.labels[board.labels[0]]], ...(board.labels.length > 1 ? titles(board.labels, data.labels) : [])], board.labels.length > 1 ? fallback : "");
     offer(view.elements.method, titles(methods, data.methods), best ? data.methods[best[0]] : data.methods[methods[0]] ?? "");
     view.elements.model.disabled = models;
     view.elements.method.disabled = !models || view.elements.measure.value === "accuracy";
