@@ -1,4 +1,4 @@
-"""The heat maps: one a data set in both formats, with the tokens on their axis."""
+"""The heat maps: one a data set in every format, with the tokens on their axis."""
 
 import re
 from dataclasses import replace
@@ -11,10 +11,10 @@ from uq_harness.studies.sps.heat_map import colour_range, draw_heat_maps, heat_m
 from uq_harness.studies.sps.result import SpsResult
 
 
-def test_a_picture_for_each_data_set_in_both_formats(result: SpsResult, tmp_path: Path) -> None:
+def test_a_picture_for_each_data_set_in_every_format(result: SpsResult, tmp_path: Path) -> None:
     files = draw_heat_maps(result, tmp_path)
     assert [file.name for file in files] == [
-        f"sps_{name}.{kind}" for name in ("first", "second") for kind in ("png", "svg")
+        f"sps_{name}.{kind}" for name in ("first", "second") for kind in ("png", "svg", "pdf")
     ]
     assert all(file.stat().st_size > 5000 for file in files)
     assert "<!-- first: 7 questions" in re.sub(r"\s+", " ", files[1].read_text(encoding="utf-8"))
