@@ -177,7 +177,7 @@ class TestLoggersOfLmEval:
 
     def test_trackio(self, results: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
-        pytest.importorskip("trackio", reason="needs trackio")
+        pytest.importorskip("trackio", reason="needs trackio, which the extra dev brings")
         from lm_eval.loggers import TrackioLogger
 
         logger = TrackioLogger({"project": "uncertainty"})

@@ -18,7 +18,7 @@ RUN = shlex.split(
 
 def test_a_run_is_logged_to_wandb_and_trackio(tmp_path: Path) -> None:
     pytest.importorskip("wandb", reason="needs wandb, which the extra dev brings")
-    pytest.importorskip("trackio", reason="needs trackio")
+    pytest.importorskip("trackio", reason="needs trackio, which the extra dev brings")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "TRACKIO_"))},
         **ENVIRONMENT,
