@@ -14,6 +14,7 @@ from uq_harness.comparison.measures import ACCURACY, LARGE_CHANGE, POWER, TESTS,
 from uq_harness.comparison.pairs import Pair, pair_runs
 from uq_harness.errors import UQHarnessError, one_of
 from uq_harness.functional import MEASURES, detectable_difference, holm, paired_accuracy
+from uq_harness.rendering.bar import bar_if_slow
 from uq_harness.results.run import TaskRun
 
 
@@ -162,10 +163,9 @@ def _compare_pair(
     a, b = pair.baseline, pair.candidate
     wanted = [method for method in dict.fromkeys([*a.uncertainty, *b.uncertainty]) if not methods or method in methods]
     common = [method for method in wanted if method in a.uncertainty and method in b.uncertainty]
-    rows = (
-        _accuracy(pair, level),
-        *(_quality(pair, method, measure, level) for method in common for measure in measures),
-    )
+    tests = [(method, measure) for method in common for measure in measures]
+    told = bar_if_slow(tests, what=f"{a.task}: paired tests", unit="test")
+    rows = (_accuracy(pair, level), *(_quality(pair, method, measure, level) for method, measure in told))
     only_baseline = tuple(method for method in wanted if method not in b.uncertainty)
     return TaskComparison(
         pair=pair,

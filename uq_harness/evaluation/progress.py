@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tqdm import tqdm
-
-_LONG = 5.0  # seconds after which the bar appears
+from uq_harness.rendering.bar import bar_if_slow
 
 
 class AggregationBar:
@@ -31,7 +29,7 @@ class AggregationBar:
         """
         if self._bar is None:
             title = f"{self._task}: errors of AUROC, AURC and PRR"
-            self._bar = tqdm(total=methods, desc=title, unit="method", delay=_LONG, disable=None)
+            self._bar = bar_if_slow(what=title, unit="method", total=methods)
         if not (metric.startswith("prr_") and metric.endswith("_stderr")):
             return aggregate
 

@@ -47,6 +47,7 @@ from uq_harness.models.api_arguments import (
 )
 from uq_harness.models.api_chat import UQChatLM, without_tokens
 from uq_harness.models.cache_stamp import auxiliary_models, check_cache
+from uq_harness.models.chat import check_template
 from uq_harness.models.completions import Completions
 from uq_harness.models.repository import load_tokenizer, read_repository
 from uq_harness.models.routes import AUTO, CHAT, ROUTES, Asked, find_route
@@ -291,11 +292,12 @@ class UQAPILM(UncertainLM, Completions):
         Raises:
             UQHarnessError: The tokenizer has none.
         """
-        if chat_template and self.tokenizer.chat_template is None:
-            raise UQHarnessError(
-                f"{self.tokenizer.name_or_path} has no chat template: leave out --apply_chat_template, or name the "
-                "tokenizer of a chat model"
-            )
+        check_template(
+            chat_template,
+            there=self.tokenizer.chat_template is not None,
+            name=self.tokenizer.name_or_path,
+            remedy="name the tokenizer of a chat model",
+        )
         template: str | None = super().chat_template(chat_template)
         return template
 

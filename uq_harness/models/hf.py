@@ -38,6 +38,7 @@ from uq_harness.evidence.prompt import StopCriteria
 from uq_harness.methods import Method, build_methods, draws, settings
 from uq_harness.methods.arguments import read_flag, read_whole
 from uq_harness.models.cache_stamp import auxiliary_models, check_cache
+from uq_harness.models.chat import check_template
 from uq_harness.models.processes import let_accelerate_see_processes, refuse_unshared_work
 from uq_harness.models.uncertain import UncertainLM, eval_logger
 
@@ -232,10 +233,7 @@ class UQHFLM(UncertainLM, HFLM):
         Raises:
             UQHarnessError: The tokenizer has none.
         """
-        if chat_template and self.tokenizer.chat_template is None:
-            raise UQHarnessError(
-                f"{self.pretrained} has no chat template: leave out --apply_chat_template, or take a chat model"
-            )
+        check_template(chat_template, there=self.tokenizer.chat_template is not None, name=str(self.pretrained))
         template: str | None = super().chat_template(chat_template)
         return template
 

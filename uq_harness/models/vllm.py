@@ -37,6 +37,7 @@ from uq_harness.methods import Method, all_options, draws, settings
 from uq_harness.methods.arguments import read_whole
 from uq_harness.models.api_arguments import read_semantic_token
 from uq_harness.models.cache_stamp import auxiliary_models, check_cache
+from uq_harness.models.chat import check_template
 from uq_harness.models.uncertain import UncertainLM
 from uq_harness.models.vllm_installed import importing_vllm
 from uq_harness.models.vllm_platform import on_this_platform
@@ -173,11 +174,7 @@ class UQVLLM(UncertainLM, VLLM):
         Raises:
             UQHarnessError: There is none.
         """
-        if chat_template and self.hf_chat_template is None:
-            raise UQHarnessError(
-                f"{self.tokenizer.name_or_path} has no chat template: leave out --apply_chat_template, or take a chat "
-                "model"
-            )
+        check_template(chat_template, there=self.hf_chat_template is not None, name=self.tokenizer.name_or_path)
         template: str | None = super().chat_template(chat_template)
         return template
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uq_harness.functional import FloatArray, QualityDifference, auroc, paired_auroc
+from uq_harness.rendering.bar import bar_if_slow
 
 LEAST = 50  # answers of each class; with fewer the weights are noise
 MOST = 20_000  # answers that weights are fitted to: the error of a coefficient is then about 0.015
@@ -118,7 +119,8 @@ def _out_of_fold(
     coefficients = []
     random = np.random.default_rng(_SEED)
     sampled = False
-    for train, test in _folds(wrong, questions, _FOLDS, _SEED):
+    folds = _folds(wrong, questions, _FOLDS, _SEED)
+    for train, test in bar_if_slow(folds, what="All scores together", unit="fold", total=_FOLDS):
         chosen = _sample(train, wrong, random)
         sampled |= len(chosen) < len(train)
         fitted, tried = _ranks(matrix[chosen], matrix[test])

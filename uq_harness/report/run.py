@@ -13,6 +13,7 @@ import numpy as np
 
 from uq_harness.evaluation.metrics import too_few
 from uq_harness.functional import MEASURES
+from uq_harness.rendering.bar import bar_if_slow
 from uq_harness.rendering.paths import parts_of
 from uq_harness.report.combined import Combination, combine
 from uq_harness.report.cost import Costs, costs
@@ -110,7 +111,8 @@ def summarize(run: TaskRun, model: str, alpha: float, *, combined: bool = False)
             found = pool.map(
                 lambda name: estimates(run.uncertainty[name], run.correct, reported.get(name), seed), run.uncertainty
             )
-            quality = dict(zip(run.uncertainty, found, strict=True))
+            told = bar_if_slow(found, what=f"{model}, {run.task}: measures", unit="method", total=len(run.uncertainty))
+            quality = dict(zip(run.uncertainty, told, strict=True))
         ranking = rank([run.uncertainty], [run.correct], alpha)
         if combined:
             combination = combine(run.uncertainty, run.correct, run.keys)

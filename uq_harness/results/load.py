@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from uq_harness.errors import UQHarnessError
+from uq_harness.rendering.bar import bar_if_slow
 from uq_harness.rendering.escape import encodable
 from uq_harness.results.files import WHAT_TO_GIVE, RunFiles, find_files
 from uq_harness.results.run import TaskRun
@@ -50,7 +51,9 @@ def load_runs(
     if not without_samples:
         files = [run for run in files if _has_samples(run)]
     texts: Texts = {}
-    runs = [run for found in files for run in _read(found, texts)]
+    size = sum(run.samples.stat().st_size for run in files if run.samples is not None)
+    with bar_if_slow(what="Reading samples", unit="B", total=size) as bar:
+        runs = [run for found in files for run in _read(found, texts, bar.update)]
     if not runs:
         raise UQHarnessError(f"{' '.join(map(str, given))}: no samples of a task of uq-harness to read: {WHAT_TO_GIVE}")
     runs.sort(key=lambda run: (run.model, run.task, run.judge, run.date or datetime.min.replace(tzinfo=UTC)))
@@ -63,8 +66,8 @@ def _has_samples(run: RunFiles) -> bool:
     return run.samples is not None
 
 
-def _read(files: RunFiles, texts: Texts) -> list[TaskRun]:
-    columns = {} if files.samples is None else read_samples(files.samples, texts)
+def _read(files: RunFiles, texts: Texts, done: Callable[[int], object]) -> list[TaskRun]:
+    columns = {} if files.samples is None else read_samples(files.samples, texts, done)
     if files.samples is None:
         columns = {judge: Column(files.path) for judge in _judges(files)}
     return [_run(files, judge, column) for judge, column in columns.items()]

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,19 +102,22 @@ class Column:
         self.uncertainty, self.costs = (Numbers(f"{self.file}: {name}") for name in ("uncertainty", "cost"))
 
 
-def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> dict[str, Column]:
+def read_samples(
+    file: Path, texts: dict[str, tuple[str, tuple[str, ...]]], done: Callable[[int], object]
+) -> dict[str, Column]:
     """Answers by judge, in the file's order.
 
     Args:
         file: A ``samples_*.jsonl``.
         texts: Questions and references by key that were met before; runs of the same data share one copy.
+        done: Is told how many bytes were read, line by line.
 
     Returns:
         Empty with a warning where no line has a record of uq-harness.
     """
     columns: dict[str, Column] = {}
     foreign = 0
-    for offset, sample in _lines(file):
+    for offset, sample in _lines(file, done):
         record = sample["doc"].get("uq") if isinstance(sample.get("doc"), dict) else None
         if not isinstance(record, dict):
             foreign += 1
@@ -131,13 +134,14 @@ def read_samples(file: Path, texts: dict[str, tuple[str, tuple[str, ...]]]) -> d
     return columns
 
 
-def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(file: Path, done: Callable[[int], object]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Where each line begins, and its object; what a killed run cut off is left out with a warning."""
     broken: list[int] = []
     behind = 0
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             offset, behind = behind, behind + len(line)
+            done(len(line))
             if line.isspace():
                 continue
             try:

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.evidence import LayerSpan
 from uq_harness.functional import AurocDifference, FloatArray, auroc, auroc_stderr, holm, paired_auroc
 from uq_harness.methods import Method, build_methods
+from uq_harness.rendering.bar import bar_if_slow
 from uq_harness.studies.ablation.evidence import AblationEvidence
 
 SPANS = ("top_half", "last_quarter", "all")
 BETAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 GAMMAS = (0.1, 1.0, 10.0)
-LONG = 5.0  # seconds after which work shows a bar
 BoolArray = NDArray[np.bool_]
 
 
@@ -217,7 +216,7 @@ class States:
         shape = evidence.absolute.shape[2:]
         each = evidence.absolute[1].reshape(len(default), -1).T
         quality, tests = [], []
-        for scores in tqdm(each, desc="Comparing states", delay=LONG, disable=None):
+        for scores in bar_if_slow(each, what="Comparing states", unit="state"):
             quality.append(Quality.of(scores, evidence.correct))
             tests.append(paired_auroc(scores, default, evidence.correct))
         p_values = np.array([test.p_value for test in tests])
