@@ -29,6 +29,7 @@ def axe() -> str:
 
 def violations(browser: Any, axe: str) -> list[str]:
     """What axe-core finds on the page that is open, one line each, which begins with its impact."""
+    browser.set_script_timeout(300)  # a page of fifty methods on a busy machine
     browser.execute_script(axe)
     found: list[str] = browser.execute_async_script(RUN)
     return found
