@@ -1,4 +1,4 @@
-"""The pages of report and leaderboard under axe-core."""
+"""The pages of report and leaderboard, and an answer as a notebook shows it, under axe-core."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from tests.report.axe import axe, violations
 from tests.report.browser import browser, open_page
 from tests.report.runs import made_up, write_run
 from tests.report.test_content import content_of
+from uq_harness import UncertaintyModel
 from uq_harness.report.leaderboard import collect_leaderboard, write_leaderboard
 from uq_harness.report.write import read_with_warnings, write_report
 
@@ -43,4 +44,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("page", ["report", "leaderboard"])
 def test_axe_finds_nothing(browser: Any, axe: str, pages: dict[str, Path], page: str, dark: bool, width: int) -> None:
     open_page(browser, pages[page], dark=dark, width=width)
+    assert violations(browser, axe) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_in_an_answer(browser: Any, axe: str, tmp_path: Path, dark: bool) -> None:
+    (answer,) = UncertaintyModel.from_pretrained("demo", methods="g_nll+semgrad").answer(["Who founded Foloria?"])
+    colours = "#f2f2f2; background: #111" if dark else "#111; background: #fff"
+    head = f'<!doctype html><html lang="en"><title>Notebook</title><body style="color: {colours}">'
+    page = tmp_path / "answer.html"
+    page.write_text(f"{head}<main><h1>Cell</h1>{answer._repr_html_()}</main>", encoding="utf-8")
+    open_page(browser, page, dark=dark)
     assert violations(browser, axe) == []
