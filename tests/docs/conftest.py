@@ -46,12 +46,18 @@ def _score_of_the_readers_own(folder: Path) -> None:
     (folder / "unevenness.py").write_text(block.text, encoding="utf-8")
 
 
+def _file_of_arguments(folder: Path) -> None:
+    (block,) = blocks("docs/stories/elsewhere.md", "yaml")
+    (folder / "run.yaml").write_text(block.text, encoding="utf-8")
+
+
 # What a page's commands read that a reader has from elsewhere.
 BEFORE: dict[str, Callable[[Path], object]] = {
     "docs/own_task.md": _clues,
     "docs/reports.md": lambda folder: write_run(folder / "out", *made_up(30)),
     "docs/reproducing_the_paper.md": lambda folder: write_run(folder / "results" / "paper", *made_up(30)),
     "docs/scoring_saved_answers.md": _saved_answers,
+    "docs/stories/elsewhere.md": _file_of_arguments,
     "docs/stories/researcher.md": _score_of_the_readers_own,
 }
 

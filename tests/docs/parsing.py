@@ -26,6 +26,7 @@ from uq_harness.answering.saved_samples import read_save_samples
 from uq_harness.cli import app
 from uq_harness.cli.spelling import underscored
 from uq_harness.correctness.base import build_judge
+from uq_harness.evaluation.configuration import nested_metadata
 from uq_harness.methods import build_methods
 from uq_harness.models import UQHFLM
 from uq_harness.models.api import UQAPILM
@@ -139,7 +140,7 @@ def _check_run(settings: Namespace | EvaluatorConfig) -> None:
     unknown = set(tasks.split(",") if isinstance(tasks, str) else tasks) - set(_tasks().all_tasks)
     assert not unknown, f"no such tasks: {unknown}"
     _check_model_arguments(model, dict(settings.model_args or {}))
-    judges = (settings.metadata or {}).get("correctness", [])
+    judges = nested_metadata(settings.metadata or {}).get("correctness", [])
     for judge in judges if isinstance(judges, list) else [judges]:
         build_judge(judge)
 

@@ -170,6 +170,8 @@ def is_offline(words: Sequence[str]) -> bool:
     program, command = words[0], words[1]
     if program == "lm_eval" and command in ("validate", "ls"):
         return True
+    if "--config" in words:
+        return "pretrained: demo\n" in Path(words[words.index("--config") + 1]).read_text(encoding="utf-8")
     if "--include_path" in words and "paraphrase" not in words:
         return any("pretrained=demo" in word for word in words)
     if program == "lm_eval" or command in ("run", "ablate"):

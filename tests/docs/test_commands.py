@@ -69,6 +69,7 @@ def test_readme_names_every_command() -> None:
         ("lm_eval --model uq-hf --model_args pretrained=x,metods=all --tasks uq_sciq", "no such model arguments"),
         ("lm_eval --model uq-hf --model_args pretrained=x,methods=semgard --tasks uq_sciq", "did you mean semgrad"),
         ("""lm_eval --model uq-hf ... --metadata '{"correctness": "bam"}'""", "did you mean bem"),
+        ("lm_eval --model uq-hf ... --metadata correctness.name=bam correctness.threshold=0.8", "did you mean bem"),
         ("pip install 'uq-harness[plot]'", "plot"),
         ("docker build --build-arg TORCH=2 .", "no such build arguments"),
         ("docker run --rm uq-harness lm_eval --model uq-hf --model_args pretrained=x --tasks uq_scik", "no such tasks"),

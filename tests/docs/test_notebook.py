@@ -37,6 +37,7 @@ def test_it_shows_an_answer_tables_and_a_picture(cells: list[Any]) -> None:
     pages = shown(cells, "text/html")
     assert any("probability" in page for page in pages)
     assert sum("<table" in page for page in pages) >= 2
+    assert any("auroc" in page for page in pages)  # of the run, which lm_eval names so
     assert len(shown(cells, "image/png")) == 1
 
 

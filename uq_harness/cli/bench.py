@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 def bench(
     model: Annotated[str, typer.Option(help=MODEL, metavar="MODEL")] = "demo",
     tasks: Annotated[str, typer.Option(help="Uncertainty tasks, joined by commas.")] = "uq_demo",
-    methods: Annotated[str, typer.Option(help="Methods joined by +; default, cheap, sampling, all")] = "sampling_free",
+    methods: Annotated[
+        str, typer.Option(help="Methods joined by +; or default, cheap, sampling_free, sampling, all.")
+    ] = "sampling_free",
     model_args: ModelArgs = None,
     metadata: Metadata = None,
     include_path: IncludePath = None,

@@ -31,7 +31,9 @@ def demo(
     output: Annotated[
         Path, typer.Option(help="Folder for lm_eval's results and samples, and the report.", metavar="DIR")
     ] = Path("uq_demo_results"),
-    methods: Annotated[str, typer.Option(help="Methods joined by +; default, cheap, sampling, all")] = "sampling_free",
+    methods: Annotated[
+        str, typer.Option(help="Methods joined by +; or default, cheap, sampling_free, sampling, all.")
+    ] = "sampling_free",
     as_json: AsJson = False,
 ) -> None:
     """Run the whole way offline, with the small model that comes with the package."""

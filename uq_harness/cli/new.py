@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 @app.command(rich_help_panel=RUN, epilog=example("uq-harness new task my_rivers --folder mytasks"))
 def new(
-    kind: Annotated[Kind, typer.Argument(show_default=False, help="What to make.")],
+    kind: Annotated[Kind, typer.Argument(show_default=False, help="What to make: task or method.")],
     name: Annotated[str, typer.Argument(show_default=False, help="Its name for --tasks, or for methods=.")],
     folder: Annotated[Path, typer.Option(help="Where its own folder goes.")] = Path("."),
 ) -> None:
