@@ -27,6 +27,7 @@ _LINE = 6  # letters for which a legend's mark has the width
 _SMALLEST = 5.0  # points that a number in a cell has at least
 _LONGEST = 20  # letters of a token
 _VARIES = "·"
+_DARK = 0.18  # luminance below which white has more contrast than black
 _DIVERGING, _SEQUENTIAL = "RdBu", "Blues"
 
 
@@ -138,8 +139,7 @@ class StateMap:
             return False
         for column, row_texts in enumerate(texts):
             for row_number, text in enumerate(row_texts):
-                red, green, blue, _ = image.to_rgba(self.values[column, row_number])
-                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+                dark = _luminance(image.to_rgba(self.values[column, row_number])) < _DARK
                 look = {"ha": "center", "va": "center_baseline", "size": points, "color": "white" if dark else "black"}
                 axes.text(column, row_number, text, **look)
         return True
@@ -205,6 +205,12 @@ def wrapped(title: str, size: FigureSize) -> list[str]:
 def _letters(size: FigureSize) -> int:
     """How many letters a line of a figure has room for."""
     return int(size.width * _INCH / (_AVERAGE * size.text))
+
+
+def _luminance(colour: tuple[float, float, float, float]) -> float:
+    """Relative luminance, as WCAG defines it with its curve taken for a power."""
+    red, green, blue = (part**2.2 for part in colour[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _name_rows(axes: Any, labels: Sequence[str], size: FigureSize, height: float) -> None:
