@@ -48,7 +48,8 @@ def test_auroc_and_accuracy_are_percent_in_every_picture(tmp_path: Path) -> None
     for name in ("hybridgrad", "states_sps"):
         text = _text(found, tmp_path, name)
         assert "AUROC, %" in _texts(text)
-        assert {one for one in _texts(text) if one.startswith("0.")} <= {"0.1", "0.2", "0.4", "0.5", "0.6", "0.8"}
+        ticks = [float(one) for one in _texts(text) if re.fullmatch(r"[\d.]+", one)]
+        assert 50 < max(ticks) <= 100
     for name in ("entropies", "hybridgrad", "states", "sps", "states_sps"):
         assert "60 answers, accuracy 66.7 % (exact_match)" in " ".join(_text(found, tmp_path, name).split())
 
