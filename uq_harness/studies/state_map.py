@@ -173,10 +173,16 @@ class DrawnMap:
         from matplotlib.patches import Rectangle
         from matplotlib.patheffects import withStroke
 
-        place = {"xy": (columns[0] - 0.5, row - 0.5), "width": columns[-1] - columns[0] + 1, "height": 1}
-        look = {"edgecolor": "black", "linestyle": style, "linewidth": 1.3, "fill": False, "clip_on": False}
+        corner, width = (columns[0] - 0.5, row - 0.5), columns[-1] - columns[0] + 1
+        look: dict[str, Any] = {
+            "edgecolor": "black",
+            "linestyle": style,
+            "linewidth": 1.3,
+            "fill": False,
+            "clip_on": False,
+        }
         halo = [withStroke(linewidth=2.6, foreground="white")]
-        return self.axes.add_patch(Rectangle(**place, **look, label=label, zorder=4, path_effects=halo))
+        return self.axes.add_patch(Rectangle(corner, width, 1, **look, label=label, zorder=4, path_effects=halo))
 
     def dots(self, chosen: NDArray[np.bool_]) -> Any:
         """Marks states with dots, in a corner where the number has the middle.
@@ -209,7 +215,7 @@ def _letters(size: FigureSize) -> int:
 
 def _luminance(colour: tuple[float, float, float, float]) -> float:
     """Relative luminance, as WCAG defines it with its curve taken for a power."""
-    red, green, blue = (part**2.2 for part in colour[:3])
+    red, green, blue = (float(part**2.2) for part in colour[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
