@@ -178,13 +178,13 @@ def _show(ablations: Sequence[Ablation], console: Console, files: Sequence[Path]
     heads = layout.columns(ablations)
     for line in layout.answers(ablations):
         console.print(visible(line), markup=False, highlight=False)
-    console.print(_table("SemGrad", "variant", heads, layout.semgrad_rows(ablations)))
-    console.print(_table("SemGrad token by token", "token", heads, layout.token_rows(ablations)))
+    console.print(_table("SemGrad: AUROC, %", "variant", heads, layout.semgrad_rows(ablations)))
+    console.print(_table("SemGrad token by token: AUROC, %", "token", heads, layout.token_rows(ablations)))
     console.print(layout.NOTE, markup=False, highlight=False)
-    console.print(_table("All methods of the run", "method", heads, layout.method_rows(ablations)))
+    console.print(_table("All methods of the run: AUROC, %", "method", heads, layout.method_rows(ablations)))
     for head, ablation in zip(heads, ablations, strict=True):
         betas, rows = layout.hybridgrad_rows(ablation, layout.short_cell)
-        console.print(_table(f"HybridGrad on {head}", "", [f"β = {beta:g}" for beta in betas], rows))
+        console.print(_table(f"HybridGrad on {head}: AUROC, %", "", [f"β = {beta:g}" for beta in betas], rows))
     console.print("* differs from the default β = 1, γ = 1 (corrected p < 0.05)", markup=False, highlight=False)
     for head, ablation in zip(heads, ablations, strict=True):
         best = layout.best_states_line(ablation)

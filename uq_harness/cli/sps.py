@@ -130,7 +130,7 @@ def sps(
 
 
 def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
-    from uq_harness.studies.sps.heat_map import token_label
+    from uq_harness.studies.state_map import token_label
 
     console.print(_table(result))
     chosen = result.recommended
@@ -157,7 +157,7 @@ def _show(result: SpsResult, console: Console, files: Sequence[Path]) -> None:
 
 def _table(result: SpsResult) -> Table:
     """A row a position: its token, and its score on each data set."""
-    from uq_harness.studies.sps.heat_map import token_label
+    from uq_harness.studies.state_map import token_label
 
     named = {one.name: one.sps for one in result.data_sets}
     if len(named) > 1:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,8 +25,33 @@ def test_markdown_has_a_column_a_run_and_a_row_a_variant() -> None:
     markdown = layout.to_markdown([first, second])
     assert row(markdown, "variant")[1:] == ["made-up / uq_a", "made-up / uq_b"]
     default = row(markdown, "SemGrad (default)")
-    assert default[1] == f"{first.semgrad[0].quality.auroc:.3f} ± {first.semgrad[0].quality.stderr:.3f}"
+    assert default[1] == f"{100 * first.semgrad[0].quality.auroc:.1f} ± {100 * first.semgrad[0].quality.stderr:.1f}"
     assert row(markdown, "l2 norm")[1].endswith(f"({layout.p_value(first.semgrad[1].p_holm)})")
+
+
+def test_readers_get_percent_and_machines_shares() -> None:
+    found = analyse(evidence(), Choices())
+    markdown = layout.to_markdown([found])
+    assert "60 answers, accuracy 66.7 % (exact_match)" in markdown
+    assert "AUROC ± DeLong's standard error, in percent" in markdown
+    values = [float(one) for one in re.findall(r"([\d.]+) ± ", markdown)]
+    assert min(values) > 20
+    assert max(values) <= 100
+    best = found.states.auroc.max()
+    assert f": {100 * best:.1f} ± " in layout.best_states(found)[0]
+    written = layout.to_json([found])["ablations"][0]
+    assert written["accuracy"] == pytest.approx(2 / 3)
+    assert written["semgrad"][0]["auroc"] == pytest.approx(found.semgrad[0].quality.auroc)
+    assert np.max(written["states"]["auroc"]) == best
+
+
+def test_a_column_of_small_errors_has_a_second_decimal() -> None:
+    found = analyse(evidence(), Choices())
+    sure = {"paragrad": Quality(0.98765, 0.004, 0), "semgrad": Quality(0.9, 0.01, 0)}
+    rows = dict(layout.method_rows([found, replace(found, methods=sure)]))
+    assert rows["paragrad"] == [layout.number(found.methods["paragrad"], 1), "98.77 ± 0.40"]
+    assert rows["semgrad"][1] == "90.00 ± 1.00"
+    assert layout.short_cell(replace(found.hybridgrad[0], quality=sure["paragrad"]), 2) == "98.77"
 
 
 def test_judges_are_named_where_there_are_several() -> None:

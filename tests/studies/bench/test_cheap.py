@@ -10,7 +10,7 @@ from tests.docs.blocks import ROOT
 
 
 def test_every_way_is_measured_in_every_round() -> None:
-    words = ["--limit", "4", "--batch_size", "2", "--rounds", "2", "--ways", "rauq,cheap"]
+    words = ["--limit", "4", "--batch-size", "2", "--rounds", "2", "--ways", "rauq,cheap"]
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "cheap.py", *words], capture_output=True, text=True, check=False
     )

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from uq_harness.evidence import LayerSpan
 from uq_harness.functional import FloatArray
-from uq_harness.rendering.figures import new_figure, save
+from uq_harness.rendering.figures import FigureSize, new_figure, save
 from uq_harness.studies.ablation.analysis import Ablation
-from uq_harness.studies.sps.heat_map import token_label
+from uq_harness.studies.ablation.layout import accuracy, digits
+from uq_harness.studies.sps.heat_map import SCORE, show_score
+from uq_harness.studies.state_map import DrawnMap, StateMap, wrapped
 
 _COLUMN, _PAGE = 3.5, 7.0  # widths of a paper's column and page in inches
 _TEXT = 7  # points
+_IN_A_COLUMN = 16  # layers of a heat map in a paper's column, at most
 
 
 def draw(ablation: Ablation, path: Path) -> list[Path]:
@@ -46,7 +50,8 @@ def _draw_one(ablation: Ablation, make: Callable[[Ablation], Any], path: Path, n
 def _panel(ablation: Ablation, title: str, width: float = _COLUMN, height: float = 2.6) -> tuple[Any, Any]:
     figure = new_figure(width, height)
     axes = figure.add_subplot()
-    figure.suptitle(f"{_title(ablation)}\n{title}" if title else _title(ablation), fontsize=_TEXT, parse_math=False)
+    lines = wrapped(f"{_title(ablation)}\n{title}" if title else _title(ablation), FigureSize(width, _TEXT))
+    figure.suptitle("\n".join(lines), fontsize=_TEXT, parse_math=False)
     return figure, axes
 
 
@@ -76,58 +81,64 @@ def _temperatures(ablation: Ablation) -> Any:
     for gamma, marker in zip(sorted({gamma for _, gamma in found}), cycle("os^Dv"), strict=False):
         known = [beta for beta in betas if (beta, gamma) in found]
         areas, errors = (
-            np.array([getattr(found[beta, gamma], name) for beta in known]) for name in ("auroc", "stderr")
+            np.array([100 * getattr(found[beta, gamma], name) for beta in known]) for name in ("auroc", "stderr")
         )
         (line,) = axes.plot(known, areas, marker=marker, markersize=3, linewidth=1, label=f"HybridGrad, γ = {gamma:g}")
         axes.fill_between(known, areas - errors, areas + errors, color=line.get_color(), alpha=0.12, linewidth=0)
     for name, colour in (("semgrad", "0.25"), ("paragrad", "0.6")):
         title = {"semgrad": "SemGrad", "paragrad": "ParaGrad"}[name]
-        axes.plot(ends, [ablation.methods[name].auroc] * 2, color=colour, linestyle="--", linewidth=1, label=title)
+        axes.plot(
+            ends, [100 * ablation.methods[name].auroc] * 2, color=colour, linestyle="--", linewidth=1, label=title
+        )
     axes.set_xscale("log")
     axes.set_xlim(*ends)
     axes.set_xticks(betas, [f"{beta:g}" for beta in betas])
     axes.set_xticks([], minor=True)
     axes.set_xlabel("temperature β of the weight α = exp(-H̄ / β)")
-    axes.set_ylabel("AUROC" if np.isfinite([one.auroc for one in found.values()]).any() else "AUROC (undefined)")
+    axes.set_ylabel("AUROC, %" if np.isfinite([one.auroc for one in found.values()]).any() else "AUROC (undefined)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def _states(ablation: Ablation) -> Any:
     """AUROC of SemGrad at every single state; dots mark those that cannot be told from the best."""
-    title = "AUROC of SemGrad at one state"
+    behind = digits(ablation.states.stderr.flat)
+    drawn, marks = _state_map(
+        ablation, 100 * ablation.states.auroc, "AUROC of SemGrad at one state, %", lambda value: f"{value:.{behind}f}"
+    )
     near = ablation.states.near_best()
     if near.any():
-        title += ";\ndots: within one standard error of the best"
-    figure, axes = _heat_map(ablation, ablation.states.auroc, title)
-    rows, columns = np.nonzero(near)
-    axes.scatter(columns, rows, s=5, color="white", edgecolors="black", linewidths=0.4, zorder=3)
-    return figure
+        dots = drawn.dots(near)
+        dots.set_label("within one standard error of the best")
+        marks.append(dots)
+    if marks:
+        drawn.legend(marks)
+    return drawn.figure
 
 
 def _sps(ablation: Ablation) -> Any:
     """The Semantic Preservation Score of the same states."""
     found = ablation.preservation
     assert found is not None
-    return _heat_map(ablation, found.sps, f"Semantic Preservation Score ({found.source})")[0]
+    drawn, marks = _state_map(ablation, found.sps, f"{SCORE} ({found.source})", show_score, signed=True)
+    if marks:
+        drawn.legend(marks)
+    return drawn.figure
 
 
-def _heat_map(ablation: Ablation, values: FloatArray, label: str) -> tuple[Any, Any]:
-    positions = ablation.evidence.positions
-    rows, columns = values.shape
-    size = min(_PAGE, max(_COLUMN, 1.3 + 0.19 * columns)), min(9.0, 2.6 + 0.15 * rows)
-    figure, axes = _panel(ablation, label, *size)
-    image = axes.imshow(values, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest")
-    figure.colorbar(image, ax=axes, pad=0.01)
-    labels = [f"{token_label(one.text) if one.share > 0.5 else '·'}  {one.position}" for one in positions]
-    axes.set_xticks(range(columns), labels, rotation=90, family="monospace", parse_math=False)
-    axes.set_yticks(range(0, rows, max(1, rows // 20)))
-    axes.set_xlabel("token and its position (· = varies with the question)")
-    axes.set_ylabel("layer")
-    chosen = np.unique(ablation.evidence.semantic_token)
-    for position in chosen if len(chosen) == 1 else ():
-        axes.axvline(columns + position, color="white", linestyle="--", linewidth=1, alpha=0.8)
-    return figure, axes
+def _state_map(
+    ablation: Ablation, values: FloatArray, name: str, show: Callable[[float], str], signed: bool = False
+) -> tuple[DrawnMap, list[Any]]:
+    """A heat map in which a frame marks SemGrad's default, where it is the same for all answers."""
+    evidence = ablation.evidence
+    size = FigureSize(_COLUMN if evidence.n_blocks <= _IN_A_COLUMN else _PAGE, _TEXT)
+    states = StateMap(values, range(evidence.n_blocks), evidence.positions, name, show, signed=signed)
+    drawn = states.draw(_title(ablation), size)
+    chosen = np.unique(evidence.semantic_token)
+    row = len(evidence.positions) + int(chosen[0])
+    if len(chosen) > 1 or row < 0:
+        return drawn, []
+    return drawn, [drawn.frame(row, LayerSpan().resolve(evidence.n_blocks), "--", "SemGrad's default")]
 
 
 def _scatter(ablation: Ablation) -> Any:
@@ -139,12 +150,12 @@ def _scatter(ablation: Ablation) -> Any:
         f"bootstrap over token positions,\n{_interval(found.fisher)} if states were independent, which they are not"
     )
     figure, axes = _panel(ablation, title, height=3.2)
-    areas = ablation.states.auroc
+    areas = 100 * ablation.states.auroc
     layers = np.repeat(np.arange(len(areas)), areas.shape[1])
     points = axes.scatter(found.sps.ravel(), areas.ravel(), c=layers, cmap="plasma", s=8)
     figure.colorbar(points, ax=axes, label="layer", pad=0.01)
     axes.set_xlabel("Semantic Preservation Score")
-    axes.set_ylabel("AUROC")
+    axes.set_ylabel("AUROC, %")
     return figure
 
 
@@ -152,7 +163,7 @@ def _title(ablation: Ablation) -> str:
     evidence = ablation.evidence
     return (
         f"{evidence.task}, {Path(evidence.model.name).name}: {len(evidence.correct):,} answers, "
-        f"accuracy {ablation.accuracy:.3f} ({evidence.judge})" + (f"; {ablation.too_few}" if ablation.too_few else "")
+        f"{accuracy(ablation)} ({evidence.judge})" + (f"; {ablation.too_few}" if ablation.too_few else "")
     )
 
 

@@ -1,9 +1,12 @@
-"""An ablation as JSON, as Markdown in the layout of the paper's Table 2, and as the cells that all tables share."""
+"""An ablation as JSON, as Markdown in the layout of the paper's Table 2, and as the cells that all tables share.
+
+AUROC and accuracy are percent for readers, and shares in JSON.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +23,12 @@ from uq_harness.studies.ablation.analysis import Ablation
 from uq_harness.studies.ablation.comparison import Compared, Quality
 from uq_harness.studies.ablation.evidence import FORMAT, FORMAT_KEY
 from uq_harness.studies.ablation.preservation import CAUTION, Preservation
-from uq_harness.studies.sps.heat_map import token_label
+from uq_harness.studies.state_map import token_label
 
 NOTE = (
-    "AUROC ± DeLong's standard error; in brackets the p-value of DeLong's paired test against the default (SemGrad: l1 "
-    "norm, entropy weight, top_half, semantic-preserving token; HybridGrad: β = 1, γ = 1), after Holm's correction for "
-    "all variants in the table's column, or in the grid."
+    "AUROC ± DeLong's standard error, in percent; in brackets the p-value of DeLong's paired test against the default "
+    "(SemGrad: l1 norm, entropy weight, top_half, semantic-preserving token; HybridGrad: β = 1, γ = 1), after Holm's "
+    "correction for all variants in the table's column, or in the grid."
 )
 
 BEST = "SemGrad at one layer and one token. The best of many is so partly by chance: other answers would show it lower."
@@ -104,9 +107,16 @@ def token_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
 def _rows(tables: Sequence[Sequence[Compared]], ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     found = [{one.variant.label: one for one in table} for table in tables]
     labels = list(dict.fromkeys(label for rows in found for label in rows))
+    columns = [(rows, digits(one.quality.stderr for one in rows.values())) for rows in found]
     marks = [mark(ablation) for ablation in ablations]
     return [
-        (label, [cell(rows[label]) + few if label in rows else "" for rows, few in zip(found, marks, strict=True)])
+        (
+            label,
+            [
+                cell(rows[label], behind) + few if label in rows else ""
+                for (rows, behind), few in zip(columns, marks, strict=True)
+            ],
+        )
         for label in labels
     ]
 
@@ -119,42 +129,71 @@ def mark(ablation: Ablation) -> str:
 def method_rows(ablations: Sequence[Ablation]) -> list[tuple[str, list[str]]]:
     """The run's own methods: name, and a cell an ablation."""
     names = list(dict.fromkeys(name for ablation in ablations for name in ablation.methods))
-    return [(name, [number(ablation.methods[name]) + mark(ablation) for ablation in ablations]) for name in names]
+    columns = [
+        (one.methods, digits(quality.stderr for quality in one.methods.values()), mark(one)) for one in ablations
+    ]
+    return [(name, [number(found[name], behind) + few for found, behind, few in columns]) for name in names]
 
 
 def hybridgrad_rows(
-    ablation: Ablation, show: Callable[[Compared], str]
+    ablation: Ablation, show: Callable[[Compared, int], str]
 ) -> tuple[list[float], list[tuple[str, list[str]]]]:
-    """The grid of HybridGrad: its temperatures, and for each factor a label and the cells."""
+    """The grid of HybridGrad: its temperatures, and for each factor a label and the cells.
+
+    Args:
+        ablation: The ablation.
+        show: Makes a cell with so many digits behind the decimal point.
+    """
     found = {tuple(one.variant.options.values()): one for one in ablation.hybridgrad}
+    behind = digits(one.quality.stderr for one in ablation.hybridgrad)
     betas, gammas = (sorted({pair[axis] for pair in found}) for axis in (0, 1))
     return betas, [
         (
             f"γ = {gamma:g}",
-            [show(found[beta, gamma]) + mark(ablation) if (beta, gamma) in found else "" for beta in betas],
+            [show(found[beta, gamma], behind) + mark(ablation) if (beta, gamma) in found else "" for beta in betas],
         )
         for gamma in gammas
     ]
 
 
-def cell(one: Compared) -> str:
-    """AUROC ± error, and the corrected p-value where there is a test."""
-    text = number(one.quality)
+def digits(errors: Iterable[float]) -> int:
+    """Digits behind the decimal point of percentages: a second one says nothing where an error is larger than 1.
+
+    >>> digits([0.025, 0.008]), digits([0.008]), digits([float("nan")])
+    (1, 2, 2)
+    """
+    return 1 if any(error > 0.01 for error in errors) else 2
+
+
+def cell(one: Compared, behind: int) -> str:
+    """AUROC ± error in percent, and the corrected p-value where there is a test."""
+    text = number(one.quality, behind)
     if one.difference is None or math.isnan(one.p_holm):
         return text
     return f"{text} ({p_value(one.p_holm)})"
 
 
-def short_cell(one: Compared) -> str:
-    """AUROC, with a star where it differs from the default's (corrected p < 0.05)."""
-    return "undefined" if math.isnan(one.quality.auroc) else f"{one.quality.auroc:.3f}{'*' * (one.p_holm < 0.05)}"
+def short_cell(one: Compared, behind: int) -> str:
+    """AUROC in percent, with a star where it differs from the default's (corrected p < 0.05)."""
+    if math.isnan(one.quality.auroc):
+        return "undefined"
+    return f"{100 * one.quality.auroc:.{behind}f}{'*' * (one.p_holm < 0.05)}"
 
 
-def number(quality: Quality) -> str:
-    """AUROC ± error."""
+def number(quality: Quality, behind: int) -> str:
+    """AUROC ± error in percent.
+
+    >>> number(Quality(0.8391, 0.0249, 0), 1)
+    '83.9 ± 2.5'
+    """
     if math.isnan(quality.auroc):
         return "undefined"
-    return f"{quality.auroc:.3f} ± {quality.stderr:.3f}"
+    return f"{100 * quality.auroc:.{behind}f} ± {100 * quality.stderr:.{behind}f}"
+
+
+def accuracy(ablation: Ablation) -> str:
+    """The share of right answers in percent."""
+    return f"accuracy {100 * ablation.accuracy:.1f} %"
 
 
 def p_value(value: float) -> str:
@@ -180,17 +219,17 @@ def _with_token(label: str, ablations: Sequence[Ablation]) -> str:
 
 
 def best_states(ablation: Ablation, count: int = 3) -> list[str]:
-    """The states where SemGrad does best, with their AUROC; none where too few answers are right or wrong."""
+    """The states where SemGrad does best, with AUROC in percent; none where too few answers are right or wrong."""
     if ablation.too_few:
         return []
     areas: FloatArray = np.nan_to_num(ablation.states.auroc, nan=-1.0)
     order = np.argsort(-areas, axis=None, kind="stable")[:count]
-    found = []
+    found, behind = [], digits(ablation.states.stderr.flat)
     for layer, column in zip(*np.unravel_index(order, areas.shape), strict=True):
         if areas[layer, column] >= 0:
             position = ablation.evidence.positions[column].position
-            error = ablation.states.stderr[layer, column]
-            found.append(f"layer {layer}, token {position}: {areas[layer, column]:.3f} ± {error:.3f}")
+            quality = Quality(float(areas[layer, column]), float(ablation.states.stderr[layer, column]), undefined=0)
+            found.append(f"layer {layer}, token {position}: {number(quality, behind)}")
     return found
 
 
@@ -244,7 +283,7 @@ def answers(ablations: Sequence[Ablation], show: Callable[[str], str] = str) -> 
         show: Makes names safe for the format.
     """
     lines = [
-        f"- {show(head)}: {len(one.evidence.correct):,} answers, accuracy {one.accuracy:.3f} "
+        f"- {show(head)}: {len(one.evidence.correct):,} answers, {accuracy(one)} "
         f"({show(one.evidence.judge)}), semantic-preserving token at {_semantic_token(one)}{_left_out(one)}"
         for head, one in zip(columns(ablations), ablations, strict=True)
     ]
