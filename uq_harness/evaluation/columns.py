@@ -14,6 +14,7 @@ from lm_eval.utils import apply_template, env
 from pyarrow import compute, types
 
 from uq_harness.errors import UQHarnessError, did_you_mean
+from uq_harness.evaluation.trial_row import TrialRow, same_random_numbers
 from uq_harness.files import check_characters
 
 SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
@@ -101,17 +102,22 @@ class Columns:
             named = columns_in(source)
             if named is not None and not named & replaced:
                 continue
-            own, again, theirs = (
-                _said(key, source, place, fields)
-                for fields in ({**made, **row}, {**made, **row}, {**row, **made})  # twice: a function may be random
+            trials = [TrialRow(fields) for fields in ({**made, **row}, {**made, **row}, {**row, **made})]
+            own, again, theirs = (_said(key, source, place, trial) for trial in trials)
+            shown = replaced & (trials[0].read | trials[1].read if named is None else named)
+            if own is None or own == again == theirs or (own != again and not shown):
+                continue
+            names = sorted(shown or replaced)
+            differing = (
+                f"is {own!r} of the row, and would be {theirs!r}"
+                if own == again
+                else f"is {own!r} of the row, and {again!r} when made again, so that it cannot be compared"
             )
-            if own is not None and own == again != theirs:
-                names = sorted(replaced if named is None else replaced & named)
-                raise UQHarnessError(
-                    f"{place}: the prompt's part {source!r} is {own!r} of the row, and would be {theirs!r}, since the "
-                    f"document's own question and answers take the place of the column {' and '.join(names)}: rename "
-                    f"it in the data, or in process_docs, for instance to my_{names[0]}"
-                )
+            raise UQHarnessError(
+                f"{place}: the prompt's part {source!r} {differing}: the document's own question and answers "
+                f"take the place of the column {' and '.join(names)}, which it reads: rename the column in the data, "
+                f"or in process_docs, for instance to my_{names[0]}"
+            )
 
     def _question(self, place: str, row: Mapping[str, Any]) -> str:
         how = self._asked_in(place, row)
@@ -195,7 +201,7 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
         )
     try:
         if callable(source):
-            return source(dict(row))
+            return source(row if isinstance(row, TrialRow) else TrialRow(row))
         if not isinstance(source, str):
             return source
         if source in row:
@@ -213,7 +219,8 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
 def _said(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
     """What a source gives for a row, a single reference as a list of one; ``None`` where it fails."""
     try:
-        value = _value(key, source, place, row)
+        with same_random_numbers():
+            value = _value(key, source, place, row)
     except UQHarnessError:
         return None
     return [value] if key == "doc_to_target" and not isinstance(value, list) else value
