@@ -252,21 +252,34 @@ class Panic(BaseException):
     """No `Exception`, as what a tokenizer in Rust raises when it panics."""
 
 
-def test_what_is_no_exception_is_raised_to_its_caller_too(alone: list[ScoredAnswer]) -> None:
+@pytest.mark.parametrize("error", [Panic(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_what_is_no_exception_is_its_callers_error_and_ends_no_event_loop(
+    error: BaseException, alone: list[ScoredAnswer]
+) -> None:
     model = new_model()
     answer = model._answer._answerer.answer
 
-    def panic_then_answer(*arguments):
+    def fail_then_answer(*arguments):
         model._answer._answerer.answer = answer  # type: ignore[method-assign]
-        raise Panic
+        raise error
+
+    def from_source() -> Iterator[str]:
+        yield ASKED[1]
+        raise error
 
     async def ask() -> list[ScoredAnswer]:
-        model._answer._answerer.answer = panic_then_answer  # type: ignore[method-assign]
-        with pytest.raises(Panic):
-            await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
-        return await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        model._answer._answerer.answer = fail_then_answer  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError, match=type(error).__name__) as raised:
+            await asyncio.wait_for(asyncio.create_task(model.aanswer(ASKED[:1])), 30)
+        assert raised.value.__cause__ is error
+        found = await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        stream = model.astream(from_source())
+        found.append(await anext(stream))
+        with pytest.raises(RuntimeError, match=type(error).__name__):
+            await anext(stream)
+        return found
 
-    assert_same(asyncio.run(ask()), alone[:1])
+    assert_same(asyncio.run(ask()), alone[:2])
 
 
 def test_slow_questions_leave_the_event_loop_free(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:

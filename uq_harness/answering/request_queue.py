@@ -88,7 +88,7 @@ class RequestQueue:
                 source.finished()
                 yield found
             if waiting.error is not None:
-                raise waiting.error
+                raise _for_a_caller(waiting.error)
         finally:
             source.leave()
             while not ahead.empty():
@@ -119,11 +119,20 @@ class RequestQueue:
         except BaseException as error:  # whatever it is, a caller waits for it
             if len(requests) == 1:
                 for _, future in unanswered.values():
-                    future.set_exception(error)
+                    future.set_exception(_for_a_caller(error))
                 return
             log.warning("a batch of %d failed, and its questions are answered one by one: %s", len(requests), error)
         for request in unanswered.values():  # outside the except clause, whose traceback keeps tensors alive
             self._answer_together([request])
+
+
+def _for_a_caller(error: BaseException) -> Exception:
+    """The error as one that leaves the caller's event loop running, which ``SystemExit``, for one, would end."""
+    if isinstance(error, Exception):
+        return error
+    found = RuntimeError(f"answering failed: {error!r}")
+    found.__cause__ = error
+    return found
 
 
 def _give_up(waiting: Iterable[asyncio.Future[ScoredAnswer]]) -> None:
