@@ -169,6 +169,16 @@ def test_a_column_that_no_prompt_shows_may_be_replaced(columns: dict, answers: l
     assert document(CHOICE, **{"target": RIGHT, **columns})["answers"] == answers
 
 
+@pytest.mark.parametrize("question", [np.array([1, 2]), [np.array([1, 2])], Dataset.from_dict({"a": [1]})])
+def test_a_column_of_arrays_may_be_replaced_too(question: Any) -> None:
+    row = {"question": question, "answers": np.array(["a", "b"]), **ROW}
+    assert document(row, text="Q: {{clue}}", target="solution", asked="clue")["answers"] == ["Danube"]
+    example = document(row, text="{{clue}}", target=["a", "b"], asked="clue", example_target="answers")
+    assert example["answers"] == ["a", "b"]
+    with pytest.raises(UQHarnessError, match="the column answers, which it reads"):
+        document(row, text="{{clue}}", target="solution", asked="clue", example_target=lambda row: row["answers"])
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -92,7 +92,7 @@ class Columns:
 
     def _check_replaced(self, place: str, row: Mapping[str, Any], made: Mapping[str, Any]) -> None:
         """Refuses prompts that would say something else than they say of the row as it is."""
-        replaced = {name for name in made if name in row and row[name] != made[name]}
+        replaced = {name for name in made if name in row and not _same(row[name], made[name])}
         if not replaced:
             return
         sources = [("doc_to_text", source) for source in (self.text, *self.others)]
@@ -105,12 +105,13 @@ class Columns:
             trials = [TrialRow(fields) for fields in ({**made, **row}, {**made, **row}, {**row, **made})]
             own, again, theirs = (_said(key, source, place, trial) for trial in trials)
             shown = replaced & (trials[0].read | trials[1].read if named is None else named)
-            if own is None or own == again == theirs or (own != again and not shown):
+            repeated = _same(own, again)
+            if own is None or (_same(own, theirs) if repeated else not shown):
                 continue
             names = sorted(shown or replaced)
             differing = (
                 f"is {own!r} of the row, and would be {theirs!r}"
-                if own == again
+                if repeated
                 else f"is {own!r} of the row, and {again!r} when made again, so that it cannot be compared"
             )
             raise UQHarnessError(
@@ -224,6 +225,20 @@ def _said(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
     except UQHarnessError:
         return None
     return [value] if key == "doc_to_target" and not isinstance(value, list) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; an array is a list, and what cannot be compared differs."""
+    try:
+        return bool(_plain(one) == _plain(other))
+    except Exception:  # a value's own way to compare
+        return False
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _as_list(text: str) -> Any:
