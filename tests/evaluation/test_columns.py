@@ -169,6 +169,15 @@ def test_a_column_that_no_prompt_shows_may_be_replaced(columns: dict, answers: l
     assert document(CHOICE, **{"target": RIGHT, **columns})["answers"] == answers
 
 
+def test_white_space_around_a_text_is_no_difference() -> None:
+    row = {"question": " Capital of France? ", "answers": ["Paris\n", "Rome"]}
+    columns = {"asked": "{{question | trim}}", "target": ["Paris", "Rome"]}
+    found = document(row, text="{{question}} One of {{answers | join(', ')}}.", **columns)
+    assert found == {"question": "Capital of France?", "answers": ["Paris", "Rome"]}
+    with pytest.raises(UQHarnessError, match="the column question, which it reads"):
+        document(row, text="{{question}}", **{**columns, "asked": "{{question | replace(' of ', '  of ')}}"})
+
+
 @pytest.mark.parametrize("question", [np.array([1, 2]), [np.array([1, 2])], Dataset.from_dict({"a": [1]})])
 def test_a_column_of_arrays_may_be_replaced_too(question: Any) -> None:
     row = {"question": question, "answers": np.array(["a", "b"]), **ROW}

@@ -91,8 +91,8 @@ class Columns:
         return made
 
     def _check_replaced(self, place: str, row: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-        """Refuses prompts that would say something else than they say of the row as it is."""
-        replaced = {name for name in made if name in row and not _same(row[name], made[name])}
+        """Refuses prompts that would say something else than they say of the row, white space around texts aside."""
+        replaced = {name for name in made if name in row and not _same(_trimmed(row[name]), _trimmed(made[name]))}
         if not replaced:
             return
         sources = [("doc_to_text", source) for source in (self.text, *self.others)]
@@ -233,6 +233,13 @@ def _same(one: Any, other: Any) -> bool:
         return bool(_plain(one) == _plain(other))
     except Exception:  # a value's own way to compare
         return False
+
+
+def _trimmed(value: Any) -> Any:
+    """A text, or the texts of a list, without the white space around them."""
+    if isinstance(value, list):
+        return [_trimmed(item) for item in value]
+    return value.strip() if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:
