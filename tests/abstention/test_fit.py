@@ -213,7 +213,7 @@ def test_texts_are_compared_as_they_are(
         policy.check(UncertaintyModel(*demo, **{**AS_IN_THE_RUN, here: other}))
 
 
-@pytest.mark.parametrize("template", ["{{ question + 1 }}", "{{ question / 2 }}", "{{ other }}", "{% if %}"])
+@pytest.mark.parametrize("template", ["{{ question + 1 }}", "{{ question / 2 }}", "{{ other }}", "{% if %}", "clue"])
 def test_a_template_that_a_question_alone_does_not_fill_is_a_warning(
     template: str, written: dict, load: Any, demo: tuple, caplog: pytest.LogCaptureFixture
 ) -> None:

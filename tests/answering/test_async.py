@@ -109,16 +109,17 @@ def test_a_stream_without_end_takes_two_batches_ahead(model: UncertaintyModel) -
     assert len(taken) <= 30 + 2 * 8
 
 
-def test_an_answer_does_not_wait_for_the_next_questions() -> None:
-    """The source waits for the answer to each batch before it gives the next."""
-    model = new_model(batch_size=2)
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_an_answer_does_not_wait_for_the_next_question(batch_size: int) -> None:
+    """The source waits for the answer to each question before it gives the next."""
+    model = new_model(batch_size=batch_size)
     answered = threading.Semaphore(0)
     came = []
 
     def after_each_answer() -> Iterator[str]:
-        for first in range(0, 6, 2):
-            yield from ASKED[first : first + 2]
-            came.extend(answered.acquire(timeout=30) for _ in range(2))
+        for asked in ASKED[:6]:
+            yield asked
+            came.append(answered.acquire(timeout=30))
 
     async def ask() -> list[str]:
         found = []
@@ -129,6 +130,39 @@ def test_an_answer_does_not_wait_for_the_next_questions() -> None:
 
     assert asyncio.run(ask()) == ASKED[:6]
     assert came == [True] * 6
+
+
+def test_questions_that_come_quickly_fill_batches(caplog: pytest.LogCaptureFixture) -> None:
+    model = new_model(batch_size=16)
+    asked = [*ASKED, *ASKED[:16]]
+
+    async def ask() -> list[str]:
+        return [answer.question async for answer in model.astream(asked)]
+
+    assert asyncio.run(ask()) == asked
+    assert sum(batches(caplog)) == 40
+    assert len(batches(caplog)) <= 8  # three, unless the machine is so busy that the first are not full
+
+
+def test_a_stream_that_was_left_keeps_no_model_while_its_source_waits() -> None:
+    model = new_model()
+    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    waiting.put(ASKED[0])
+
+    async def ask(model: UncertaintyModel) -> str:
+        stream = model.astream(iter(waiting.get, None))
+        answer = await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+        return answer.question
+
+    try:
+        assert asyncio.run(ask(model)) == ASKED[0]
+        gone = weakref.ref(model)
+        del model
+        gc.collect()
+        assert gone() is None
+    finally:
+        waiting.put(None)
 
 
 def test_answers_before_a_wrong_question_are_given() -> None:
@@ -144,7 +178,8 @@ def test_answers_before_a_wrong_question_are_given() -> None:
         asyncio.run(ask())
     with pytest.raises(UQHarnessError, match="question 4"):
         streamed.extend(answer.question for answer in model.stream(asked))
-    assert found == streamed == ASKED[:2]
+    assert found == ASKED[:3]
+    assert streamed == ASKED[:2]
 
 
 def test_sources_that_wait_leave_other_callers_the_event_loops_threads(
@@ -217,21 +252,34 @@ class Panic(BaseException):
     """No `Exception`, as what a tokenizer in Rust raises when it panics."""
 
 
-def test_what_is_no_exception_is_raised_to_its_caller_too(alone: list[ScoredAnswer]) -> None:
+@pytest.mark.parametrize("error", [Panic(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_what_is_no_exception_is_its_callers_error_and_ends_no_event_loop(
+    error: BaseException, alone: list[ScoredAnswer]
+) -> None:
     model = new_model()
     answer = model._answer._answerer.answer
 
-    def panic_then_answer(*arguments):
+    def fail_then_answer(*arguments):
         model._answer._answerer.answer = answer  # type: ignore[method-assign]
-        raise Panic
+        raise error
+
+    def from_source() -> Iterator[str]:
+        yield ASKED[1]
+        raise error
 
     async def ask() -> list[ScoredAnswer]:
-        model._answer._answerer.answer = panic_then_answer  # type: ignore[method-assign]
-        with pytest.raises(Panic):
-            await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
-        return await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        model._answer._answerer.answer = fail_then_answer  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError, match=type(error).__name__) as raised:
+            await asyncio.wait_for(asyncio.create_task(model.aanswer(ASKED[:1])), 30)
+        assert raised.value.__cause__ is error
+        found = await asyncio.wait_for(model.aanswer(ASKED[:1]), 30)
+        stream = model.astream(from_source())
+        found.append(await anext(stream))
+        with pytest.raises(RuntimeError, match=type(error).__name__):
+            await anext(stream)
+        return found
 
-    assert_same(asyncio.run(ask()), alone[:1])
+    assert_same(asyncio.run(ask()), alone[:2])
 
 
 def test_slow_questions_leave_the_event_loop_free(model: UncertaintyModel, alone: list[ScoredAnswer]) -> None:
@@ -331,6 +379,39 @@ asyncio.run(main())
 print("over")
 """
     ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=300)
+    assert (ended.returncode, ended.stdout) == (0, "over\n"), ended.stderr
+    assert "never retrieved" not in ended.stderr
+
+
+@pytest.mark.parametrize("source", ["iter(queue.SimpleQueue().get, None)", "from_queue()", "itertools.cycle(ASKED)"])
+def test_a_program_ends_whose_streams_were_left(source: str) -> None:
+    """While their sources wait, or give questions without end."""
+    program = f"""
+import asyncio, itertools, queue, torch
+torch.set_num_threads(1)
+from uq_harness import UncertaintyModel
+ASKED = {ASKED[:3]!r}
+model = UncertaintyModel.from_pretrained("demo", methods="g_nll", device="cpu", batch_size=2)
+def from_queue():
+    waiting = queue.SimpleQueue()
+    waiting.put(ASKED[0])
+    yield from iter(waiting.get, None)
+async def left():
+    async for answer in model.astream({source}):
+        break
+async def cancelled():
+    async for answer in model.astream({source}):
+        pass
+async def main():
+    task = asyncio.create_task(cancelled())
+    if "Simple" not in {source!r}:
+        await left()
+    await model.aanswer(ASKED)
+    task.cancel()
+asyncio.run(main())
+print("over")
+"""
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (0, "over\n"), ended.stderr
     assert "never retrieved" not in ended.stderr
 

@@ -1,8 +1,9 @@
 """Own columns: which are the question and the references, and what is said where one is not there."""
 
-from random import random
+import random
 from typing import Any
 
+import numpy as np
 import pytest
 from datasets import Dataset
 
@@ -85,10 +86,61 @@ OPTIONS = "{{question}} Options: {{answers | join(', ')}}"
 RIGHT = "{{answers[label]}}"
 
 
+ANEW = random.SystemRandom()  # has no state that could be set again
+
+
+def in_any_order(row: dict) -> str:
+    options = list(row["answers"])
+    random.shuffle(options)
+    return f"{row['question']} Options: {', '.join(options)}"
+
+
+def in_numpys_order(row: dict) -> str:
+    return f"{row['question']} Options: {', '.join(np.random.permutation(row['answers']))}"  # noqa: NPY002
+
+
+def in_place(row: dict) -> str:
+    random.shuffle(row["answers"])
+    return f"{row['question']} Options: {', '.join(row['answers'])}"
+
+
+@pytest.mark.parametrize("text", [in_any_order, in_numpys_order, in_place])
+@pytest.mark.parametrize("seed", range(8))
+def test_options_that_a_function_shuffles_are_refused(text: Any, seed: int) -> None:
+    row = {"question": "Capital?", "answers": ["Rome", "Paris", "Oslo", "Bern"], "label": 1}
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    with pytest.raises(UQHarnessError, match=r"rivers\.jsonl, line 1: .*would be 'Capital\? Options: Paris'"):
+        document(row, text=text, target=RIGHT)
+    assert row["answers"] == ["Rome", "Paris", "Oslo", "Bern"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        lambda row: row["answers"],
+        lambda row: row.get("answers"),
+        lambda row: dict(row)["answers"],
+        lambda row: dict(**row)["answers"],
+        lambda row: ({} | row)["answers"],
+        lambda row: row.copy()["answers"],
+        lambda row: dict(row.items())["answers"],
+        lambda row: str([*row.values()]),
+        lambda row: row.pop("answers"),
+    ],
+)
+def test_options_in_an_order_that_nobody_can_repeat_are_refused(options: Any) -> None:
+    with pytest.raises(UQHarnessError, match=r"when made again, .*the column answers, which it reads: rename"):
+        document(CHOICE, text=lambda row: f"{ANEW.random()} {options(row)}", target=RIGHT)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": OPTIONS}, r"Options: Rome, Paris' of the row.*Options: Paris'.*the column answers: rename it"),
+        (
+            {"text": OPTIONS},
+            r"Options: Rome, Paris' of the row.*Options: Paris'.*the column answers, which it reads",
+        ),
         ({"text": lambda row: f"Which of {row['answers']}?"}, r"Which of \['Rome', 'Paris'\]\?\" of the row"),
         ({"text": "{{question}}", "asked": "short"}, r"'Capital of France\?' of the row.*'Capital\?'.*column question"),
         ({"text": "question", "asked": "{{question.lower()}}"}, "'Capital of France.' of the row.*'capital of france"),
@@ -107,13 +159,33 @@ def test_a_prompt_that_shows_a_column_which_the_document_replaces_is_refused(col
         ({"text": "{{question}}"}, ["Paris"]),
         ({"text": "{{question}}", "example_target": RIGHT}, ["Paris"]),
         ({"text": lambda row: row["question"]}, ["Paris"]),
-        ({"text": lambda row: f"{random()} {row['answers']}"}, ["Paris"]),  # a shuffle: nothing can be said of it
+        ({"text": lambda row: f"{random.random()} {row['question']}"}, ["Paris"]),
+        ({"text": lambda row: f"{ANEW.random()} {row['question']} {'answers' in row}"}, ["Paris"]),
         ({"text": "{{short}}", "asked": "short", "target": "short", "example_target": "{{short}}"}, ["Capital?"]),
         ({"text": "{{answers | length}} {{question}}", "target": "answers"}, ["Rome", "Paris"]),
     ],
 )
 def test_a_column_that_no_prompt_shows_may_be_replaced(columns: dict, answers: list[str]) -> None:
     assert document(CHOICE, **{"target": RIGHT, **columns})["answers"] == answers
+
+
+def test_white_space_around_a_text_is_no_difference() -> None:
+    row = {"question": " Capital of France? ", "answers": ["Paris\n", "Rome"]}
+    columns = {"asked": "{{question | trim}}", "target": ["Paris", "Rome"]}
+    found = document(row, text="{{question}} One of {{answers | join(', ')}}.", **columns)
+    assert found == {"question": "Capital of France?", "answers": ["Paris", "Rome"]}
+    with pytest.raises(UQHarnessError, match="the column question, which it reads"):
+        document(row, text="{{question}}", **{**columns, "asked": "{{question | replace(' of ', '  of ')}}"})
+
+
+@pytest.mark.parametrize("question", [np.array([1, 2]), [np.array([1, 2])], Dataset.from_dict({"a": [1]})])
+def test_a_column_of_arrays_may_be_replaced_too(question: Any) -> None:
+    row = {"question": question, "answers": np.array(["a", "b"]), **ROW}
+    assert document(row, text="Q: {{clue}}", target="solution", asked="clue")["answers"] == ["Danube"]
+    example = document(row, text="{{clue}}", target=["a", "b"], asked="clue", example_target="answers")
+    assert example["answers"] == ["a", "b"]
+    with pytest.raises(UQHarnessError, match="the column answers, which it reads"):
+        document(row, text="{{clue}}", target="solution", asked="clue", example_target=lambda row: row["answers"])
 
 
 @pytest.mark.parametrize(

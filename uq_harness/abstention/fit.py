@@ -160,8 +160,8 @@ def _prompt(doc_to_text: Any) -> Any:
     """A task's message with ``{question}`` in the question's place; unknown where it has other fields, or is code."""
     if not isinstance(doc_to_text, str):
         return _UNKNOWN
-    if doc_to_text == "question":  # a column's name
-        return _PLACE
+    if "{{" not in doc_to_text and "{%" not in doc_to_text:  # a column's name
+        return _PLACE if doc_to_text == "question" else _UNKNOWN
     environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     try:
         return environment.from_string(doc_to_text).render(question=_PLACE)

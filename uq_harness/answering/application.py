@@ -269,8 +269,8 @@ class UncertaintyModel:
     def astream(self, questions: Iterable[str | Conversation]) -> AsyncIterator[ScoredAnswer]:
         """`stream` for asyncio; questions share batches with those of `aanswer` and of other streams.
 
-        At most two batches of questions are taken ahead, in another thread; where they are slow to come, the answers
-        to those before them do not wait.
+        The questions of at most two batches are taken ahead, one by one in another thread; where they are slow to come,
+        the answers to those before them do not wait, so that they may depend on these.
 
         Args:
             questions: See `answer`.
@@ -282,8 +282,7 @@ class UncertaintyModel:
             UQHarnessError: See `stream`.
         """
         check_questions(questions, "astream()")
-        size = self._answer.batch_size
-        return self._queue.stream(self._prompts(first, batch) for first, batch in in_batches(questions, size))
+        return self._queue.stream(questions, lambda number, one: self._prompts(number, [one])[0])
 
     def describe(self) -> dict[str, Any]:
         """All that answers and scores depend on, as JSON values: for an application's log, and for `Abstainer.check`.

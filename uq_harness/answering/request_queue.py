@@ -6,19 +6,18 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
-from functools import partial
-from itertools import islice
-from typing import Any
+from typing import TypeVar
 
 from uq_harness.answering.asked import in_batches
 from uq_harness.answering.scored_answer import PromptAnswerer, ScoredAnswer
+from uq_harness.answering.source_thread import Ended, SourceThread
 from uq_harness.evidence.prompt import Prompt
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _WAIT = 0.01  # seconds in which others may join the first request of a batch that is not full
 _Request = tuple[Prompt, "Future[ScoredAnswer]"]
 
@@ -67,51 +66,34 @@ class RequestQueue:
             _give_up(ahead)
         return found
 
-    async def stream(self, batches: Iterator[Sequence[Prompt]]) -> AsyncIterator[ScoredAnswer]:
-        """The answers to batches of prompts, in their order, each as soon as it and those before it are there.
+    async def stream(self, questions: Iterable[T], prompt: Callable[[int, T], Prompt]) -> AsyncIterator[ScoredAnswer]:
+        """The answers to questions, in their order, each as soon as it and those before it are there.
 
-        No answer waits for the next batch of prompts; where making that fails, the error comes behind the answers to
-        those before it. As in `answers`, two batches are in the queue at most.
+        No answer waits for the questions behind it; where these fail, the error comes behind the answers to those
+        before it. As in `answers`, the questions of two batches are in the queue at most.
 
         Args:
-            batches: The prompts; they are made in a thread of this call's, and may take their time.
+            questions: They are gone through in a thread of this call's, and may take their time.
+            prompt: Makes a prompt of a question, given its number, from 1 on; in the same thread.
         """
+        ahead: asyncio.Queue[asyncio.Future[ScoredAnswer] | Ended] = asyncio.Queue()
 
-        def take() -> Sequence[Prompt] | None:
-            return next(batches, None)
+        def accept(made: Prompt | Ended) -> None:
+            ahead.put_nowait(made if isinstance(made, Ended) else asyncio.wrap_future(self.submit([made])[0]))
 
-        loop = asyncio.get_running_loop()
-        source = ThreadPoolExecutor(1, thread_name_prefix="uq-harness-source")
-        ahead: deque[asyncio.Future[ScoredAnswer]] = deque()
-        taking: asyncio.Future[Sequence[Prompt] | None] | None = None
-        more = True
-        failed: Exception | None = None
+        source = SourceThread(questions, prompt, accept, lambda: 2 * self._answer.batch_size)
         try:
-            while more or ahead:
-                if more and taking is None and len(ahead) <= self._answer.batch_size:
-                    taking = loop.run_in_executor(source, partial(copy_context().run, take))
-                if taking is not None:
-                    awaited: list[asyncio.Future[Any]] = [taking, *islice(ahead, 1)]
-                    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-                    if taking.done():
-                        taken, taking, batch = taking, None, None
-                        try:
-                            batch = taken.result()
-                        except Exception as error:
-                            failed = error
-                        if batch is None:
-                            more = False
-                        else:
-                            ahead += map(asyncio.wrap_future, self.submit(batch))
-                        continue
-                yield await ahead.popleft()
-            if failed is not None:
-                raise failed
+            while not isinstance(waiting := await ahead.get(), Ended):
+                found = await waiting
+                source.finished()
+                yield found
+            if waiting.error is not None:
+                raise _for_a_caller(waiting.error)
         finally:
-            if taking is not None:
-                taking.cancel()
-            _give_up(ahead)
-            source.shutdown(wait=False)
+            source.leave()
+            while not ahead.empty():
+                if not isinstance(left := ahead.get_nowait(), Ended):
+                    _give_up([left])
 
     def _work(self) -> None:
         while batch := self._take():
@@ -137,11 +119,20 @@ class RequestQueue:
         except BaseException as error:  # whatever it is, a caller waits for it
             if len(requests) == 1:
                 for _, future in unanswered.values():
-                    future.set_exception(error)
+                    future.set_exception(_for_a_caller(error))
                 return
             log.warning("a batch of %d failed, and its questions are answered one by one: %s", len(requests), error)
         for request in unanswered.values():  # outside the except clause, whose traceback keeps tensors alive
             self._answer_together([request])
+
+
+def _for_a_caller(error: BaseException) -> Exception:
+    """The error as one that leaves the caller's event loop running, which ``SystemExit``, for one, would end."""
+    if isinstance(error, Exception):
+        return error
+    found = RuntimeError(f"answering failed: {error!r}")
+    found.__cause__ = error
+    return found
 
 
 def _give_up(waiting: Iterable[asyncio.Future[ScoredAnswer]]) -> None:

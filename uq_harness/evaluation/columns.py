@@ -14,6 +14,7 @@ from lm_eval.utils import apply_template, env
 from pyarrow import compute, types
 
 from uq_harness.errors import UQHarnessError, did_you_mean
+from uq_harness.evaluation.trial_row import TrialRow, same_random_numbers
 from uq_harness.files import check_characters
 
 SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
@@ -90,8 +91,8 @@ class Columns:
         return made
 
     def _check_replaced(self, place: str, row: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-        """Refuses prompts that would say something else than they say of the row as it is."""
-        replaced = {name for name in made if name in row and row[name] != made[name]}
+        """Refuses prompts that would say something else than they say of the row, white space around texts aside."""
+        replaced = {name for name in made if name in row and not _same(_trimmed(row[name]), _trimmed(made[name]))}
         if not replaced:
             return
         sources = [("doc_to_text", source) for source in (self.text, *self.others)]
@@ -101,17 +102,23 @@ class Columns:
             named = columns_in(source)
             if named is not None and not named & replaced:
                 continue
-            own, again, theirs = (
-                _said(key, source, place, fields)
-                for fields in ({**made, **row}, {**made, **row}, {**row, **made})  # twice: a function may be random
+            trials = [TrialRow(fields) for fields in ({**made, **row}, {**made, **row}, {**row, **made})]
+            own, again, theirs = (_said(key, source, place, trial) for trial in trials)
+            shown = replaced & (trials[0].read | trials[1].read if named is None else named)
+            repeated = _same(own, again)
+            if own is None or (_same(own, theirs) if repeated else not shown):
+                continue
+            names = sorted(shown or replaced)
+            differing = (
+                f"is {own!r} of the row, and would be {theirs!r}"
+                if repeated
+                else f"is {own!r} of the row, and {again!r} when made again, so that it cannot be compared"
             )
-            if own is not None and own == again != theirs:
-                names = sorted(replaced if named is None else replaced & named)
-                raise UQHarnessError(
-                    f"{place}: the prompt's part {source!r} is {own!r} of the row, and would be {theirs!r}, since the "
-                    f"document's own question and answers take the place of the column {' and '.join(names)}: rename "
-                    f"it in the data, or in process_docs, for instance to my_{names[0]}"
-                )
+            raise UQHarnessError(
+                f"{place}: the prompt's part {source!r} {differing}: the document's own question and answers "
+                f"take the place of the column {' and '.join(names)}, which it reads: rename the column in the data, "
+                f"or in process_docs, for instance to my_{names[0]}"
+            )
 
     def _question(self, place: str, row: Mapping[str, Any]) -> str:
         how = self._asked_in(place, row)
@@ -195,7 +202,7 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
         )
     try:
         if callable(source):
-            return source(dict(row))
+            return source(row if isinstance(row, TrialRow) else TrialRow(row))
         if not isinstance(source, str):
             return source
         if source in row:
@@ -213,10 +220,32 @@ def _value(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
 def _said(key: str, source: Source, place: str, row: Mapping[str, Any]) -> Any:
     """What a source gives for a row, a single reference as a list of one; ``None`` where it fails."""
     try:
-        value = _value(key, source, place, row)
+        with same_random_numbers():
+            value = _value(key, source, place, row)
     except UQHarnessError:
         return None
     return [value] if key == "doc_to_target" and not isinstance(value, list) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; an array is a list, and what cannot be compared differs."""
+    try:
+        return bool(_plain(one) == _plain(other))
+    except Exception:  # a value's own way to compare
+        return False
+
+
+def _trimmed(value: Any) -> Any:
+    """A text, or the texts of a list, without the white space around them."""
+    if isinstance(value, list):
+        return [_trimmed(item) for item in value]
+    return value.strip() if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _as_list(text: str) -> Any:
