@@ -13,6 +13,7 @@ from tests.report.runs import made_up, write_run
 from uq_harness.cli import main
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.errors import UQHarnessError
+from uq_harness.rendering.secrets import line_holds_key
 from uq_harness.report.leaderboard.check import Checked, check_submission
 from uq_harness.report.leaderboard.submission import write_submission
 
@@ -262,6 +263,38 @@ def test_samples_with_what_may_be_a_key_are_refused_with_their_lines(
     assert run(monkeypatch, copy, "--submission", out) == 2
     assert "hf_aaaa" not in capsys.readouterr().err
     assert not out.exists()
+
+
+KEY = "hf_" + 34 * "a"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            f"key:\n{KEY}",
+            f"a\t{KEY}",
+            f"\u201c{KEY}\u201d",
+            f"the key\u662f{KEY}\u3002",
+            f"\\{KEY}",
+            {KEY: 1},
+            [{"a": [KEY]}],
+        ),
+        json.dumps({"text": f"key:\n{KEY}, \u201d"}),
+    ],
+)
+def test_a_key_is_found_wherever_it_stands_in_the_samples(copy: Path, tmp_path: Path, answer: object) -> None:
+    change_samples(copy, lambda lines: lines[3]["doc"]["uq"].update(answer=answer))
+    assert "what may be 1 key (line 4)" in faults(check_submission([copy]))
+    with pytest.raises(UQHarnessError, match=r"line 4: what may be a key"):
+        write_submission([copy], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "line", [f'{{"question": "key:\\n{KEY}', f'{{"a": "x {KEY}", "a": "y"}}', f"{5000 * '['}{KEY}"]
+)
+def test_a_key_is_found_in_a_line_that_json_does_not_read_or_not_whole(line: str) -> None:
+    assert line_holds_key(line.encode())
 
 
 def test_what_cannot_be_submitted_is_refused(tmp_path: Path) -> None:

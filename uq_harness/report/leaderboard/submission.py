@@ -10,7 +10,7 @@ from pathlib import Path
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import plain, write_whole
 from uq_harness.rendering.paths import without_paths
-from uq_harness.rendering.secrets import holds_key
+from uq_harness.rendering.secrets import line_holds_key
 from uq_harness.report.run import short_names
 from uq_harness.results.files import RunFiles, find_files
 
@@ -63,7 +63,7 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
 
 def _refuse_keys(samples: Path) -> None:
     with samples.open("rb") as lines:
-        found = [number for number, line in enumerate(lines, 1) if holds_key(line.decode("utf-8", "replace"))]
+        found = [number for number, line in enumerate(lines, 1) if line_holds_key(line)]
     if found:
         named = ", ".join(map(str, found[:_LINES])) + (f" and {len(found) - _LINES} more" if found[_LINES:] else "")
         raise UQHarnessError(
