@@ -29,7 +29,9 @@ from uq_harness.rendering.paths import is_called_after_a_path, name_of_model, pa
         (r"C:\Users\ada", "~"),
         ("c:/users/ada/", "~"),
         ("file:///home/ada", "~"),
-        ("pretrained=/home/ada,dtype=x", "pretrained=~,dtype=x"),
+        ("cache_dir=/home/ada,dtype=x", "cache_dir=~,dtype=x"),
+        ("pretrained=/home/llama,dtype=x", "pretrained=llama,dtype=x"),
+        ("{'nli_model': '/home/bert', 'cache': '/home/ada'}", "{'nli_model': 'bert', 'cache': '~'}"),
         ("cache in /home/ada, full", "cache in ~, full"),
     ],
 )
@@ -64,6 +66,13 @@ def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
 def test_what_is_no_path_of_a_machine_stays(text: str) -> None:
     assert without_paths({"a": [text]}) == {"a": [text]}
     assert list(paths_in(text)) == []
+
+
+@pytest.mark.parametrize("name", ["model_name", "pretrained", "peft", "tokenizer", "similarity_model"])
+@pytest.mark.parametrize("path", ["/home/llama", "/Users/llama/", r"C:\Users\llama"])
+def test_a_model_in_a_folder_like_a_persons_keeps_its_name(name: str, path: str) -> None:
+    assert without_paths({name: path, "judges": [{name: [path]}]}) == {name: "llama", "judges": [{name: ["llama"]}]}
+    assert name_of_model(path) == "llama"
 
 
 def test_numbers_and_names_of_settings_stay() -> None:

@@ -18,6 +18,10 @@ _PATHS = (
 )
 # A person's own folder, whose name is theirs.
 _HOME = re.compile(r"(?:file://)?(?:/home|/Users|[A-Za-z]:[\\/]+Users)[\\/]+[^\\/]+[\\/]*", re.IGNORECASE)
+# A model is called by its folder, whose ever that is: two of them are never to become one.
+_MODEL = r"(?:\w+_)?(?:model|tokenizer|nli)(?:_name)?|pretrained|peft|delta|adapter|name"
+_NAME_BEFORE = re.compile(rf"""(?<!\w)(?:{_MODEL})["']?\s*[=:]\s*["']?$""")
+_LONGEST_NAME = 60
 # Its words mean what they say, and a run whose prompt was changed is another run.
 _PROMPTS = frozenset(
     {
@@ -41,7 +45,7 @@ def without_paths(value: Any) -> Any:
     r"""A copy of settings in which every absolute path is cut to its last part.
 
     So is a folder's name that lm_eval made of one (``model_name_sanitized``). A person's own folder, ``/home/ada``, is
-    cut to ``~``. Paths of one part, such as ``/model``,
+    cut to ``~``, but where it names a model (``pretrained``, ``tokenizer``, …). Paths of one part, such as ``/model``,
     tell nothing of a machine and stay. Prompts and what ends an answer (``doc_to_text``, ``system_instruction``,
     ``until``, …) stay as they are.
 
@@ -53,35 +57,41 @@ def without_paths(value: Any) -> Any:
     >>> without_paths("pretrained=/home/me/My Models/small,base_url=https://host/v1/chat")
     'pretrained=small,base_url=https://host/v1/chat'
     """
+    return _cut(value)
+
+
+def _cut(value: Any, name: str = "") -> Any:
+    """The same of what is called so."""
+    if name in _PROMPTS:
+        return value
     if isinstance(value, Mapping):
-        return {without_paths(name): _without_paths_of(str(name), inner) for name, inner in value.items()}
+        return {_cut(key): _cut(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_paths(inner) for inner in value]
+        return [_cut(inner, name) for inner in value]
     if not isinstance(value, str):
         return value
+    if name == _FOLDER:
+        return name_of_model(value)
     for pattern in _PATHS:
-        value = pattern.sub(lambda found: _last(found[0]), value)
+        value = pattern.sub(lambda found: _last(found, name), value)
     return value
 
 
-def _last(path: str) -> str:
-    return "~" if _HOME.fullmatch(path) else parts_of(path)[-1]
-
-
-def _without_paths_of(name: str, value: Any) -> Any:
-    if name in _PROMPTS:
-        return value
-    return name_of_model(value) if name == _FOLDER and isinstance(value, str) else without_paths(value)
+def _last(found: re.Match[str], name: str) -> str:
+    before = found.string[max(0, found.start() - _LONGEST_NAME) : found.start()]
+    if _HOME.fullmatch(found[0]) and not re.fullmatch(_MODEL, name) and not _NAME_BEFORE.search(before):
+        return "~"
+    return parts_of(found[0])[-1]
 
 
 def name_of_model(model: str) -> str:
     """A model's name without folders, whether it is called by its path or by the folder that lm_eval made of that.
 
-    >>> name_of_model("/home/me/small"), name_of_model("__home__me__small"), name_of_model("org/large")
+    >>> name_of_model("/home/me/small"), name_of_model("__home__small"), name_of_model("org/large")
     ('small', 'small', 'org/large')
     """
     parts = _parts_of_a_folder(model)
-    return parts[-1] if parts else str(without_paths(model))
+    return parts[-1] if parts else str(_cut(model, "model"))
 
 
 def paths_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:

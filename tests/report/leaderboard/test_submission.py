@@ -16,6 +16,8 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.rendering.secrets import line_holds_key
 from uq_harness.report.leaderboard.check import Checked, check_submission
 from uq_harness.report.leaderboard.submission import write_submission
+from uq_harness.report.run import latest
+from uq_harness.results.load import load_runs
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +249,31 @@ def test_a_models_name_makes_a_folder_in_the_submission(tmp_path: Path, name: st
     written = write_submission([tmp_path / "run"], tmp_path / "far" / "out")
     assert {one.parent for one in written} == {tmp_path / "far" / "out" / expected}
     assert {one.resolve() for one in tmp_path.glob("far/**/*.json*")} == {one.resolve() for one in written}
+
+
+def call_model(folder: Path, model: str) -> None:
+    """Results as of a local model."""
+    folded = model.replace("/", "__")
+    change_results(folder, lambda content: content.update(model_name=model, model_name_sanitized=folded))
+
+
+def test_models_in_folders_like_peoples_stay_two(tmp_path: Path) -> None:
+    for seed, name in enumerate(("llama", "qwen")):
+        write_run(tmp_path / name, *made_up(30, seed=seed), date=f"2026-01-0{seed + 1}T03-04-05.678901")
+        call_model(tmp_path / name, f"/home/{name}")
+    write_submission([tmp_path / "llama", tmp_path / "qwen"], tmp_path / "out")
+    found = load_runs(tmp_path / "out")
+    assert {run.model for run in found} == {"llama", "qwen"}
+    assert len(latest(found)[0]) == 2
+
+
+def test_two_models_that_would_have_one_name_are_refused(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        write_run(tmp_path / name, *made_up(30, seed=seed), date=f"2026-01-0{seed + 1}T03-04-05.678901")
+        call_model(tmp_path / name, f"/data/{name}/small")
+    with pytest.raises(UQHarnessError, match=r"/data/a/small and /data/b/small would both be the model small: "):
+        write_submission([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_samples_with_what_may_be_a_key_are_refused_with_their_lines(
