@@ -25,7 +25,19 @@ _PREFIX = r"(?:hf_|sk-|gsk_|xai-|nvapi-|gh[pousr]_|github_pat_|glpat-|AKIA|AIza)
 _VALUE = re.compile(rf"{_PREFIX}[\w-]+|Bearer\s.*", re.DOTALL)
 # Keys are ASCII. Before one no letter of one is, unless it belongs to an escape sign in a text that was quoted.
 _BEGIN = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
-_WORD = re.compile(rf"{_BEGIN}{_PREFIX}[A-Za-z0-9_-]{{16,}}")
+# What keys look like, unlike names such as hf_transformers_checkpoint_dir: random letters with digits among them.
+_RUN = r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{16,}"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_KEYS = (
+    r"hf_[A-Za-z0-9]{30,}",
+    r"hf_(?:oauth|jwt)_[\w.-]{30,}",
+    rf"(?:sk|xai|nvapi|glpat)-(?:[A-Za-z0-9]{{0,15}}[_-]){{0,8}}(?:{_RUN}|{_UUID})",
+    r"glpat-[\w-]{20,}",
+    rf"(?:gsk_|gh[pousr]_|github_pat_){_RUN}",
+    r"AKIA[A-Z0-9]{16}(?![A-Za-z0-9])",
+    r"AIza[\w-]{35,}",
+)
+_WORD = re.compile(rf"{_BEGIN}(?:{'|'.join(_KEYS)})[\w-]*", re.ASCII)
 _PAIR = re.compile(
     r"""(?P<start>(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)(?:=|["']\s*:\s*))(?P<value>"[^"]*"|'[^']*'|[^,&;\s]+)"""
 )
@@ -65,9 +77,9 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 
 def holds_key(text: str) -> bool:
-    """Whether a text holds a word that begins as the keys of well-known services do, and is as long.
+    """Whether a text holds a word that looks like the keys of well-known services.
 
-    >>> holds_key("hf_" + 20 * "A"), holds_key("the sk-learn package")
+    >>> holds_key("hf_" + 34 * "A"), holds_key("the sk-learn-contrib-extension package")
     (True, False)
     """
     return _WORD.search(text) is not None

@@ -131,7 +131,7 @@ NUMBERS = {
     ),
     "a token": (lambda c: c["config"]["model_args"].update(token="abc"), "what may be 1 key (config.model_args.token)"),
     "a key in a text": (
-        lambda c: c.update(system_instruction="sk-" + 20 * "a"),
+        lambda c: c.update(system_instruction="sk-" + 20 * "a1"),
         "what may be 1 key (system_instruction)",
     ),
 }
@@ -170,7 +170,7 @@ SAMPLES = {
         ["0 answers without a verdict, and the samples have 1"],
     ),
     "a score that is a text": (lambda lines: scores(lines[0]).update(semgrad="high"), ["must be a number"]),
-    "a key": (lambda lines: lines[3]["doc"]["uq"].update(answer="hf_" + 24 * "a"), ["what may be 1 key (line 4)"]),
+    "a key": (lambda lines: lines[3]["doc"]["uq"].update(answer="hf_" + 34 * "a"), ["what may be 1 key (line 4)"]),
 }
 
 
@@ -281,7 +281,7 @@ def test_samples_with_what_may_be_a_key_are_refused_with_their_lines(
 ) -> None:
     def add_keys(lines: list[dict[str, Any]]) -> None:
         for number in range(3, 10):
-            lines[number]["doc"]["uq"].update(answer="hf_" + 24 * "a")
+            lines[number]["doc"]["uq"].update(answer="hf_" + 34 * "a")
 
     change_samples(copy, add_keys)
     out = tmp_path / "out"
