@@ -105,3 +105,32 @@ def test_prompts_stay_as_they_are(prompt: str) -> None:
     }
     assert without_paths(settings) == settings
     assert list(paths_in(settings)) == []
+
+
+SOURCES = (
+    'def text(doc):\n    return read("/home/ada/private/examples.jsonl")\n',
+    '    def text(doc):\n        return read("/home/ada/private/examples.jsonl")\n',
+    '@cache\ndef text(doc):\n    return read("/home/ada/private/examples.jsonl")\n',
+    'lambda doc: read("/home/ada/private/examples.jsonl")',
+    'text = lambda doc: read("/home/ada/private/examples.jsonl")\n',
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("name", ["doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix"])
+def test_a_functions_source_in_place_of_a_prompt_is_cut(source: str, name: str) -> None:
+    settings = {name: source, "fewshot_config": {name: source, "samples": source, "process_docs": source}}
+    cut = source.replace("/home/ada/private/", "")
+    expected = {name: cut, "fewshot_config": {name: cut, "samples": cut, "process_docs": cut}}
+    assert without_paths(settings) == expected
+    places = [name, *(f"fewshot_config.{inner}" for inner in (name, "samples", "process_docs"))]
+    assert [place for place, _ in paths_in(settings)] == places
+
+
+def test_of_worked_examples_only_prompts_keep_paths() -> None:
+    prompt = "Read /home/me/x."
+    kept = {"doc_to_text": prompt, "target_delimiter": prompt, "samples": [{"question": prompt, "name": prompt}]}
+    settings = {"fewshot_config": {"data_files": "/home/me/shots.jsonl", **kept}}
+    assert without_paths(settings) == {"fewshot_config": {"data_files": "shots.jsonl", **kept}}
+    assert list(paths_in(settings)) == [("fewshot_config.data_files", "/home/me/shots.jsonl")]
+    assert without_paths({"samples": "/home/me/x.json"}) == {"samples": "x.json"}

@@ -23,20 +23,14 @@ _MODEL = r"(?:\w+_)?(?:model|tokenizer|nli)(?:_name)?|pretrained|peft|delta|adap
 _NAME_BEFORE = re.compile(rf"""(?<!\w)(?:{_MODEL})["']?\s*[=:]\s*["']?$""")
 _LONGEST_NAME = 60
 # Its words mean what they say, and a run whose prompt was changed is another run.
-_PROMPTS = frozenset(
-    {
-        "chat_template",
-        "description",
-        "doc_to_choice",
-        "doc_to_target",
-        "doc_to_text",
-        "fewshot_config",
-        "fewshot_delimiter",
-        "gen_prefix",
-        "system_instruction",
-        "target_delimiter",
-        "until",
-    }
+_PROMPT = re.compile(
+    r"doc_to_\w+|\w+_delimiter|chat_template|description|gen_prefix|system_instruction|until", re.IGNORECASE
+)
+_SHOTS = "fewshot_config"  # has settings, prompts, and worked examples
+_EXAMPLES = "samples"
+# lm_eval notes the source of a function that makes a prompt.
+_SOURCE = re.compile(
+    r"\s*(?:(?:async\s+)?def\s+\w+\s*\(|class\s+\w+\s*[(:]|@[\w.]+[^\n]*\n|(?:\w+\s*=\s*)?(?:lambda\b|[\w.]*partial\())"
 )
 _FOLDER = "model_name_sanitized"  # what lm_eval calls the folder of a model's results
 
@@ -47,7 +41,7 @@ def without_paths(value: Any) -> Any:
     So is a folder's name that lm_eval made of one (``model_name_sanitized``). A person's own folder, ``/home/ada``, is
     cut to ``~``, but where it names a model (``pretrained``, ``tokenizer``, …). Paths of one part, such as ``/model``,
     tell nothing of a machine and stay. Prompts and what ends an answer (``doc_to_text``, ``system_instruction``,
-    ``until``, …) stay as they are.
+    ``until``, …) stay as they are, unless they are the source of a function.
 
     Args:
         value: What JSON knows.
@@ -62,10 +56,10 @@ def without_paths(value: Any) -> Any:
 
 def _cut(value: Any, name: str = "") -> Any:
     """The same of what is called so."""
-    if name in _PROMPTS:
+    if _is_prompt(value, name):
         return value
     if isinstance(value, Mapping):
-        return {_cut(key): _cut(inner, str(key)) for key, inner in value.items()}
+        return {_cut(key): _cut(inner, _name_within(name, str(key))) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_cut(inner, name) for inner in value]
     if not isinstance(value, str):
@@ -75,6 +69,17 @@ def _cut(value: Any, name: str = "") -> Any:
     for pattern in _PATHS:
         value = pattern.sub(lambda found: _last(found, name), value)
     return value
+
+
+def _name_within(name: str, entry: str) -> str:
+    """What decides about an entry of an object: all that is in a prompt, or in a worked example, is prompt."""
+    if _PROMPT.fullmatch(name):
+        return name
+    return "doc_to_text" if name == _SHOTS and entry == _EXAMPLES else entry
+
+
+def _is_prompt(value: Any, name: str) -> bool:
+    return isinstance(value, str) and _PROMPT.fullmatch(name) is not None and not _SOURCE.match(value)
 
 
 def _last(found: re.Match[str], name: str) -> str:
@@ -94,19 +99,21 @@ def name_of_model(model: str) -> str:
     return parts[-1] if parts else str(_cut(model, "model"))
 
 
-def paths_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def paths_in(value: Any) -> Iterator[tuple[str, str]]:
     """Absolute paths in settings, each with its place, such as ``config.model_args.pretrained``; none in prompts."""
+    yield from _paths_in(value, "", "")
+
+
+def _paths_in(value: Any, place: str, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
-        for name, inner in value.items():
-            where = f"{place}.{name}" if place else str(name)
-            if name == _FOLDER and isinstance(inner, str) and is_called_after_a_path(inner):
-                yield where, inner
-            elif name not in _PROMPTS:
-                yield from paths_in(inner, where)
+        for key, inner in value.items():
+            yield from _paths_in(inner, f"{place}.{key}" if place else str(key), _name_within(name, str(key)))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            yield from paths_in(inner, f"{place}[{number}]")
-    elif isinstance(value, str):
+            yield from _paths_in(inner, f"{place}[{number}]", name)
+    elif name == _FOLDER and isinstance(value, str) and is_called_after_a_path(value):
+        yield place, value
+    elif isinstance(value, str) and not _is_prompt(value, name):
         found = next(filter(None, (one.search(value) for one in _PATHS)), None)
         if found:
             yield place, found[0]
