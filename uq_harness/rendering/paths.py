@@ -12,12 +12,17 @@ _SPACED = r"""[^\\/\s"'=,;\n](?:[^\\/"'=,;\n]*[^\\/\s"'=,;\n])?"""
 # Behind the tag that ends an answer, what looks like a path is text.
 _END = "</s>"
 _ROOTS = r"(?:file://(?=/))?(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)"
+# Behind these signs what looks like a path is the rest of something: of a relative path, a placeholder (`{a}/b/c`), a
+# pattern of files (`data/*/x/y`), a place in JSON (`#/a/b`).
+_BEGIN = rf"(?<![\w./\\}})\]~#-])(?<![\w./\\}})\]~?*-][*?])(?<!{_END})"
 _PATHS = (
     re.compile(rf"(?:^|(?<==)){_ROOTS}(?:{_SPACED}[\\/]+)+{_SPACED}[\\/]*(?=$|[,;])"),
-    re.compile(rf"""(?<![^\s"'`=(\[{{,;:<>|])(?<!{_END}){_ROOTS}(?:{_PART}[\\/]+)+{_PART}[\\/]*"""),
+    re.compile(rf"""{_BEGIN}{_ROOTS}(?:{_PART}[\\/]+)+{_PART}[\\/]*"""),
 )
 # A person's own folder, whose name is theirs.
-_HOME = re.compile(r"(?:file://)?(?:/home|/Users|[A-Za-z]:[\\/]+Users)[\\/]+[^\\/]+[\\/]*", re.IGNORECASE)
+_HOME = re.compile(
+    r"(?:file://)?/?(?:(?:mnt/|cygdrive/)?[a-z]/|[a-z]:[\\/]+)?(?:home|Users)[\\/]+[^\\/]+[\\/]*", re.IGNORECASE
+)
 # A model is called by its folder, whose ever that is: two of them are never to become one.
 _MODEL = r"(?:\w+_)?(?:model|tokenizer|nli)(?:_name)?|pretrained|peft|delta|adapter|name"
 _NAME_BEFORE = re.compile(rf"""(?<!\w)(?:{_MODEL})["']?\s*[=:]\s*["']?$""")
