@@ -8,7 +8,7 @@ import pytest
 from tests.results.files import simulated, write_run
 from uq_harness.cli import main
 from uq_harness.models.cache_stamp import STAMP, check_stamp
-from uq_harness.rendering.secrets import HIDDEN, without_secrets
+from uq_harness.rendering.secrets import HIDDEN, holds_key, without_secrets
 from uq_harness.results.load import load_runs
 
 
@@ -72,6 +72,50 @@ def test_models_whose_names_begin_as_keys_do_stay():
 )  # fmt: skip
 def test_in_texts_the_value_is_hidden(text, shown):
     assert without_secrets(text) == shown
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hf_" + 34 * "A",
+        "hf_oauth_eyJhbGciOiJFZERTQSJ9.eyJzY29wZSI6",
+        "sk-" + 24 * "a1",
+        "sk-proj-a_b1-c2d3e4f5A6b7C8d9E0f1-G2",
+        "sk-ant-api03-" + 40 * "aB3",
+        "sk-or-v1-" + 32 * "0f",
+        "sk-lf-01234567-89ab-cdef-0123-456789abcdef",
+        "gsk_" + 26 * "x9",
+        "xai-" + 40 * "k4",
+        "nvapi-" + 21 * "Zy8",
+        "ghp_" + 18 * "a0",
+        "github_pat_" + 11 * "A1" + "_" + 59 * "b",
+        "glpat-ab_cd-ef1gh2ij3kl4mn",
+        "AKIAIOSFODNNEXAMPLES",
+        "AIza" + 35 * "c",
+    ],
+)
+@pytest.mark.parametrize("text", ["{}", "my key is {}.", "OPENAI={},", "\u5bc6\u94a5{}\u3002"])
+def test_what_looks_like_a_key_is_found_in_a_text(key, text):
+    assert holds_key(text.format(key))
+    assert key not in without_secrets(text.format(key))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf_transformers_checkpoint_dir",
+        "the sk-learn-contrib-extension package",
+        "sk-SK_slovak-language-id",
+        "risk-adjusted-returns-and-more",
+        "xai-explainable_artificial_intelligence",
+        "AIzawa, and AKIAK",
+        "sk-" + 200_000 * "a",
+        "sk-" + 100_000 * "a-",
+    ],
+)
+def test_names_that_begin_as_keys_do_are_none_in_a_text(text):
+    assert not holds_key(text)
+    assert without_secrets(text) == text
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 0.5, "", [], {}])

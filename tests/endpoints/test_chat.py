@@ -338,7 +338,7 @@ def test_a_missing_package_is_named_with_its_pip_line() -> None:
         "ChatClient(Endpoint('m', 'http://localhost/v1'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert 'needs the package openai: pip install "uq-harness[api]"' in done.stderr
+    assert 'needs the package openai: in the folder of uq-harness\'s source: pip install ".[api]"' in done.stderr
 
 
 def test_nothing_heavy_is_imported_for_the_settings() -> None:

@@ -106,6 +106,60 @@ def test_methods_that_know_nothing_are_seldom_told_apart(
     assert told_apart / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
 
 
+MOSTLY_ZERO = {
+    "two that are rarely above 0": ((100, 8), [0.04, 0.12]),
+    "one that never is": ((200, 10), [0.0, *[0.1] * 5]),
+    "some that rarely are": ((200, 10), [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 1.0, 1.0, 1.0, 1.0]),
+    "one that never is, among few answers": ((8, 2), [0.0, 1.0, 1.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("case", MOSTLY_ZERO)
+def test_scores_that_are_mostly_zero_and_know_nothing_are_seldom_told_apart(measure: str, case: str) -> None:
+    (questions, wrong), shares = MOSTLY_ZERO[case]
+    random, draws, told_apart = np.random.default_rng(9), 150, 0
+    correct = (np.arange(questions) >= wrong).astype(int)
+    for _ in range(draws):
+        rows = [[Answers(random.random(questions) * (random.random(questions) < share), correct)] for share in shares]
+        found = pairwise_differences(measure, rows)
+        sign = 1 if MEASURES[measure] else -1
+        ranks = rank_intervals(sign * found.differences, found.stderrs, degrees=found.degrees)
+        told_apart += ranks.tolist() != [[1, len(shares)]] * len(shares)
+    assert told_apart / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
+
+
+def test_two_models_whose_scores_are_mostly_zero_and_know_nothing_are_seldom_told_apart() -> None:
+    random, draws, told_apart = np.random.default_rng(10), 200, 0
+    for _ in range(draws):
+        rows = [
+            [Answers(random.random(100) * (random.random(100) < share), random.permutation(100) >= 8)]
+            for share in (0.04, 0.12)
+        ]
+        found = pairwise_differences("auroc", rows)
+        told_apart += rank_intervals(found.differences, found.stderrs, degrees=found.degrees).tolist() != [[1, 2]] * 2
+    assert told_apart / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_score_that_is_mostly_zero_and_knows_much_is_told_apart(measure: str) -> None:
+    random = np.random.default_rng(11)
+    correct = (np.arange(200) >= 20).astype(int)
+    rows = [
+        [Answers(random.random(200) * (random.random(200) < 0.1 + knows), correct)]
+        for knows in (0.8 * (1 - correct), 0)
+    ]
+    found = pairwise_differences(measure, rows)
+    sign = 1 if MEASURES[measure] else -1
+    assert rank_intervals(sign * found.differences, found.stderrs, degrees=found.degrees).tolist() == [[1, 1], [2, 2]]
+
+
+def test_a_difference_without_any_error_is_certain_only_with_infinitely_many_answers() -> None:
+    differences, stderrs = [[0, 1], [-1, 0]], np.zeros((2, 2))
+    assert rank_intervals(differences, stderrs).tolist() == [[1, 1], [2, 2]]
+    assert rank_intervals(differences, stderrs, degrees=1.0).tolist() == [[1, 2], [1, 2]]
+
+
 def test_degrees_of_freedom_come_from_the_rarer_kind_of_shared_answers() -> None:
     correct = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0])
     scores = np.arange(9.0)

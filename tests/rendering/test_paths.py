@@ -29,8 +29,21 @@ from uq_harness.rendering.paths import is_called_after_a_path, name_of_model, pa
         (r"C:\Users\ada", "~"),
         ("c:/users/ada/", "~"),
         ("file:///home/ada", "~"),
-        ("pretrained=/home/ada,dtype=x", "pretrained=~,dtype=x"),
+        ("cache_dir=/home/ada,dtype=x", "cache_dir=~,dtype=x"),
+        ("pretrained=/home/llama,dtype=x", "pretrained=llama,dtype=x"),
+        ("{'nli_model': '/home/bert', 'cache': '/home/ada'}", "{'nli_model': 'bert', 'cache': '~'}"),
         ("cache in /home/ada, full", "cache in ~, full"),
+        ("file:///C:/Users/ada", "~"),
+        ("/mnt/c/Users/ada", "~"),
+        ("/c/Users/ada/", "~"),
+        ("\u201c/home/ada/q\u201d", "\u201cq\u201d"),
+        ("\u201e/home/ada/q\u201c", "\u201eq\u201c"),
+        ("@/home/ada/q", "@q"),
+        ("!/home/ada/q", "!q"),
+        ("a&/home/ada/q", "a&q"),
+        ("+/home/ada/q", "+q"),
+        ("$/home/ada/q", "$q"),
+        ("*/home/ada/q*", "*q*"),
     ],
 )
 def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
@@ -57,6 +70,14 @@ def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
         "./runs/a",
         "../runs/a",
         "1/2/3",
+        "data/*/train/x.jsonl",
+        "data/train-*/a/x.jsonl",
+        "data/**/a/b",
+        "data/a?/b/c",
+        "{a}/b/c",
+        "f[0]/a/b",
+        "#/definitions/a",
+        "\u662f/\u5426/\u4e0d",
         "/ is a slash / and no path",
         "Question: {{question}}\nAnswer:</s>/x/y",
     ],
@@ -64,6 +85,13 @@ def test_a_path_is_cut_to_its_last_part(text: str, expected: str) -> None:
 def test_what_is_no_path_of_a_machine_stays(text: str) -> None:
     assert without_paths({"a": [text]}) == {"a": [text]}
     assert list(paths_in(text)) == []
+
+
+@pytest.mark.parametrize("name", ["model_name", "pretrained", "peft", "tokenizer", "similarity_model"])
+@pytest.mark.parametrize("path", ["/home/llama", "/Users/llama/", r"C:\Users\llama"])
+def test_a_model_in_a_folder_like_a_persons_keeps_its_name(name: str, path: str) -> None:
+    assert without_paths({name: path, "judges": [{name: [path]}]}) == {name: "llama", "judges": [{name: ["llama"]}]}
+    assert name_of_model(path) == "llama"
 
 
 def test_numbers_and_names_of_settings_stay() -> None:
@@ -96,3 +124,32 @@ def test_prompts_stay_as_they_are(prompt: str) -> None:
     }
     assert without_paths(settings) == settings
     assert list(paths_in(settings)) == []
+
+
+SOURCES = (
+    'def text(doc):\n    return read("/home/ada/private/examples.jsonl")\n',
+    '    def text(doc):\n        return read("/home/ada/private/examples.jsonl")\n',
+    '@cache\ndef text(doc):\n    return read("/home/ada/private/examples.jsonl")\n',
+    'lambda doc: read("/home/ada/private/examples.jsonl")',
+    'text = lambda doc: read("/home/ada/private/examples.jsonl")\n',
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("name", ["doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix"])
+def test_a_functions_source_in_place_of_a_prompt_is_cut(source: str, name: str) -> None:
+    settings = {name: source, "fewshot_config": {name: source, "samples": source, "process_docs": source}}
+    cut = source.replace("/home/ada/private/", "")
+    expected = {name: cut, "fewshot_config": {name: cut, "samples": cut, "process_docs": cut}}
+    assert without_paths(settings) == expected
+    places = [name, *(f"fewshot_config.{inner}" for inner in (name, "samples", "process_docs"))]
+    assert [place for place, _ in paths_in(settings)] == places
+
+
+def test_of_worked_examples_only_prompts_keep_paths() -> None:
+    prompt = "Read /home/me/x."
+    kept = {"doc_to_text": prompt, "target_delimiter": prompt, "samples": [{"question": prompt, "name": prompt}]}
+    settings = {"fewshot_config": {"data_files": "/home/me/shots.jsonl", **kept}}
+    assert without_paths(settings) == {"fewshot_config": {"data_files": "shots.jsonl", **kept}}
+    assert list(paths_in(settings)) == [("fewshot_config.data_files", "/home/me/shots.jsonl")]
+    assert without_paths({"samples": "/home/me/x.json"}) == {"samples": "x.json"}

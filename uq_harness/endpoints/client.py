@@ -152,7 +152,9 @@ def _openai_client(endpoint: Endpoint, key: str | None, largest_reply: int) -> A
 
         from uq_harness.endpoints.transport import http_client
     except ImportError as error:
-        raise UQHarnessError(f'an endpoint needs the package {error.name}: pip install "uq-harness[api]"') from None
+        raise UQHarnessError(
+            f'an endpoint needs the package {error.name}: in the folder of uq-harness\'s source: pip install ".[api]"'
+        ) from None
     client: Any = http_client(largest_reply)
     try:
         return AsyncOpenAI(

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from uq_harness.functional._arrays import FloatArray
-from uq_harness.functional._tie_groups import TieGroups, checked_answers, harmonic_numbers, mean_risk, tie_groups
+from uq_harness.functional._tie_groups import (
+    TieGroups,
+    as_verdicts,
+    checked_answers,
+    harmonic_numbers,
+    mean_risk,
+    tie_groups,
+)
 
 
 def auroc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
@@ -23,22 +30,27 @@ def auroc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
         Shape ``(answers,)``, 0 for an answer without a finite score; all ``nan`` with fewer than two right or two wrong
         answers among the scored ones.
     """
+    return _of_their_kind(auroc_shares(uncertainty, correct), correct)
+
+
+def auroc_shares(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
+    """What `auroc_components` would say of each answer if it were wrong, and if right; shape ``(2, answers)``."""
     scores, right = checked_answers(uncertainty, correct)
     scored = np.flatnonzero(np.isfinite(scores))
     right = right[scored]
     n_right = int(right.sum())
     n_wrong = len(right) - n_right
     if min(n_right, n_wrong) < 2:
-        return np.full(len(scores), np.nan)
+        return np.full((2, len(scores)), np.nan)
     distinct, group = np.unique(scores[scored], return_inverse=True)
     rights, wrongs = (np.bincount(group[rows], minlength=len(distinct)) for rows in (right, ~right))
     beaten = (np.cumsum(rights) - rights / 2) / n_right
     beaten_by = (n_wrong - np.cumsum(wrongs) + wrongs / 2) / n_wrong
     area = float(wrongs @ beaten) / n_wrong
-    size = np.where(right, n_right, n_wrong)
-    components = np.zeros(len(scores))
-    components[scored] = (np.where(right, beaten_by[group], beaten[group]) - area) / np.sqrt(size * (size - 1.0))
-    return components
+    shares = np.zeros((2, len(scores)))
+    for share, placement, size in zip(shares, (beaten, beaten_by), (n_wrong, n_right), strict=True):
+        share[scored] = (placement[group] - area) / np.sqrt(size * (size - 1.0))
+    return shares
 
 
 def aurc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
@@ -51,8 +63,13 @@ def aurc_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
     Returns:
         As `auroc_components`; all ``nan`` where all scored answers are right, or all wrong.
     """
-    found = _risk_components(uncertainty, correct)
-    return found if found is not None else np.full(np.shape(uncertainty), np.nan)
+    return _of_their_kind(aurc_shares(uncertainty, correct), correct)
+
+
+def aurc_shares(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
+    """What `aurc_components` would say of each answer if it were wrong, and if right; shape ``(2, answers)``."""
+    found = _risk_shares(uncertainty, correct)
+    return found if found is not None else np.full((2, *np.shape(uncertainty)), np.nan)
 
 
 def prr_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
@@ -63,23 +80,33 @@ def prr_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
     Returns:
         As `auroc_components`: without its only right or wrong answer there is no PRR, and so no jackknife of it.
     """
-    risk = _risk_components(uncertainty, correct)
+    return _of_their_kind(prr_shares(uncertainty, correct), correct)
+
+
+def prr_shares(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
+    """What `prr_components` would say of each answer if it were wrong, and if right; shape ``(2, answers)``."""
+    risk = _risk_shares(uncertainty, correct)
     if risk is None:
-        return np.full(np.shape(uncertainty), np.nan)
-    scores, right = checked_answers(uncertainty, correct)
+        return np.full((2, *np.shape(uncertainty)), np.nan)
+    scores, _ = checked_answers(uncertainty, correct)
     groups = tie_groups(uncertainty, correct)
     harmonic = harmonic_numbers(int(groups.total.sum()))
     wrong, total = int(groups.wrong.sum()), int(groups.total.sum())
     if min(wrong, total - wrong) < 2:
-        return np.full(len(scores), np.nan)
+        return np.full((2, len(scores)), np.nan)
     rate = wrong / total
     oracle = TieGroups(total=np.array([total - wrong, wrong]), wrong=np.array([0, wrong]))
     gain, most = rate - mean_risk(groups, harmonic), rate - mean_risk(oracle, harmonic)
-    own = np.where(np.isfinite(scores), ~right - rate, 0.0) / np.sqrt(total * (total - 1.0))
+    own = np.where(np.isfinite(scores), np.array([[1 - rate], [-rate]]), 0.0) / np.sqrt(total * (total - 1.0))
     return np.asarray(((own - risk) * most - gain * own * (1 + np.log1p(-rate))) / most**2, dtype=np.float64)
 
 
-def _risk_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray | None:
+def _of_their_kind(shares: FloatArray, correct: ArrayLike) -> FloatArray:
+    wrong, right = shares
+    return np.where(as_verdicts("correct", correct), right, wrong)
+
+
+def _risk_shares(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray | None:
     scores, right = checked_answers(uncertainty, correct)
     scored = np.flatnonzero(np.isfinite(scores))
     wrong = ~right[scored]
@@ -94,9 +121,9 @@ def _risk_components(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray |
     risks_from_here = np.cumsum((risks / ranks)[::-1])[::-1]
     starts = np.cumsum(sizes) - sizes
     weight, base = (np.add.reduceat(x, starts) / sizes for x in (from_here, risks - risks.mean() - risks_from_here))
-    components = np.zeros(len(scores))
-    components[scored] = (base[group] + wrong * weight[group]) / np.sqrt(n * (n - 1.0))
-    return components
+    shares = np.zeros((2, len(scores)))
+    shares[:, scored] = np.array([base + weight, base])[:, group] / np.sqrt(n * (n - 1.0))
+    return shares
 
 
 def spread(components: FloatArray) -> float:

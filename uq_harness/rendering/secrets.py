@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,21 @@ _WORDS_OF_A_MODEL = re.compile(
 # How keys of well-known services begin.
 _PREFIX = r"(?:hf_|sk-|gsk_|xai-|nvapi-|gh[pousr]_|github_pat_|glpat-|AKIA|AIza)"
 _VALUE = re.compile(rf"{_PREFIX}[\w-]+|Bearer\s.*", re.DOTALL)
-_WORD = re.compile(rf"(?<![\w-]){_PREFIX}[\w-]{{16,}}")
+# Keys are ASCII. Before one no letter of one is, unless it belongs to an escape sign in a text that was quoted.
+_BEGIN = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
+# What keys look like, unlike names such as hf_transformers_checkpoint_dir: random letters with digits among them.
+_RUN = r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{16,}"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_KEYS = (
+    r"hf_[A-Za-z0-9]{30,}",
+    r"hf_(?:oauth|jwt)_[\w.-]{30,}",
+    rf"(?:sk|xai|nvapi|glpat)-(?:[A-Za-z0-9]{{0,15}}[_-]){{0,8}}(?:{_RUN}|{_UUID})",
+    r"glpat-[\w-]{20,}",
+    rf"(?:gsk_|gh[pousr]_|github_pat_){_RUN}",
+    r"AKIA[A-Z0-9]{16}(?![A-Za-z0-9])",
+    r"AIza[\w-]{35,}",
+)
+_WORD = re.compile(rf"{_BEGIN}(?:{'|'.join(_KEYS)})[\w-]*", re.ASCII)
 _PAIR = re.compile(
     r"""(?P<start>(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)(?:=|["']\s*:\s*))(?P<value>"[^"]*"|'[^']*'|[^,&;\s]+)"""
 )
@@ -62,12 +77,34 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 
 def holds_key(text: str) -> bool:
-    """Whether a text holds a word that begins as the keys of well-known services do, and is as long.
+    """Whether a text holds a word that looks like the keys of well-known services.
 
-    >>> holds_key("hf_" + 20 * "A"), holds_key("the sk-learn package")
+    >>> holds_key("hf_" + 34 * "A"), holds_key("the sk-learn-contrib-extension package")
     (True, False)
     """
     return _WORD.search(text) is not None
+
+
+def line_holds_key(line: bytes) -> bool:
+    r"""Whether any text in a line of JSON, names of entries included, holds what may be a key (`holds_key`).
+
+    A line that is no JSON is searched as it is.
+
+    >>> line_holds_key(b'{"question": "key:\\nhf_' + 34 * b"A" + b'"}')
+    True
+    """
+    text = line.decode("utf-8", "replace")
+    try:
+        left = [json.loads(text, object_pairs_hook=list)]  # all entries of an object, also where two have one name
+    except (ValueError, RecursionError):
+        return holds_key(text)
+    while left:
+        value = left.pop()
+        if isinstance(value, str) and holds_key(value):
+            return True
+        if isinstance(value, list | tuple):
+            left.extend(value)
+    return False
 
 
 def _is_secret(name: str, value: Any) -> bool:

@@ -156,6 +156,34 @@ def test_the_first_view_is_a_models_own_where_hardly_any_method_was_run_with_all
     assert column(browser, 3).count("–") == len(METHODS) - 1
 
 
+def test_every_board_opens_with_its_own_choice_of_model_until_one_is_chosen(browser: Any, tmp_path: Path) -> None:
+    runs = [(name, "uq_sciq", METHODS) for name in ("org/a", "org/b", "org/c")]
+    runs += [("org/a", "uq_triviaqa", METHODS[:3]), ("org/b", "uq_triviaqa", METHODS[3:])]
+    for at, (name, task, methods) in enumerate(runs):
+        write_run(tmp_path / "runs" / str(at), *made_up(60, methods, seed=at), model=name, task=task)
+    found = collect_leaderboard(read_with_warnings([tmp_path / "runs"])[0])
+    open_page(browser, write_leaderboard(found, tmp_path, "Board")[0])
+    shown = browser.find_element("css selector", "select[name='model']")
+    sciq, trivia = (
+        next(one for one in texts(browser, "select[name='questions'] option") if one.startswith(task))
+        for task in ("uq_sciq", "uq_triviaqa")
+    )
+    choose(browser, "questions", sciq)
+    assert shown.get_property("value") == ""
+    choose(browser, "questions", trivia)
+    assert shown.get_property("value") == "b"
+    assert texts(browser, "#verdict")[0].startswith("Best: ")
+    choose(browser, "model", "mean of all")
+    assert texts(browser, "#verdict") == ["Nothing can be ranked over these questions."]
+    address = browser.current_url
+    choose(browser, "questions", sciq)
+    assert shown.get_property("value") == ""
+    browser.get("about:blank")
+    browser.get(address)
+    assert browser.find_element("css selector", "select[name='model']").get_property("value") == ""
+    assert texts(browser, "#verdict") == ["Nothing can be ranked over these questions."]
+
+
 def test_a_heading_sorts_by_mouse_and_by_keyboard_and_keeps_the_focus(
     browser: Any, board: tuple[Leaderboard, Path]
 ) -> None:

@@ -13,8 +13,11 @@ from tests.report.runs import made_up, write_run
 from uq_harness.cli import main
 from uq_harness.cli.run import run_lm_eval
 from uq_harness.errors import UQHarnessError
+from uq_harness.rendering.secrets import line_holds_key
 from uq_harness.report.leaderboard.check import Checked, check_submission
 from uq_harness.report.leaderboard.submission import write_submission
+from uq_harness.report.run import latest
+from uq_harness.results.load import load_runs
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ NUMBERS = {
     ),
     "a token": (lambda c: c["config"]["model_args"].update(token="abc"), "what may be 1 key (config.model_args.token)"),
     "a key in a text": (
-        lambda c: c.update(system_instruction="sk-" + 20 * "a"),
+        lambda c: c.update(system_instruction="sk-" + 20 * "a1"),
         "what may be 1 key (system_instruction)",
     ),
 }
@@ -167,7 +170,7 @@ SAMPLES = {
         ["0 answers without a verdict, and the samples have 1"],
     ),
     "a score that is a text": (lambda lines: scores(lines[0]).update(semgrad="high"), ["must be a number"]),
-    "a key": (lambda lines: lines[3]["doc"]["uq"].update(answer="hf_" + 24 * "a"), ["what may be 1 key (line 4)"]),
+    "a key": (lambda lines: lines[3]["doc"]["uq"].update(answer="hf_" + 34 * "a"), ["what may be 1 key (line 4)"]),
 }
 
 
@@ -248,12 +251,37 @@ def test_a_models_name_makes_a_folder_in_the_submission(tmp_path: Path, name: st
     assert {one.resolve() for one in tmp_path.glob("far/**/*.json*")} == {one.resolve() for one in written}
 
 
+def call_model(folder: Path, model: str) -> None:
+    """Results as of a local model."""
+    folded = model.replace("/", "__")
+    change_results(folder, lambda content: content.update(model_name=model, model_name_sanitized=folded))
+
+
+def test_models_in_folders_like_peoples_stay_two(tmp_path: Path) -> None:
+    for seed, name in enumerate(("llama", "qwen")):
+        write_run(tmp_path / name, *made_up(30, seed=seed), date=f"2026-01-0{seed + 1}T03-04-05.678901")
+        call_model(tmp_path / name, f"/home/{name}")
+    write_submission([tmp_path / "llama", tmp_path / "qwen"], tmp_path / "out")
+    found = load_runs(tmp_path / "out")
+    assert {run.model for run in found} == {"llama", "qwen"}
+    assert len(latest(found)[0]) == 2
+
+
+def test_two_models_that_would_have_one_name_are_refused(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        write_run(tmp_path / name, *made_up(30, seed=seed), date=f"2026-01-0{seed + 1}T03-04-05.678901")
+        call_model(tmp_path / name, f"/data/{name}/small")
+    with pytest.raises(UQHarnessError, match=r"/data/a/small and /data/b/small would both be the model small: "):
+        write_submission([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_samples_with_what_may_be_a_key_are_refused_with_their_lines(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def add_keys(lines: list[dict[str, Any]]) -> None:
         for number in range(3, 10):
-            lines[number]["doc"]["uq"].update(answer="hf_" + 24 * "a")
+            lines[number]["doc"]["uq"].update(answer="hf_" + 34 * "a")
 
     change_samples(copy, add_keys)
     out = tmp_path / "out"
@@ -262,6 +290,38 @@ def test_samples_with_what_may_be_a_key_are_refused_with_their_lines(
     assert run(monkeypatch, copy, "--submission", out) == 2
     assert "hf_aaaa" not in capsys.readouterr().err
     assert not out.exists()
+
+
+KEY = "hf_" + 34 * "a"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            f"key:\n{KEY}",
+            f"a\t{KEY}",
+            f"\u201c{KEY}\u201d",
+            f"the key\u662f{KEY}\u3002",
+            f"\\{KEY}",
+            {KEY: 1},
+            [{"a": [KEY]}],
+        ),
+        json.dumps({"text": f"key:\n{KEY}, \u201d"}),
+    ],
+)
+def test_a_key_is_found_wherever_it_stands_in_the_samples(copy: Path, tmp_path: Path, answer: object) -> None:
+    change_samples(copy, lambda lines: lines[3]["doc"]["uq"].update(answer=answer))
+    assert "what may be 1 key (line 4)" in faults(check_submission([copy]))
+    with pytest.raises(UQHarnessError, match=r"line 4: what may be a key"):
+        write_submission([copy], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "line", [f'{{"question": "key:\\n{KEY}', f'{{"a": "x {KEY}", "a": "y"}}', f"{5000 * '['}{KEY}"]
+)
+def test_a_key_is_found_in_a_line_that_json_does_not_read_or_not_whole(line: str) -> None:
+    assert line_holds_key(line.encode())
 
 
 def test_what_cannot_be_submitted_is_refused(tmp_path: Path) -> None:

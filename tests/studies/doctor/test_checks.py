@@ -106,7 +106,7 @@ def test_optional_parts_name_their_command(monkeypatch) -> None:
 
     monkeypatch.setattr(checks, "version", lacking)
     found = {check.name: check for check in optional()}
-    assert found["uq-harness[api]"].fix == "pip install 'uq-harness[api]'"
+    assert found["uq-harness[api]"].fix == "pip install 'openai>=1.60'"
     assert "openai" in found["uq-harness[api]"].found
     assert found["vllm"].fix == "pip install vllm"
     assert not {"uq-harness[dev]", "uq-harness[docs]"} & found.keys()  # not what users need

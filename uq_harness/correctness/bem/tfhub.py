@@ -99,7 +99,7 @@ def _import_tensorflow() -> Any:
 def _missing_package(name: str, error: ImportError) -> UQHarnessError:
     return UQHarnessError(
         f"the BEM judge with backend='tfhub' cannot import {name} ({brief(error)}): "
-        'pip install "uq-harness[tfhub]", or use the default backend, torch'
+        'in the folder of uq-harness\'s source: pip install ".[tfhub]", or use the default backend, torch'
     )
 
 

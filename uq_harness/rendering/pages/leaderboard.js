@@ -31,13 +31,14 @@
   const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
   // Choices of a select; what was chosen stays chosen where it still is one.
-  const offer = (select, choices, fallback) => {
-    const before = select.options.length ? select.value : null;
+  const offer = (select, choices, fallback, keep = true) => {
+    const before = keep && select.options.length ? select.value : null;
     select.replaceChildren(...choices.map(([value, text]) => element("option", { value }, text)));
     select.value = choices.some(([value]) => value === before) ? before : fallback;
   };
 
   // Which standings and numbers the chosen view shows.
+  const model = { chosen: false, own: "" };  // whether the reader or the address chose it, and what the board would choose
   const boardOf = () => data.boards.find((board) => boardName(board) === view.elements.questions.value) ?? data.boards[0];
   const boardName = (board) => `${board.judge}: ${board.title}`;
   const titles = (places, names) => places.map((at) => [names[at], names[at]]);
@@ -50,8 +51,8 @@
     // The mean is over methods that every model has; where these are few, the model that has the most comes first.
     const ranked = (key) => board.methods[key].auroc.length;
     const widest = board.labels.reduce((one, other) => (ranked(other) > ranked(one) ? other : one));
-    const fallback = 2 * ranked(ALL) < ranked(widest) ? data.labels[widest] : "";
-    offer(view.elements.model, [["", board.labels.length > 1 ? "mean of all" : data.labels[board.labels[0]]], ...(board.labels.length > 1 ? titles(board.labels, data.labels) : [])], board.labels.length > 1 ? fallback : "");
+    model.own = board.labels.length > 1 && 2 * ranked(ALL) < ranked(widest) ? data.labels[widest] : "";
+    offer(view.elements.model, [["", board.labels.length > 1 ? "mean of all" : data.labels[board.labels[0]]], ...(board.labels.length > 1 ? titles(board.labels, data.labels) : [])], model.own, model.chosen);
     offer(view.elements.method, titles(methods, data.methods), best ? data.methods[best[0]] : data.methods[methods[0]] ?? "");
     view.elements.model.disabled = models;
     view.elements.method.disabled = !models || view.elements.measure.value === "accuracy";
@@ -287,7 +288,7 @@
     return { ...found, ...sorted };
   };
   const remember = () => {
-    const now = Object.entries(state()).filter(([name, value]) => value !== first[name]);
+    const now = Object.entries(state()).filter(([name, value]) => value !== (name === "model" ? model.own : first[name]));
     const hash = now.length ? `#${new URLSearchParams(now)}` : location.pathname + location.search;
     history.replaceState(null, "", hash);
   };
@@ -300,6 +301,7 @@
     const wanted = new URLSearchParams(location.hash.slice(1));
     if (!location.hash.includes("=") && first) return;  // a link to a section leaves the view as it is
     const value = (name) => wanted.get(name) ?? first?.[name];
+    model.chosen = wanted.has("model");
     for (const round of [1, 2]) {  // what may be chosen depends on other choices
       for (const one of fields()) {
         const now = value(one.name);
@@ -343,6 +345,8 @@
   narrow.addEventListener("change", () => { fold(); refresh(); });
   refresh();
   first = state();
+  // Heard before the form is.
+  for (const kind of ["input", "change"]) view?.elements.model.addEventListener(kind, () => { model.chosen = true; });
   for (const form of forms) {
     for (const kind of ["input", "change"]) form.addEventListener(kind, () => { refresh(); remember(); });
     form.addEventListener("submit", (event) => event.preventDefault());

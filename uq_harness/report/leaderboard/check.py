@@ -17,7 +17,7 @@ from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.metrics import too_few
 from uq_harness.functional import MEASURES
 from uq_harness.rendering.paths import is_called_after_a_path, paths_in
-from uq_harness.rendering.secrets import holds_key
+from uq_harness.rendering.secrets import line_holds_key
 from uq_harness.report.write import collected_warnings, read_with_warnings
 from uq_harness.results.files import RunFiles, find_files, results_without_secrets
 from uq_harness.results.run import TaskRun
@@ -123,7 +123,7 @@ def _faults_of_samples(part: RunFiles, samples: Path) -> Iterator[str]:
     with samples.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             ended = line.endswith(b"\n")
-            if holds_key(line.decode("utf-8", "replace")):
+            if line_holds_key(line):
                 keys.append(f"line {number}")
             hashes.append(_hashes(line))
     if keys:

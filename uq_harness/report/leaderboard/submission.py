@@ -9,8 +9,8 @@ from pathlib import Path
 
 from uq_harness.errors import UQHarnessError
 from uq_harness.files import plain, write_whole
-from uq_harness.rendering.paths import without_paths
-from uq_harness.rendering.secrets import holds_key
+from uq_harness.rendering.paths import name_of_model, without_paths
+from uq_harness.rendering.secrets import line_holds_key
 from uq_harness.report.run import short_names
 from uq_harness.results.files import RunFiles, find_files
 
@@ -32,15 +32,17 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        UQHarnessError: A run has no samples or no results file, two runs would have one name, or samples hold what may
-            be a key.
+        UQHarnessError: A run has no samples or no results file, two runs or two models would have one name, or samples
+            hold what may be a key.
     """
     found = find_files(paths)
     for run in found:
         if run.results is None or run.samples is None:
             missing = "samples (--log_samples)" if run.samples is None else "a results file next to it"
             raise UQHarnessError(f"{run.path}: {run.task} has no {missing}: leave it out, or run it again")
-    names = short_names(sorted({_model(run) for run in found}))
+    models = sorted({_model(run) for run in found})
+    _refuse_models_of_one_name(models)
+    names = short_names(models)
     results: dict[Path, Path] = {}
     samples: dict[Path, Path] = {}
     for run in found:
@@ -61,9 +63,20 @@ def write_submission(paths: Sequence[str | Path], folder: Path) -> list[Path]:
     return [*results.values(), *samples.values()]
 
 
+def _refuse_models_of_one_name(models: Sequence[str]) -> None:
+    known: dict[str, str] = {}
+    for model in models:
+        other = known.setdefault(name_of_model(model), model)
+        if other != model:
+            raise UQHarnessError(
+                f"{other} and {model} would both be the model {name_of_model(model)}: submit each into a folder of its "
+                "own if they are the same model, or rename one's folder and run it again"
+            )
+
+
 def _refuse_keys(samples: Path) -> None:
     with samples.open("rb") as lines:
-        found = [number for number, line in enumerate(lines, 1) if holds_key(line.decode("utf-8", "replace"))]
+        found = [number for number, line in enumerate(lines, 1) if line_holds_key(line)]
     if found:
         named = ", ".join(map(str, found[:_LINES])) + (f" and {len(found) - _LINES} more" if found[_LINES:] else "")
         raise UQHarnessError(

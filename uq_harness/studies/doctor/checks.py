@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -161,10 +162,13 @@ def optional() -> Iterator[Check]:
         needed = _requirements(extra)
         if extra in _FOR_CONTRIBUTORS or not needed:
             continue
-        missing = [requirement.name for requirement in needed if _installed(requirement)[0] is not State.OK]
+        missing = [requirement for requirement in needed if _installed(requirement)[0] is not State.OK]
         name = f"{PACKAGE}[{extra}]"
         if missing:
-            yield Check("optional", name, State.NOTE, f"missing: {', '.join(missing)}", f"pip install '{name}'")
+            found = f"missing: {', '.join(requirement.name for requirement in missing)}"
+            # The package is on no index, and what it needs is.
+            fix = f"pip install {' '.join(shlex.quote(_plain(requirement)) for requirement in missing)}"
+            yield Check("optional", name, State.NOTE, found, fix)
         else:
             yield Check("optional", name, State.OK, "installed")
     for package, use in _BESIDE.items():
