@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Iterable
 from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Any, Self
@@ -46,6 +47,11 @@ def _object(place: str, line: str, shape: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise UQHarnessError(f"{place}: a JSON {type(row).__name__}: it needs {shape}")
     return row
+
+
+def not_blank(texts: Iterable[str]) -> list[str]:
+    """The texts that hold more than white space."""
+    return [text for text in texts if text.strip()]
 
 
 def question_and_texts(place: str, row: dict[str, Any], field: str, shape: str) -> tuple[str, list[str]]:

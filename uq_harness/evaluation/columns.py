@@ -15,7 +15,7 @@ from pyarrow import compute, types
 
 from uq_harness.errors import UQHarnessError, did_you_mean
 from uq_harness.evaluation.trial_row import TrialRow, same_random_numbers
-from uq_harness.files import check_characters
+from uq_harness.files import check_characters, not_blank
 
 SHAPE = 'one JSON object a line, such as {"question": "Who ...?", "answers": ["...", "..."]}'
 Source = Any  # a column's name, a Jinja template, a function of the row, or a list: as lm_eval takes it
@@ -157,11 +157,6 @@ def _all_text(column: pyarrow.ChunkedArray) -> bool:
     if column.null_count or not (types.is_string(column.type) or types.is_large_string(column.type)):
         return False
     return not compute.any(compute.utf8_is_space(column)).as_py() and not compute.any(compute.equal(column, "")).as_py()
-
-
-def not_blank(texts: Iterable[str]) -> list[str]:
-    """The texts that hold more than white space."""
-    return [text for text in texts if text.strip()]
 
 
 def columns_in(source: Source) -> set[str] | None:

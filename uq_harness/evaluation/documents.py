@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from uq_harness.errors import UQHarnessError, close_names
-from uq_harness.evaluation.columns import not_blank
+from uq_harness.files import not_blank
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -14,8 +14,7 @@ import numpy as np
 from uq_harness.backends.saved.alternatives import SavedAlternatives, read_alternatives
 from uq_harness.backends.told_logprobs import UNKNOWN_LOGPROB
 from uq_harness.errors import UQHarnessError, close_names
-from uq_harness.evaluation.columns import not_blank
-from uq_harness.files import check_characters, question_and_texts, read_json_lines, user_path
+from uq_harness.files import check_characters, not_blank, question_and_texts, read_json_lines, user_path
 from uq_harness.functional import FloatArray
 from uq_harness.results.files import RunFiles, run_of_samples
 
