@@ -103,7 +103,7 @@ def prr_shares(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray:
 
 def _of_their_kind(shares: FloatArray, correct: ArrayLike) -> FloatArray:
     wrong, right = shares
-    return np.where(as_verdicts("correct", correct), right, wrong)
+    return np.asarray(np.where(as_verdicts("correct", correct), right, wrong), dtype=np.float64)
 
 
 def _risk_shares(uncertainty: ArrayLike, correct: ArrayLike) -> FloatArray | None:

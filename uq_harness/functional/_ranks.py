@@ -73,7 +73,7 @@ class Answers:
     @property
     def right(self) -> BoolArray:
         """Whether each answer is right."""
-        return self._correct == 1
+        return np.asarray(self._correct == 1)
 
     def rarer(self, rows: BoolArray) -> int:
         """Number of right or of wrong answers among some of the questions, whichever are fewer."""
