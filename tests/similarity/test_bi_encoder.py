@@ -95,7 +95,7 @@ def test_a_text_too_long_keeps_its_end_and_its_pairs_are_counted(folder: str, ca
     assert "the similarity model reads 7 tokens: 2 of 4 distinct texts are longer" in caplog.text
 
 
-def test_lack_of_memory_makes_batches_smaller_and_changes_nothing(folder: str, caplog) -> None:
+def test_lack_of_memory_makes_batches_smaller_and_changes_nothing(folder: str, caplog, any_padding) -> None:
     expected = similarity(folder).scores(PAIRS)
     with rows_of(network(folder).encoder[0].auto_model, fail_above=2):
         assert similarity(folder).scores(PAIRS) == pytest.approx(expected, abs=1e-6)

@@ -126,6 +126,16 @@ def test_pairs_are_sorted_by_length_and_padded_to_their_batch_only(folder: str) 
     assert seen == [(2, 54), (2, 5)]
 
 
+def test_a_batch_on_the_processor_ends_where_it_would_be_padded_much(folder: str) -> None:
+    pairs = [("x " * length, f"y{number}") for length in (90, 89, 45, 1) for number in range(8)]
+    service = nli(folder)
+    with rows_of(network(folder).model) as seen:
+        found = service.probabilities(pairs)
+    assert seen == [(16, 95), (8, 50), (8, 6)]
+    alone = [nli(folder).probabilities([pair])[0] for pair in pairs]
+    assert found == pytest.approx(np.array(alone), abs=1e-6)
+
+
 def test_no_pairs_give_no_rows(folder: str) -> None:
     assert nli(folder).probabilities([]).shape == (0, 3)
 
@@ -150,7 +160,7 @@ def test_pairs_as_long_as_the_model_are_read(tmp_path: Path, kind: str) -> None:
     assert np.isfinite(found).all()
 
 
-def test_lack_of_memory_makes_batches_smaller_and_changes_nothing(folder: str, caplog) -> None:
+def test_lack_of_memory_makes_batches_smaller_and_changes_nothing(folder: str, caplog, any_padding) -> None:
     expected = nli(folder).probabilities(PAIRS)
     service = nli(folder, batch_size=16)
     with rows_of(network(folder).model, fail_above=5) as seen:

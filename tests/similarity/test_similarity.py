@@ -78,7 +78,7 @@ def test_pairs_as_long_as_the_model_are_read(tmp_path: Path, caplog) -> None:
     assert "the similarity model reads 39 tokens" in caplog.text  # RoBERTa's positions begin behind the padding's
 
 
-def test_lack_of_memory_makes_batches_smaller_and_changes_nothing(folder: str, caplog) -> None:
+def test_lack_of_memory_makes_batches_smaller_and_changes_nothing(folder: str, caplog, any_padding) -> None:
     expected = similarity(folder).scores(PAIRS)
     with rows_of(network(folder).encoder.model, fail_above=5):
         assert similarity(folder).scores(PAIRS) == pytest.approx(expected, abs=1e-6)

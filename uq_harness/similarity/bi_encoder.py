@@ -33,6 +33,11 @@ class BiEncoderNetwork(Network[str]):
     def __init__(self, encoder: Any, max_length: int) -> None:
         self.encoder, self.max_length = encoder, max_length
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the encoder is on the processor."""
+        return str(self.encoder.device) == "cpu"
+
     def items(self, pairs: Sequence[Pair]) -> list[str]:
         """The distinct texts of the pairs."""
         return list(dict.fromkeys(text for pair in pairs for text in pair))

@@ -71,6 +71,11 @@ class NLIClassifier(PairNetwork):
         self.model, self.tokenizer, self.device = model, tokenizer, device
         self.columns, self.max_length = list(columns), max_length
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the model is on the processor."""
+        return str(self.device) == "cpu"
+
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text, without special tokens."""
         return text_lengths(self.tokenizer, texts)

@@ -30,6 +30,11 @@ class CrossEncoderNetwork(PairNetwork):
     def __init__(self, encoder: Any, max_length: int) -> None:
         self.encoder, self.max_length = encoder, max_length
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the encoder is on the processor."""
+        return str(self.encoder.device) == "cpu"
+
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text, without special tokens."""
         return text_lengths(self.encoder.tokenizer, texts)

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar, Generic, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from uq_harness.similarity.loading import Settings
 from uq_harness.similarity.memory import Pair
 
 log = logging.getLogger(__name__)
+
+_PADDING_ON_CPU = 32  # places without a token in a batch that cost a processor no more than another batch
 
 
 I = TypeVar("I", Pair, str)  # noqa: E741  # what a network reads at a time
@@ -34,6 +37,11 @@ class Network(ABC, Generic[I]):
     kind: ClassVar[str] = ""
     reads: ClassVar[str]
     max_length: int
+
+    @property
+    @abstractmethod
+    def on_cpu(self) -> bool:
+        """Whether it is on the processor, where a place without a token costs as much as a token."""
 
     @abstractmethod
     def items(self, pairs: Sequence[Pair]) -> list[I]:
@@ -96,16 +104,23 @@ class _PairRoom(Room):
         name: How messages call the network.
         reads: How messages call an item.
         tokens: The most tokens of a batch; ``None`` before memory has run out.
+        padding: The most places of a batch that hold no token; ``None`` for any number.
     """
 
     name: str = ""
     reads: str = "pair"
     tokens: int | None = None
+    padding: int | None = None
 
     def fits(self, waiting: Sequence[_Measured], start: int = 0) -> int:
         """How many of the waiting items go together; none of them is longer than the one at the start."""
-        size = self.size if self.tokens is None else max(1, min(self.size, self.tokens // waiting[start].tokens))
-        return min(size, len(waiting) - start)
+        longest = waiting[start].tokens
+        size = self.size if self.tokens is None else max(1, min(self.size, self.tokens // longest))
+        together = waiting[start : start + size]
+        if self.padding is None:
+            return len(together)
+        places = accumulate(longest - one.tokens for one in together)
+        return sum(1 for empty in places if empty <= self.padding)
 
     def too_large(self, size: int, waiting: Sequence[_Measured]) -> int:
         """The size of the batch that memory did not hold: it has its own."""
@@ -170,6 +185,7 @@ class NeuralPairModel:
             return network.forward([one.item for one in batch])
 
         self._room.reads = network.reads
+        self._room.padding = _PADDING_ON_CPU if network.on_cpu else None
         return np.concatenate([rows for _, rows in in_shrinking_batches(work, measured, self._room, self._refuse)])
 
     def _refuse(self, one: _Measured) -> NoReturn:
