@@ -11,8 +11,6 @@ import importlib
 from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Any
 
-from packaging.requirements import Requirement
-
 from uq_harness.errors import UQHarnessError
 from uq_harness.evaluation.includes import left_out, refuse_left_out, register_includes, tasks_folder
 
@@ -35,6 +33,8 @@ def check_lm_eval() -> None:
     Raises:
         UQHarnessError: It is outside of the bounds in setup.cfg.
     """
+    from packaging.requirements import Requirement  # commands that only tell something start without it
+
     try:
         found = version("lm_eval")
         requirements = map(Requirement, distribution("uq-harness").requires or ())
