@@ -233,7 +233,7 @@ class UQHFLM(UncertainLM, HFLM):
         Raises:
             UQHarnessError: The tokenizer has none.
         """
-        check_template(chat_template, there=self.tokenizer.chat_template is not None, name=str(self.pretrained))
+        check_template(chat_template, there=self.tokenizer.chat_template is not None, name=self.tokenizer.name_or_path)
         template: str | None = super().chat_template(chat_template)
         return template
 
