@@ -50,20 +50,28 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def python(*words: str, package: Path) -> str:
-    """Output of a fresh interpreter that has the package, and this very uq_harness."""
-    path = os.pathsep.join([str(ROOT), str(package / "site")])
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+def python(*words: str, folder: Path, path: Path) -> str:
+    """Output of a fresh interpreter that has ``path`` and this very uq_harness, and none of pytest's settings here."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(path)]),
+        "PYTHONWARNINGS": "ignore",
+    }
     done = subprocess.run(
-        [sys.executable, *words], env=environment, cwd=package, capture_output=True, text=True, check=False
+        [sys.executable, *words], env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_a_new_method_passes_its_own_test(package: Path) -> None:
-    said = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "my_score", package=package)
+def own_test(name: str, folder: Path, path: Path) -> None:
+    """Run the test that a new method came with."""
+    said = python("-m", "pytest", "-q", "-p", "no:cacheprovider", name, folder=folder, path=path)
     assert "4 passed" in said
+
+
+def test_a_new_method_passes_its_own_test(package: Path) -> None:
+    own_test("my_score", folder=package, path=package / "site")
 
 
 @pytest.mark.parametrize("name", ["answer", "any", "evidence", "none", "sample", "samples_method", "value_error"])
@@ -71,19 +79,11 @@ def test_a_method_whose_class_would_hide_a_name_in_use_passes_its_own_test(tmp_p
     new("method", name, "--folder", str(tmp_path))
     source = (tmp_path / name / f"{name}.py").read_text(encoding="utf-8")
     assert f"class {''.join(map(str.capitalize, name.split('_')))}Method(SamplesMethod):" in source
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path / name)])},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    own_test(name, folder=tmp_path, path=tmp_path / name)
 
 
 def test_an_installed_method_is_listed_and_joins_no_set(package: Path) -> None:
-    listed = json.loads(python("-m", "uq_harness", "methods", "--json", package=package))
+    listed = json.loads(python("-m", "uq_harness", "methods", "--json", folder=package, path=package / "site"))
     (found,) = [method for method in listed if method["name"] == "my_score"]
     assert (found["title"], found["sets"], found["sampling"]) == ("My score", [], True)
     assert found["options"]["my_score_case"]["default"] == "false"
@@ -93,7 +93,8 @@ def test_an_installed_method_scores_a_run(package: Path) -> None:
     python(
         *("-m", "uq_harness", "run", *DEMO, "--tasks", "uq_demo", "--limit", "6", "--output_path", "out"),
         *("--model_args", "pretrained=demo,methods=my_score+exact_match_rate,my_score_case=true", "--log_samples"),
-        package=package,
+        folder=package,
+        path=package / "site",
     )
     (samples,) = (package / "out").rglob("samples_uq_demo_*.jsonl")
     for line in samples.read_text(encoding="utf-8").splitlines():
