@@ -159,8 +159,8 @@ BENCHMARKS = (
     ),
     Benchmark(
         "nli-deberta-large",
-        "benchmarks/similarity.py --generations {shared}/data/uqnlg_llama13b_triviaqa/generations.jsonl --limit 16 "
-        "--shape deberta-large --single-questions 2 --with bfloat16,compiled",
+        "benchmarks/similarity.py --generations {shared}/data/uqnlg_llama13b_triviaqa/generations.jsonl --limit 4 "
+        "--shape deberta-large --single-questions 1 --with bfloat16,compiled",
         (
             Ratio("pairs a second on one thread", ("pairs_a_second",), least=True, unit="/s"),
             Ratio("padding among what it reads", ("padding_share",)),
