@@ -111,6 +111,11 @@ class Architecture:
         """Number of transformer blocks."""
         return len(self.blocks)
 
+    @cached_property
+    def weights_of_block(self) -> int:
+        """Mean number of a block's weights, as far as they are parameters; at least one."""
+        return max(1, sum(one.numel() for one in self.blocks.parameters()) // self.n_blocks)
+
     @property
     def input_device(self) -> torch.device:
         """Where token ids must be, also when the model is spread over devices or partly offloaded."""

@@ -202,7 +202,6 @@ class _Scorer:
         self._architecture, self._questions, self._pad_id, self._copies = architecture, questions, pad_id, copies
         self._allowed = shares
         self._known: dict[tuple[tuple[int, ...], ...], list[tuple[list[int], TokenTree]]] = {}
-        self._device = architecture.input_device
 
     def score(self, room: Room, max_length: int | None) -> list[FloatArray]:
         """Log-likelihood of each answer after each that is stated, a square for each question."""
@@ -241,7 +240,7 @@ class _Scorer:
         units = [self._unit(waiting, places) for places in _runs(waiting, most)]
         order = [[number] for number in range(len(units))]
         if most > 1 and self._shares:
-            order = list(in_passes([unit.shape for unit in units], self._device))
+            order = list(in_passes([unit.shape for unit in units], self._architecture))
         elif most > 1:
             order = [sorted(range(len(units)), key=lambda number: -max(map(len, units[number].question.prompts)))]
         for numbers in order:
@@ -308,7 +307,7 @@ class _Scorer:
         first = [place[pair.question, pair.prompt] for pair in pairs]
         totals = token_logprobs(self._architecture, last, first, [self._text(pair)[0] for pair in pairs])
         rows = [row for number, some in enumerate(behind) for row in self._rows(number, some, pairs)]
-        for numbers in in_passes([(1, len(row.tree)) for row in rows], self._device):
+        for numbers in in_passes([(1, len(row.tree)) for row in rows], self._architecture):
             some = [rows[number] for number in numbers]
             self._add(totals, some, cache, [stated[keys[row.prompt]] for row in some], pairs, dtype)
         found: list[float] = totals.tolist()

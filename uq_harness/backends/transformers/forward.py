@@ -18,6 +18,8 @@ from uq_harness.backends.transformers.cache import is_plain
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
 ENTRIES_ON_GPU = 2**26
+# Logits of one product with the head's matrix, which is read once for all of them.
+PRODUCT = 2**23
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

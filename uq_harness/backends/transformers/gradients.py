@@ -8,6 +8,7 @@ blocks above it run again, from the states that entered it during decoding.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,13 +27,12 @@ from uq_harness.backends.transformers.forward import in_float64, states
 from uq_harness.backends.transformers.head import Request, at_the_head
 from uq_harness.backends.transformers.in_range import in_range, known
 from uq_harness.backends.transformers.parts import Part, PartsWatch, add_parts
+from uq_harness.backends.transformers.passes import alike, padding_worth_a_pass
 from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.evidence import StateGradientNorms
 from uq_harness.functional import FloatArray
 
-# Padding that must be spared before a second pass over short answers pays; a GPU reads all weights again for it.
-TOKENS_WORTH_A_PASS = 32
-TOKENS_WORTH_A_PASS_ON_GPU = 256
+TOKENS_WORTH_A_PASS_ON_GPU = 256  # padding that costs as much as another pass, which reads all weights again
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def gradients(
     heads, at_head_input, scales, seconds = at_the_head(architecture, decoded, scored, request)
     levels = architecture.n_blocks - request.first_block
     sizes = {weighted: np.zeros((2, len(scored), levels, columns.shape[1])) for weighted in at_head_input}
-    for rows in _groups_of_like_length(decoded, scored) if at_head_input else ():
+    for rows in _groups_of_like_length(architecture, scored) if at_head_input else ():
         steps = max(1, *(scored[row].stop for row in rows))
         wanted = {weighted: gradient[rows, :steps] for weighted, gradient in at_head_input.items()}
         watch = PartsWatch()
@@ -101,16 +101,11 @@ def _unscaled(sizes: FloatArray, scales: FloatArray) -> FloatArray:
     return np.where(scale > 0, known(sizes), sizes) * np.stack([scale, scale**2])
 
 
-def _groups_of_like_length(decoded: Decoded, scored: list[range]) -> list[list[int]]:
-    """All rows in one group, or the short answers and the long ones where that spares enough padding."""
-    lengths = [tokens.stop for tokens in scored]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    longest = lengths[order[-1]]
-    spared, short = max((at * (longest - lengths[order[at - 1]]), at) for at in range(1, len(order) + 1))
-    on_cpu = decoded.head_states.device.type == "cpu"
-    if spared < (TOKENS_WORTH_A_PASS if on_cpu else TOKENS_WORTH_A_PASS_ON_GPU):
-        return [list(range(len(lengths)))]
-    return [order[:short], order[short:]]
+def _groups_of_like_length(architecture: Architecture, scored: list[range]) -> Iterator[list[int]]:
+    """Rows whose answers are so alike in length that little is padding."""
+    on_cpu = architecture.input_device.type == "cpu"
+    padding = padding_worth_a_pass(architecture) if on_cpu else TOKENS_WORTH_A_PASS_ON_GPU
+    return map(sorted, alike([(1, tokens.stop) for tokens in scored], sys.maxsize, padding))
 
 
 def _part(decoded: Decoded, rows: list[int], steps: int) -> Decoded:

@@ -1,9 +1,16 @@
-"""The loss at the LM head in closed form: the head's own gradient, and where the state gradients start."""
+"""The loss at the LM head in closed form: the head's own gradient, and where the state gradients start.
+
+A token's share of the loss's gradient at the head's output is its error ``p - e`` times its weight, ``1/T`` or ``H/T``;
+so both weightings have the same errors, and one product with the head's matrix leads back from them. Logits of several
+answers are one product too, which reads the matrix once.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,14 +18,13 @@ from torch import Tensor
 
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decoded import Decoded
-from uq_harness.backends.transformers.forward import in_float64, rows_in_memory
-from uq_harness.backends.transformers.parts import Part, PartsWatch
+from uq_harness.backends.transformers.forward import PRODUCT, in_float64, rows_in_memory
+from uq_harness.backends.transformers.parts import Part, PartsWatch, add_parts
 from uq_harness.functional import FloatArray
 
 # Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
 BLOCK_ENTRIES = 2**17
 BLOCK_ENTRIES_ON_GPU = 2**26
-_NO_PROBABILITY = -800.0  # its exponential is 0 in float64
 
 
 @dataclass(frozen=True)
@@ -46,62 +52,109 @@ def at_the_head(
         the head reads, ``[batch, steps, width]``, and their scales, ``[batch]``; for each answer the seconds of the
         parts.
     """
-    seconds: list[dict[Part, float]] = []
-    heads: list[dict[bool, float]] = []
+    seconds: list[dict[Part, float]] = [{} for _ in scored]
+    heads: list[dict[bool, float]] = [{} for _ in scored]
     at_head_input = {weighted: torch.zeros_like(decoded.head_states) for weighted in request.states}
     scales = {weighted: np.zeros(len(scored)) for weighted in request.states}
-    for row, tokens in enumerate(scored):
+    for rows in _together(architecture, scored):
         watch = PartsWatch()
-        part = slice(tokens.start, tokens.stop)
-        read = decoded.head_states[row, part].detach().requires_grad_(bool(request.states))
+        parts = {row: slice(scored[row].start, scored[row].stop) for row in rows}
+        read = torch.cat([decoded.head_states[row, part] for row, part in parts.items()]).detach()
+        read.requires_grad_(bool(request.states))
+        chosen = torch.cat([decoded.token_ids[row, part] for row, part in parts.items()])
         with torch.set_grad_enabled(bool(request.states)):
             linear = architecture.head(read)
-        errors = errors_at_the_head(architecture, linear.detach(), decoded.token_ids[row, part])
-        watch.took("loss", None, errors[False])
-        heads.append({})
-        for weighted in request.head:
-            heads[row][weighted] = mean_absolute(errors[weighted], read.detach())
-            watch.took("head", weighted)
-        for weighted in request.states:
-            at_head_input[weighted][row, part], scales[weighted][row] = head_input_gradient(
-                linear, read, errors[weighted]
-            )
-            watch.took("states", weighted)
-        seconds.append(watch.seconds)
+        errors, entropies = errors_at_the_head(architecture, linear.detach(), chosen)
+        counts = [len(scored[row]) for row in rows]
+        losses = [weights(entropy) for entropy in entropies.split(counts)]
+        watch.took("loss", None, errors)
+        states = read.detach().split(counts)
+        for row, error, state, loss in zip(rows, errors.split(counts), states, losses, strict=True):
+            for weighted in request.head:
+                heads[row][weighted] = mean_absolute(error, state, loss[weighted])
+                watch.took("head", weighted)
+        if request.states:
+            gradients, largest = head_input_gradients(linear, read, errors)
+            watch.took("states", None, gradients)
+            split = gradients.split(counts), largest.split(counts)
+            for row, gradient, scale, loss in zip(rows, *split, losses, strict=True):
+                for weighted in request.states:
+                    start, scales[weighted][row] = scaled(gradient, scale, loss[weighted])
+                    at_head_input[weighted][row, parts[row]] = start.to(at_head_input[weighted].dtype)
+                    watch.took("states", weighted)
+        for row, count in zip(rows, counts, strict=True):
+            add_parts(seconds[row], watch.seconds, count / max(1, sum(counts)))
     return heads, at_head_input, scales, seconds
 
 
-def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tensor) -> dict[bool, Tensor]:
-    """The loss's gradient with respect to the head's linear output, ``[tokens, vocabulary]``, float64.
+def _together(architecture: Architecture, scored: list[range]) -> Iterator[list[int]]:
+    """Rows whose logits are one product; a quantised head may round by what shares it, and takes each answer alone."""
+    most = PRODUCT // architecture.vocabulary if architecture.has_dense_head else 0
+    part: list[int] = []
+    for row, tokens in enumerate(scored):
+        if part and sum(len(scored[one]) for one in part) + len(tokens) > most:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
-    It is ``c_t (p_t - e_t)`` with ``c_t = H_t/T`` or ``1/T``, times the slope of what the model does to logits.
+
+def weights(entropies: Tensor) -> dict[bool, Tensor]:
+    """The weight of each of an answer's tokens in the loss, ``1/T``, or ``H/T`` by entropy; ``[tokens]``, float64."""
+    count = max(1, len(entropies))
+    return {False: torch.full_like(entropies, 1 / count), True: entropies / count}
+
+
+def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """What each token's loss makes of the head's linear output, and the entropies of the tokens' distributions.
+
+    It is ``p_t - e_t`` times the slope of what the model does to logits. A sure token's ``1 - p`` is what the sizes of
+    gradients are about, and a sum that holds the token's own 1 loses its digits; so the others are summed alone, which
+    keeps them in float32.
+
+    Args:
+        architecture: The model.
+        linear: The head's output, ``[tokens, vocabulary]``.
+        chosen: The tokens, ``[tokens]``.
+
+    Returns:
+        The errors, ``[tokens, vocabulary]``, in float32 at least; the entropies in nats, ``[tokens]``, float64.
     """
     scores = architecture.logits_of(linear)
-    parts = scores.split(rows_in_memory(architecture.vocabulary, scores.device))
-    softmaxes = [_softmax_and_entropy(part) for part in parts]
-    error = torch.cat([softmax for softmax, _ in softmaxes])
-    entropy = torch.cat([entropy for _, entropy in softmaxes])
-    error[torch.arange(len(chosen), device=error.device), chosen.to(error.device)] -= 1
-    slope = architecture.logit_slope(in_float64(scores)) if architecture.logit_softcap else architecture.logit_scale
-    error *= slope / max(1, len(chosen))
-    return {False: error, True: error * entropy[:, None]}
+    precise = torch.promote_types(scores.dtype, torch.float32)
+    errors = torch.empty(scores.shape, dtype=precise, device=scores.device)
+    entropies = in_float64(torch.zeros(len(scores), device=scores.device))
+    size = rows_in_memory(architecture.vocabulary, scores.device)
+    for start in range(0, len(scores), size):
+        part = slice(start, start + size)
+        entropies[part] = _errors(scores[part].to(precise), chosen[part, None].to(scores.device), errors[part])
+        if architecture.logit_softcap or architecture.logit_scale != 1:
+            errors[part] *= architecture.logit_slope(scores[part].to(precise))
+    return errors, entropies
 
 
-def _softmax_and_entropy(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities and entropy of a few rows of logits, in float64, with one exponential a logit."""
-    precise = in_float64(scores)
-    # Where exp is 0 the product with it has to be: a masked logit is -inf.
-    below = (precise - precise.amax(-1, keepdim=True)).clamp_(min=_NO_PROBABILITY)
-    softmax = below.exp()
-    total = softmax.sum(-1)
-    softmax /= total[:, None]
-    return softmax, total.log() - torch.linalg.vecdot(softmax, below)
+def _errors(scores: Tensor, chosen: Tensor, errors: Tensor) -> Tensor:
+    """Writes ``p - e`` of a few rows of logits, and returns their entropies; one exponential a logit."""
+    highest, best = scores.max(-1, keepdim=True)
+    below = scores - highest
+    others = torch.exp(below, out=errors).scatter_(-1, best, 0)
+    rest = in_float64(others.sum(-1, keepdim=True))
+    # the clamp: a logit of minus infinity has no share in the entropy
+    spread = in_float64(torch.linalg.vecdot(others, below.clamp_(min=torch.finfo(below.dtype).min)))
+    of_best = 1 / (1 + rest)
+    errors *= of_best.to(errors.device, errors.dtype)
+    errors.scatter_(-1, best, of_best.to(errors.device, errors.dtype))
+    of_another = in_float64(errors.gather(-1, chosen)) - 1
+    of_chosen = torch.where((best == chosen).to(rest.device), -rest * of_best, of_another)
+    errors.scatter_(-1, chosen, of_chosen.to(errors.device, errors.dtype))
+    return (rest.log1p() - spread[:, None] / (1 + rest))[:, 0]
 
 
-def mean_absolute(error: Tensor, read: Tensor) -> float:
-    """Mean of ``|Σ_t error_t readᵀ_t|`` over the head's matrix, a block of the vocabulary at a time."""
+def mean_absolute(error: Tensor, read: Tensor, weight: Tensor) -> float:
+    """Mean of ``|Σ_t w_t error_t readᵀ_t|`` over the head's matrix, a block of the vocabulary at a time."""
     precise = torch.promote_types(read.dtype, torch.float32)
-    error, read = error.to(read.device, precise), read.to(precise)
+    error, read = error.to(read.device, precise), read.to(precise) * weight[:, None].to(read.device, precise)
     vocabulary, width = error.shape[1], read.shape[1]
     if not len(error):  # an answer without tokens has no gradient
         return math.nan
@@ -113,20 +166,48 @@ def mean_absolute(error: Tensor, read: Tensor) -> float:
     return float(total) / (vocabulary * width)
 
 
-def head_input_gradient(linear: Tensor, read: Tensor, error: Tensor) -> tuple[Tensor, float]:
-    """The loss's gradient with respect to the states that the head reads, scaled, and the scale.
+class _Start(NamedTuple):
+    """Where the state gradients of some tokens start, one a token.
 
-    Scaling first the error and then the gradient to a largest entry of 1 keeps the tiny gradients of sure answers
-    within the range of 16-bit floats; what follows is linear, so multiplying its result by the scale afterwards gives
-    the gradient itself.
+    Attributes:
+        gradient: The gradient of each token's loss with respect to the state that the head read, divided by the largest
+            entry of its error, ``[tokens, width]``, in float32 at least.
+        scale: That entry, ``[tokens]``.
     """
-    scale = max(map(abs, torch.stack(error.aminmax()).tolist())) if len(error) else math.nan
-    if not scale > 0:
-        return torch.zeros_like(read), scale
-    scaled = (error / scale).to(linear.device, linear.dtype)
-    gradient = torch.autograd.grad(linear, read, scaled, retain_graph=True)[0]
-    largest = float(gradient.abs().max())
-    if not 0 < largest < math.inf:
-        return gradient, scale
-    precise = torch.promote_types(gradient.dtype, torch.float32)
-    return (gradient.to(precise) / largest).to(gradient.dtype), scale * largest
+
+    gradient: Tensor
+    scale: Tensor
+
+
+def head_input_gradients(linear: Tensor, read: Tensor, errors: Tensor) -> _Start:
+    """The gradients of the tokens' losses with respect to the states that the head reads; overwrites the errors.
+
+    Each error is scaled to a largest entry of 1, which keeps the tiny gradients of sure answers within the range of
+    16-bit floats; what follows is linear, so multiplying its result by the scale afterwards gives the gradient itself.
+    """
+    scale = torch.linalg.vector_norm(errors, math.inf, -1) if len(errors) else errors.sum(-1)
+    errors /= torch.where(scale > 0, scale, 1)[:, None]
+    given = errors.to(linear.device, linear.dtype)
+    (gradient,) = torch.autograd.grad(linear, read, given)
+    return _Start(gradient.to(torch.promote_types(gradient.dtype, torch.float32)), scale)
+
+
+def scaled(gradient: Tensor, scale: Tensor, weight: Tensor) -> tuple[Tensor, float]:
+    """An answer's gradient by its tokens' weights, scaled to a largest entry of 1, and the scale.
+
+    Args:
+        gradient: As in `head_input_gradients`, ``[tokens, width]``.
+        scale: Likewise, ``[tokens]``.
+        weight: The tokens' weights in the loss, ``[tokens]``.
+
+    Returns:
+        The scaled gradient, and its scale: 0 for a loss that is constant, and so has no gradient; ``nan`` without
+        tokens.
+    """
+    factor = in_float64(scale) * weight.to(in_float64(scale).device)
+    largest = float(factor.max()) if len(factor) else math.nan
+    if not largest > 0:
+        return torch.zeros_like(gradient), largest
+    found = gradient * (factor / largest)[:, None].to(gradient.device, gradient.dtype)
+    peak = float(found.abs().max())
+    return (found / peak, largest * peak) if 0 < peak < math.inf else (found, largest)

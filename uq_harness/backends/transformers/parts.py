@@ -72,4 +72,8 @@ def _reads(need: GradientNeed, part: Part) -> bool:
     if isinstance(need, HeadGradient) and need.tied:
         return kind == "tied"
     own = "head" if isinstance(need, HeadGradient) else "states"
-    return kind == "loss" or (kind == "blocks" and own == "states") or (kind == own and weighted == need.reweighted)
+    return (
+        kind == "loss"
+        or (kind == "blocks" and own == "states")
+        or (kind == own and weighted in (None, need.reweighted))
+    )

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
+from uq_harness.backends.transformers.architecture import Architecture
 
 # Tokens that go through the model at a time, and padding among them that costs no more than another pass.
-TOKENS, PADDING = 2**11, 2**5
-TOKENS_ON_GPU, PADDING_ON_GPU = 2**15, 2**10
+TOKENS, TOKENS_ON_GPU = 2**11, 2**15
+PADDING_ON_GPU = 2**10
+# A pass on a CPU reads the weights again, which takes as long as so many tokens take; and it calls the kernels of every
+# block, which takes as long as so many multiplications by the block's weights. `benchmarks/mutual_information.py`
+PADDING, CALLS, MOST_PADDING = 2**3, 2**24, 2**8
 
 
-def in_passes(shapes: Sequence[tuple[int, int]], device: torch.device, most: int | None = None) -> Iterator[list[int]]:
-    """Divides items among passes of a size that suits the device; see `alike`.
+def in_passes(
+    shapes: Sequence[tuple[int, int]], architecture: Architecture, most: int | None = None
+) -> Iterator[list[int]]:
+    """Divides items among passes of a size that suits model and device; see `alike`.
 
     Args:
         shapes: Rows and columns of each item.
-        device: Where the model is.
+        architecture: The model.
         most: The largest number of items in a pass; ``None`` for no limit.
     """
-    tokens, padding = (TOKENS, PADDING) if device.type == "cpu" else (TOKENS_ON_GPU, PADDING_ON_GPU)
-    for numbers in alike(shapes, tokens, padding):
+    on_cpu = architecture.input_device.type == "cpu"
+    tokens = TOKENS if on_cpu else TOKENS_ON_GPU
+    for numbers in alike(shapes, tokens, padding_worth_a_pass(architecture) if on_cpu else PADDING_ON_GPU):
         size = most or len(numbers)
         for start in range(0, len(numbers), size):
             yield numbers[start : start + size]
+
+
+def padding_worth_a_pass(architecture: Architecture) -> int:
+    """How many tokens of padding cost on a CPU what another pass costs: many of a small model, few of a large one."""
+    return min(PADDING + CALLS // architecture.weights_of_block, MOST_PADDING)
 
 
 def alike(shapes: Sequence[tuple[int, int]], tokens: int, padding: int) -> Iterator[list[int]]:

@@ -15,6 +15,7 @@ from transformers.cache_utils import DynamicCache
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import cut, is_plain, repeat, select
 from uq_harness.backends.transformers.forward import (
+    PRODUCT,
     Prefill,
     in_float64,
     log_softmax_and_entropy,
@@ -32,8 +33,6 @@ from uq_harness.functional import FloatArray
 
 log = logging.getLogger(__name__)
 ROWS = 256  # continuations that go through the model at a time
-# Logits of one product with the head's matrix, which is read once for all of them; on a CPU.
-PRODUCT = 2**23
 
 
 @torch.no_grad()
@@ -61,7 +60,7 @@ def rescore(
 
     def passes(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], list[FloatArray]]]:
         shapes = [(1, len(continuations[i])) for i in waiting]
-        for places in in_passes(shapes, architecture.input_device, size):
+        for places in in_passes(shapes, architecture, size):
             yield places, score([waiting[place] for place in places])
 
     def score(part: Sequence[int]) -> list[FloatArray]:
@@ -293,7 +292,7 @@ class ContinuationScorer:
 
         def passes(waiting: Sequence[int], size: int) -> Iterator[tuple[list[int], list[float]]]:
             shapes = [(1, fed[i]) for i in waiting]
-            for places in in_passes(shapes, self._architecture.input_device, size):
+            for places in in_passes(shapes, self._architecture, size):
                 part = [waiting[place] for place in places]
                 yield places, self._score([wholes[i] for i in part], [starts[i] for i in part])
 

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from uq_harness.backends.transformers.architecture import Architecture, of_this_thread
 from uq_harness.backends.transformers.decoded import Decoded
 from uq_harness.backends.transformers.forward import in_float64, states
-from uq_harness.backends.transformers.head import errors_at_the_head, head_input_gradient, mean_absolute
+from uq_harness.backends.transformers.head import (
+    errors_at_the_head,
+    head_input_gradients,
+    mean_absolute,
+    scaled,
+    weights,
+)
 
 
 def what_is_not_tied(architecture: Architecture) -> str | None:
@@ -81,8 +87,10 @@ def _one(
     head_input = decoded.head_states[row, part].detach().requires_grad_(True)
     with torch.enable_grad():
         linear = architecture.head(head_input)
-    errors = errors_at_the_head(architecture, linear.detach(), decoded.token_ids[row, part])
-    at_head_input = {weighted: head_input_gradient(linear, head_input, errors[weighted]) for weighted in weightings}
+    errors, entropies = errors_at_the_head(architecture, linear.detach(), decoded.token_ids[row, part])
+    loss = weights(entropies)
+    start = head_input_gradients(linear, head_input, errors.clone())
+    at_head_input = {weighted: scaled(*start, loss[weighted]) for weighted in weightings}
     del linear
     prompt = decoded.prompt_ids[row][decoded.prompt_mask[row].bool()]
     fed = torch.cat([prompt, decoded.token_ids[row, : tokens.stop - 1]])  # the last token predicts nothing
@@ -93,32 +101,34 @@ def _one(
     found: dict[bool, float] = {}
     with _graph_from(embedding) as given, torch.enable_grad():
         read = states(architecture, fed[None], torch.ones_like(fed[None]), use_cache=False)[0][0, first:]
-    for i, (weighted, (start, scale)) in enumerate(at_head_input.items()):
+    for i, (weighted, (first_flow, scale)) in enumerate(at_head_input.items()):
         (flow,) = torch.autograd.grad(
-            read, given[0], start.to(read.device, read.dtype), retain_graph=i + 1 < len(at_head_input)
+            read, given[0], first_flow.to(read.device, read.dtype), retain_graph=i + 1 < len(at_head_input)
         )
         of_tokens = in_float64(flow[0]) * (scale * factor)
         if embedding.padding_idx is not None:  # autograd gives its row no gradient
             of_tokens[fed.to(of_tokens.device) == embedding.padding_idx] = 0
-        found[weighted] = _mean_of_both(errors[weighted], head_input.detach(), fed, of_tokens)
+        found[weighted] = _mean_of_both(errors, head_input.detach(), loss[weighted], fed, of_tokens)
     return found
 
 
-def _mean_of_both(error: Tensor, read: Tensor, tokens: Tensor, of_tokens: Tensor) -> float:
-    """Mean absolute value of ``errorᵀ read`` plus the embedding's gradient.
+def _mean_of_both(error: Tensor, read: Tensor, weight: Tensor, tokens: Tensor, of_tokens: Tensor) -> float:
+    """Mean absolute value of the head's gradient plus the embedding's.
 
     Args:
-        error: The loss's gradient with respect to the head's output, ``[tokens, vocabulary]``.
+        error: What each token's loss makes of the head's output, ``[tokens, vocabulary]``.
         read: What the head has read, ``[tokens, width]``.
+        weight: The tokens' weights in the loss, ``[tokens]``.
         tokens: The tokens that were fed, ``[fed]``.
         of_tokens: The loss's gradient with respect to each of their embeddings, float64, ``[fed, width]``.
     """
     rows, where = tokens.to(of_tokens.device).unique(return_inverse=True)
     embedding = of_tokens.new_zeros(len(rows), of_tokens.shape[1]).index_add_(0, where, of_tokens)
     at = rows.to(error.device)
-    head = error[:, at].T @ in_float64(read).to(error.device)
-    both = (head + embedding.to(error.device)).abs().sum()
-    elsewhere = mean_absolute(error.index_fill(1, at, 0), read)
+    weighted = in_float64(read).to(of_tokens.device) * weight.to(of_tokens.device)[:, None]
+    head = in_float64(error[:, at]).to(of_tokens.device).T @ weighted
+    both = (head + embedding).abs().sum()
+    elsewhere = mean_absolute(error.index_fill(1, at, 0), read, weight)
     return elsewhere + float(both) / (error.shape[1] * read.shape[1])
 
 

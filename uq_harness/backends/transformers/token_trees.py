@@ -16,7 +16,7 @@ from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.forward import as_attention_takes_it, states
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray
 
-NODES = 256  # of a row: from here on tokens see too much of each other, and another row is cheaper
+NODES = 64  # of a row: from here on tokens see too much of each other, and another row is cheaper
 
 
 @dataclass(frozen=True)
