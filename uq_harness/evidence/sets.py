@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from uq_harness.evidence.needs import (
@@ -11,6 +11,7 @@ from uq_harness.evidence.needs import (
     DiverseBeams,
     DrawLogProbs,
     Need,
+    RescoredLogProb,
     SampleLogits,
     Samples,
     SampleSet,
@@ -34,6 +35,7 @@ class SampleSets:
         stateful: The samplers among them whose answers' hidden states are needed.
         lawful: Those whose answers' log-probabilities under the law of the draw are needed.
         with_logits: Those whose answers' logits are needed.
+        tempered: The beam searches whose answers are needed at another temperature, and that temperature.
     """
 
     wanted: tuple[SampleSet, ...]
@@ -41,6 +43,7 @@ class SampleSets:
     stateful: frozenset[SampleSet]
     lawful: frozenset[SampleSet] = frozenset()
     with_logits: frozenset[SampleSet] = frozenset()
+    tempered: Mapping[SampleSet, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, needs: Iterable[Need[Any]]) -> SampleSets:
@@ -54,7 +57,12 @@ class SampleSets:
         stateful = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleStates))
         lawful = frozenset(largest[_kind(one)] for one in sample_sets(need for need in needs if _reads_law(need)))
         with_logits = frozenset(largest[_kind(need.samples)] for need in needs if isinstance(need, SampleLogits))
-        return cls(wanted, tuple(largest.values()), stateful, lawful, with_logits)
+        tempered: dict[SampleSet, float] = {
+            need.samples: need.temperature
+            for need in needs
+            if isinstance(need, RescoredLogProb) and isinstance(need.samples, DiverseBeams)
+        }
+        return cls(wanted, tuple(largest.values()), stateful, lawful, with_logits, tempered)
 
     def divide(self, drawn: Mapping[SampleSet, Sequence[T]]) -> dict[SampleSet, tuple[T, ...]]:
         """The wanted sets from what the samplers drew; one whose sampler drew nothing is absent."""

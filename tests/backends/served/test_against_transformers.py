@@ -70,7 +70,7 @@ def read_by_torch(found: Sequence[Evidence], asked: Sequence[Prompt]) -> list[Ev
     for need in NEEDS:
         if isinstance(need, RescoredLogProb):
             texts = [[sample.text for sample in drawn] for drawn in columns[need.samples]]
-            columns[need] = mean_logprobs(
+            columns[need], _ = mean_logprobs(
                 architecture, prefill, texts, tokenise, temperature=need.temperature, pad_id=pad
             )
         elif isinstance(need, AnswersGivenAnswers):

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support import SHARED, requires_shared
 from uq_harness.backends.transformers.architecture import Architecture
-from uq_harness.backends.transformers.decode import decode
+from uq_harness.backends.transformers.decode import Kept, decode
+from uq_harness.backends.transformers.teacher_forcing import rescore
 from uq_harness.evidence import DiverseBeams, Samples
 
 CASES = json.loads((SHARED / "golden" / "diverse_beams.json").read_text()) if SHARED else {"cases": []}
@@ -54,3 +55,28 @@ def test_beams_are_the_same_whatever_else_is_sampled(architecture: Architecture)
     mixed = decode(architecture, prompts, samplers=[Samples(7, 1.3), beams, DiverseBeams(3, 0.5)], **settings)
     for one, other in zip(alone.samples, mixed.samples, strict=True):
         assert [a.token_ids for a in one[beams]] == [a.token_ids for a in other[beams]]
+
+
+@requires_shared
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 2.0])
+def test_log_probabilities_at_another_temperature_are_those_of_the_answers_read_again(
+    architecture: Architecture, temperature: float
+) -> None:
+    beams, other, prompts = DiverseBeams(groups=4, penalty=1.0), DiverseBeams(3, 0.5), CASES["prompts"][:5]
+    found = decode(
+        architecture,
+        prompts,
+        samplers=[beams, other, Samples(3, 1.0)],
+        end_ids=frozenset({2}),
+        pad_id=0,
+        max_new_tokens=12,
+        kept=Kept(tempered={beams: temperature}),
+    )
+    for row, drawn in enumerate(found.samples):
+        answers = [answer.token_ids for answer in drawn[beams]]
+        read = rescore(architecture, found.prefill, [row] * 4, answers, pad_id=0, temperature=temperature)
+        for answer, expected in zip(drawn[beams], read, strict=True):
+            assert answer.tempered == pytest.approx(expected, rel=1e-4, abs=1e-4)
+            if temperature == 1:
+                assert answer.tempered == pytest.approx(answer.logprobs, abs=1e-5)
+        assert all(answer.tempered is None for one, some in drawn.items() if one != beams for answer in some)

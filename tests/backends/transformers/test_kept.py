@@ -6,7 +6,7 @@ import pytest
 
 from uq_harness.backends.transformers.decode import Kept
 from uq_harness.backends.transformers.distributions import Sums
-from uq_harness.evidence import Samples, SampleStates
+from uq_harness.evidence import DiverseBeams, Samples, SampleStates
 from uq_harness.evidence.sets import SampleSets
 from uq_harness.methods import build_methods
 
@@ -27,7 +27,10 @@ def kept(methods: str) -> Kept:
         ("p_true", NOTHING),
         ("exgrad", Kept(head_states=True, prompt_cache=False, states=frozenset())),
         ("semgrad", Kept(head_states=True, prompt_cache=True, states=frozenset())),
-        ("semantic_density", Kept(head_states=False, prompt_cache=True, states=frozenset())),
+        (
+            "semantic_density",
+            Kept(head_states=False, prompt_cache=True, states=frozenset(), tempered={DiverseBeams(10, 1.0): 0.1}),
+        ),
         ("eigenscore+ln_pe", Kept(head_states=False, prompt_cache=False, states=frozenset({COOL}))),
         ("fisher_rao+probability_margin", replace(NOTHING, sums=Sums(powers=(0.25, 0.5), n_likeliest=2))),
         ("semantic_energy", replace(NOTHING, logits=frozenset({Samples(10, 1.0)}))),
@@ -38,6 +41,7 @@ def kept(methods: str) -> Kept:
                 prompt_cache=True,
                 states=frozenset({COOL}),
                 logits=frozenset({Samples(10, 1.0)}),
+                tempered={DiverseBeams(10, 1.0): 0.1},
                 sums=Sums(mean=True, powers=(0.25, 0.5), n_likeliest=16, gaps=True, ids=True),
             ),
         ),

@@ -52,7 +52,8 @@ def test_texts_behind_the_prompts_that_decoding_has_read(name: str) -> None:
     architecture, texts = Architecture.of(model), prompts(3)
     prefill = decode(architecture, texts, end_ids=frozenset({2}), pad_id=0, max_new_tokens=4).prefill
     for temperature in (1.0, 0.1):
-        found = mean_logprobs(architecture, prefill, TEXTS, tokenise, temperature=temperature, pad_id=0)
+        found, read = mean_logprobs(architecture, prefill, TEXTS, tokenise, temperature=temperature, pad_id=0)
+        assert read == [len(set(row) - {""}) for row in TEXTS]
         for prompt, row, answers in zip(texts, found, TEXTS, strict=True):
             for value, answer in zip(row, answers, strict=True):
                 expected = alone(model, prompt, tokenise(answer), temperature).mean() if answer else -np.inf
@@ -70,12 +71,28 @@ def test_equal_texts_are_read_once_and_longest_first(monkeypatch: pytest.MonkeyP
     assert shapes == [(2, 3), (2, 1)]
 
 
+def test_a_text_that_begins_a_known_answer_is_not_read() -> None:
+    model = tiny_model("llama")
+    architecture = Architecture.of(model)
+    prefill = Prefill.read(architecture, prompts(2), 0)
+    texts = [["5 6 7", "5 6", "5 7", ""], ["5 6 7", ""]]
+    known = np.array([-1.0, -2.0, -6.0, -100.0])
+    how = {"temperature": 0.1, "pad_id": 0}
+    with shapes_of(model.model) as shapes:
+        found, read = mean_logprobs(architecture, prefill, texts, tokenise, told=[[((5, 6, 7, 2), known)], []], **how)
+    assert shapes == [(2, 2)]  # "5 7" of the first prompt, "5 6 7" of the second, but their last tokens
+    assert read == [1, 1]
+    whole, _ = mean_logprobs(architecture, prefill, texts, tokenise, **how)
+    assert found[0].tolist() == [-3.0, -1.5, pytest.approx(whole[0][2]), -np.inf]
+    assert found[1].tolist() == [pytest.approx(whole[1][0]), -np.inf]
+
+
 def test_texts_of_one_token_take_no_pass_at_all() -> None:
     model = tiny_model("llama")
     architecture = Architecture.of(model)
     prefill = Prefill.read(architecture, prompts(2), 0)
     with shapes_of(model.model) as shapes:
-        found = mean_logprobs(architecture, prefill, [["8", "9"], ["20"]], tokenise, temperature=1.0, pad_id=0)
+        found, _ = mean_logprobs(architecture, prefill, [["8", "9"], ["20"]], tokenise, temperature=1.0, pad_id=0)
     assert shapes == []
     expected = [
         [alone(model, text, [token])[0] for token in row] for text, row in zip(prompts(2), ([8, 9], [20]), strict=True)
@@ -87,13 +104,13 @@ def test_texts_beyond_the_context_get_no_score(caplog: pytest.LogCaptureFixture)
     architecture, texts = Architecture.of(tiny_model("gpt2")), prompts(3)
     prefill = Prefill.read(architecture, texts, 0)
     how = {"temperature": 1.0, "pad_id": 0}
-    whole = mean_logprobs(architecture, prefill, TEXTS, tokenise, **how)
+    whole, _ = mean_logprobs(architecture, prefill, TEXTS, tokenise, **how)
     assert not caplog.records
     max_length = len(texts[0]) + 3
     for prompt, row, found, right in zip(
         texts,
         TEXTS,
-        mean_logprobs(architecture, prefill, TEXTS, tokenise, max_length=max_length, **how),
+        mean_logprobs(architecture, prefill, TEXTS, tokenise, max_length=max_length, **how)[0],
         whole,
         strict=True,
     ):

@@ -46,6 +46,7 @@ from uq_harness.backends.transformers.sequences import IntArray
 from uq_harness.backends.transformers.teacher_forcing import (
     ROWS,
     ContinuationScorer,
+    Told,
     mean_logprobs,
     unconditional_logprobs,
 )
@@ -64,7 +65,6 @@ from uq_harness.evidence import (
     LikeliestTokens,
     Need,
     RescoredLogProb,
-    Sample,
     SampleSet,
     SelfAttention,
     StateGradient,
@@ -413,8 +413,8 @@ class TransformersBackend:
             columns |= self._gradient_columns(decoded, answers, prompts, stage)
             stage.divide([len(counted) for counted in answers.counted])
         with watch.stage("scoring") as stage:
-            columns |= self._rescored(decoded, answers, stage)
-            rescored = [_distinct_texts(self._plan, drawn) for drawn in answers.samples]
+            again, rescored = self._rescored(decoded, answers, stage)
+            columns |= again
             stage.divide(rescored)
         with watch.stage("scoring") as stage:
             asked = self._replies(prompts, decoded, answers, stop, stage)
@@ -499,21 +499,25 @@ class TransformersBackend:
         own = [state[:, count + prompt.semantic_token] for state, prompt in zip(states, long_enough, strict=True)]
         return mean_cosine(torch.stack(own)), layers
 
-    def _rescored(self, decoded: Decoded, answers: Answers, stage: Stage) -> Columns:
-        return {
-            need: mean_logprobs(
-                self._architecture,
-                decoded.prefill,
-                [[sample.text for sample in drawn[need.samples]] for drawn in answers.samples],
-                self._tokenise,
-                temperature=need.temperature,
-                pad_id=self._pad_id,
-                max_length=self._max_length,
-                room=self._room,
-            )
-            for need in stage.each(self._plan.of_kind(RescoredLogProb))
-            if answers.have(need.samples)
-        }
+    def _rescored(self, decoded: Decoded, answers: Answers, stage: Stage) -> tuple[Columns, list[int]]:
+        """Texts that are scored again, and for each prompt how many of them had to be read."""
+        columns: Columns = {}
+        counts = [0] * len(answers.samples)
+        for need in stage.each(self._plan.of_kind(RescoredLogProb)):
+            if answers.have(need.samples):
+                columns[need], read = mean_logprobs(
+                    self._architecture,
+                    decoded.prefill,
+                    [[sample.text for sample in drawn[need.samples]] for drawn in answers.samples],
+                    self._tokenise,
+                    temperature=need.temperature,
+                    pad_id=self._pad_id,
+                    told=[_told(need, drawn, self._plan) for drawn in decoded.samples],
+                    max_length=self._max_length,
+                    room=self._room,
+                )
+                counts = [count + more for count, more in zip(counts, read, strict=True)]
+        return columns, counts
 
     def _replies(
         self, prompts: Sequence[Prompt], decoded: Decoded, answers: Answers, stop: StopCriteria, stage: Stage
@@ -680,6 +684,8 @@ def _take_states(architecture: Architecture, plan: Plan, way: GradientPass, *bat
     return _take(architecture, plan, way, replace(plan.gradients, head=frozenset()), *batch)
 
 
-def _distinct_texts(plan: Plan, drawn: Mapping[SampleSet, Sequence[Sample]]) -> int:
-    needs = [need for need in plan.of_kind(RescoredLogProb) if need.samples in drawn]
-    return sum(len({sample.text for sample in drawn[need.samples]}) for need in needs)
+def _told(need: RescoredLogProb, drawn: Mapping[SampleSet, Sequence[DecodedAnswer]], plan: Plan) -> Told:
+    """The answers whose log-probabilities decoding has told at the need's temperature."""
+    if plan.sets.tempered.get(need.samples) != need.temperature:
+        return ()
+    return [(one.token_ids, one.tempered) for one in drawn[need.samples] if one.tempered is not None]

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uq_harness.backends.transformers.forward import in_float64
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray
 from uq_harness.evidence import DiverseBeams
 
@@ -27,14 +28,23 @@ class Beams:
         slots: Number of slots.
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
+        temperature: Divides the logits before the tokens' log-probabilities are told; ``None`` where they need not be.
 
     Attributes:
         sampler: The search.
         place: Numbers of its sequences within a slot.
     """
 
-    def __init__(self, sampler: DiverseBeams, place: IntArray, slots: int, end_ids: Iterable[int], pad_id: int) -> None:
-        self.sampler, self.place = sampler, place
+    def __init__(
+        self,
+        sampler: DiverseBeams,
+        place: IntArray,
+        slots: int,
+        end_ids: Iterable[int],
+        pad_id: int,
+        temperature: float | None = None,
+    ) -> None:
+        self.sampler, self.place, self._temperature = sampler, place, temperature
         # sum of each group's penalised log-probabilities
         self._totals: Float32Array = np.zeros((slots, sampler.groups), dtype=np.float32)
         self._penalty, self._ends, self._pad = np.float32(sampler.penalty), np.array(sorted(end_ids)), pad_id
@@ -49,8 +59,11 @@ class Beams:
 
     def __call__(
         self, scores: Tensor, slot: IntArray, place: IntArray, prefix: IntArray, step: IntArray
-    ) -> tuple[Tensor, None]:
-        """The next token of all live sequences of some slots, which no law draws; arguments as in `Sampler`."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """The next token of all live sequences of some slots, and where wanted its log-probability at a temperature.
+
+        Arguments as in `Sampler`.
+        """
         rows, where = np.unique(prefix, return_inverse=True)
         on_rows = scores.index_select(0, torch.as_tensor(rows, device=scores.device)).float()
         # at most groups - 1 tokens are penalised, so the best few are among the best few and groups - 1 more
@@ -63,7 +76,8 @@ class Beams:
         stands = np.zeros(live.shape, dtype=np.int64)
         live[prompt, group], stands[prompt, group] = True, where
         tokens = self._step(slots, ids.cpu().numpy()[stands], best.cpu().numpy()[stands], live)
-        return torch.as_tensor(tokens[prompt, group], device=scores.device), None
+        chosen = torch.as_tensor(tokens[prompt, group], device=scores.device)
+        return chosen, None if self._temperature is None else _tempered(on_rows, self._temperature, where, chosen)
 
     def _step(self, slots: IntArray, ids: IntArray, logprobs: Float32Array, live: BoolArray) -> IntArray:
         """One token a group from its candidates, ``[prompts, groups, candidates]``; group after group.
@@ -92,3 +106,11 @@ class Beams:
         """A prompt's groups, best first: by the mean over the tokens, and of equal ones the later group."""
         scores = [float(total) / length for total, length in zip(self._totals[slot], lengths, strict=True)]
         return sorted(range(len(scores)), key=lambda group: (-scores[group], -group))
+
+
+def _tempered(scores: Tensor, temperature: float, rows: NDArray[np.intp], tokens: Tensor) -> Tensor:
+    """Log-probabilities, in float64, of a token each at some rows of logits divided by a temperature."""
+    below = (scores - scores.amax(-1, keepdim=True)) / temperature
+    partition = in_float64(below.exp().sum(-1)).log()
+    at = torch.as_tensor(rows, device=scores.device)
+    return in_float64(below[at, tokens]) - partition[at.to(partition.device)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,7 @@ class Kept:
         states: The samplers whose answers keep their hidden state; ``None`` for all.
         laws: The samplers whose answers keep their log-probabilities under the law of the draw.
         logits: The samplers whose answers keep their tokens' logits.
+        tempered: The beam searches whose answers keep their log-probabilities at another temperature, and which.
         sums: What is kept of the distributions of the greedy answers' tokens.
     """
 
@@ -61,6 +62,7 @@ class Kept:
     states: frozenset[SampleSet] | None = None
     laws: frozenset[SampleSet] = frozenset()
     logits: frozenset[SampleSet] = frozenset()
+    tempered: Mapping[SampleSet, float] = field(default_factory=dict)
     sums: Sums = NO_SUMS
 
     @classmethod
@@ -78,6 +80,7 @@ class Kept:
             states=sets.stateful,
             laws=sets.lawful,
             logits=sets.with_logits,
+            tempered=sets.tempered,
             sums=Sums.of(needs),
         )
 
@@ -138,7 +141,14 @@ def decode_stream(
     samplers = tuple(dict.fromkeys(samplers))
     kept = kept or Kept()
     next_token = NextToken(
-        samplers, 2 * size, seed=seed, end_ids=end_ids, pad_id=pad_id, laws=kept.laws, sums=kept.sums
+        samplers,
+        2 * size,
+        seed=seed,
+        end_ids=end_ids,
+        pad_id=pad_id,
+        laws=kept.laws,
+        tempered=kept.tempered,
+        sums=kept.sums,
     )
     sequences = Sequences(2 * size, next_token.width, max_new_tokens)
     readers = Readers(next_token.places, samplers if sets is None else sets, next_token.width)
@@ -314,6 +324,7 @@ class _Scheduler:
                         one.last_states.get(place),
                         self._sequences.law(first + place) if sampler in self._kept.laws else None,
                         self._sequences.logits_of(first + place) if sampler in self._kept.logits else None,
+                        self._sequences.law(first + place) if sampler in self._kept.tempered else None,
                     )
                     for place in numbers.tolist()
                 ]

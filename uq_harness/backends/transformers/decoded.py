@@ -30,6 +30,7 @@ class DecodedAnswer:
             model, or at the prompt's last token where none was, ``[width]``, on the CPU.
         laws: Of a sample, where wanted, the log-probability of each token under the law that it was drawn from.
         logits: Of a sample, where wanted, the logit of each token.
+        tempered: Of a beam search's answer, where wanted, the log-probability of each token at another temperature.
         distributions: Of a greedy answer what `Sums` has taken of each token's distribution, where it has.
         read: Its text and the range of its tokens that count, where they are known; ``None`` for one still to be read.
     """
@@ -41,6 +42,7 @@ class DecodedAnswer:
     state: Tensor | None = None
     laws: FloatArray | None = None
     logits: FloatArray | None = None
+    tempered: FloatArray | None = None
     distributions: tuple[FloatArray, ...] = ()
     read: tuple[str, range] | None = None
 

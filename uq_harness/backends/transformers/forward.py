@@ -18,7 +18,7 @@ from uq_harness.backends.transformers.cache import is_plain
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
 ENTRIES_ON_GPU = 2**26
-# Logits of one product with the head's matrix, which is read once for all of them.
+# Logits of one product with the head's matrix, which is read once for all of them; on a CPU.
 PRODUCT = 2**23
 
 
@@ -127,6 +127,16 @@ def rows_in_memory(vocabulary: int, device: torch.device) -> int:
     (2, 1)
     """
     return max(1, (ENTRIES if device.type == "cpu" else ENTRIES_ON_GPU) // vocabulary)
+
+
+def rows_of_a_product(vocabulary: int, device: torch.device) -> int:
+    """How many rows of logits are one product with the head's matrix; on a CPU more than are worked on at a time.
+
+    >>> rows_of_a_product(100_000, torch.device("cpu")), rows_of_a_product(10**9, torch.device("cpu"))
+    (83, 1)
+    """
+    few = rows_in_memory(vocabulary, device)
+    return max(few, PRODUCT // vocabulary) if device.type == "cpu" else few
 
 
 def in_float64(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.beams import Beams
 from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
-from uq_harness.backends.transformers.forward import in_float64, logits, rows_in_memory
+from uq_harness.backends.transformers.forward import in_float64, logits, rows_in_memory, rows_of_a_product
 from uq_harness.backends.transformers.sampler import Sampler
 from uq_harness.backends.transformers.scratch import Scratch
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
@@ -36,6 +36,7 @@ class NextToken:
         end_ids: Tokens that end an answer.
         pad_id: Token that fills the padding.
         laws: The samplers whose tokens' log-probabilities under the law of the draw are wanted.
+        tempered: The beam searches whose tokens' log-probabilities at another temperature are wanted, and which.
         sums: What is taken of the distributions of the greedy answers' tokens.
 
     Attributes:
@@ -52,6 +53,7 @@ class NextToken:
         end_ids: Iterable[int],
         pad_id: int,
         laws: Collection[SampleSet] = frozenset(),
+        tempered: Mapping[SampleSet, float] | None = None,
         sums: Sums = NO_SUMS,
     ) -> None:
         self._sums, self._scratch = sums, Scratch()
@@ -62,7 +64,7 @@ class NextToken:
             for sampler, start in zip(samplers, starts[:-1], strict=True)
         }
         self._beams = [
-            Beams(sampler, place, slots, end_ids, pad_id)
+            Beams(sampler, place, slots, end_ids, pad_id, (tempered or {}).get(sampler))
             for sampler, place in self.places.items()
             if isinstance(sampler, DiverseBeams)
         ]
@@ -91,10 +93,13 @@ class NextToken:
         """
         live = np.flatnonzero(sequences.live)
         owners = sequences.owners()
-        for part in _whole_prompts(owners, rows_in_memory(architecture.vocabulary, head_states.device)):
-            members = live[(part.start <= sequences.prefix[live]) & (sequences.prefix[live] < part.stop)]
-            scores = logits(architecture, head_states[part.start : part.stop])
-            self._choose(scores, members, sequences.prefix[members] - part.start, sequences)
+        few = rows_in_memory(architecture.vocabulary, head_states.device)
+        for product in _whole_prompts(owners, rows_of_a_product(architecture.vocabulary, head_states.device)):
+            scores = logits(architecture, head_states[product.start : product.stop])
+            for part in _whole_prompts(owners[product.start : product.stop], few):
+                first, last = product.start + part.start, product.start + part.stop
+                members = live[(first <= sequences.prefix[live]) & (sequences.prefix[live] < last)]
+                self._choose(scores[part.start : part.stop], members, sequences.prefix[members] - first, sequences)
 
     def _choose(self, scores: Tensor, members: IntArray, prefix: IntArray, sequences: Sequences) -> None:
         """Writes each sequence's next token, and what is known about it.

@@ -36,8 +36,8 @@ class Sequences:
         tokens: The answers, ``[sequences, limit]``.
         logprobs: Log-probability of each token, ``[sequences, limit]``.
         entropies: Entropy of each token's distribution, ``[sequences, limit]``.
-        laws: Log-probability of each token under the law that it was drawn from, ``[sequences, limit]``; ``nan`` where
-            nothing needs it.
+        laws: Log-probability of each token under the law that it was drawn from, or in a beam search at the temperature
+            that its answers are needed at, ``[sequences, limit]``; ``nan`` where nothing needs it.
         logits: Logit of each token, ``[sequences, limit]``.
         distributions: For each sequence what was taken of the distributions of its tokens, where it was.
     """
@@ -132,7 +132,7 @@ class Sequences:
         )
 
     def law(self, sequence: int) -> FloatArray:
-        """Log-probabilities of an answer's tokens under the law that they were drawn from."""
+        """Log-probabilities of an answer's tokens under another law than the model's own, as kept."""
         return self.laws[sequence, : self.lengths[sequence]].copy()
 
     def logits_of(self, sequence: int) -> FloatArray:

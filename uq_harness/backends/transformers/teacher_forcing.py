@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 
@@ -15,13 +16,13 @@ from transformers.cache_utils import DynamicCache
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.cache import cut, is_plain, repeat, select
 from uq_harness.backends.transformers.forward import (
-    PRODUCT,
     Prefill,
     in_float64,
     log_softmax_and_entropy,
     logits,
     right_pad,
     rows_in_memory,
+    rows_of_a_product,
     states,
     watched_states,
 )
@@ -99,7 +100,7 @@ def token_logprobs(
     order = np.argsort(np.asarray(at, dtype=np.int64), kind="stable")
     sorted_at, tokens = np.asarray(at, dtype=np.int64)[order], np.asarray(chosen, dtype=np.int64)[order]
     size = rows_in_memory(architecture.vocabulary, read.device)
-    product = max(size, PRODUCT // architecture.vocabulary) if read.device.type == "cpu" else size
+    product = rows_of_a_product(architecture.vocabulary, read.device)
     for start in range(0, len(read), product):
         scores = logits(architecture, read[start : start + product])
         sums = torch.cat([_scaled(part, temperature).logsumexp(-1) for part in scores.split(size)])
@@ -195,6 +196,8 @@ def unconditional_logprobs(
 
 
 Tokenise = Callable[[str], list[int]]
+# Answers to a prompt by their token ids, with the tokens' log-probabilities.
+Told = Sequence[tuple[Sequence[int], FloatArray]]
 
 
 def mean_logprobs(
@@ -205,10 +208,11 @@ def mean_logprobs(
     *,
     temperature: float,
     pad_id: int,
+    told: Sequence[Told] | None = None,
     max_length: int | None = None,
     room: Room | None = None,
-) -> list[FloatArray]:
-    """Mean log-probability per token of each prompt's texts, in nats.
+) -> tuple[list[FloatArray], list[int]]:
+    """Mean log-probability per token of each prompt's texts, in nats, and how many of its texts had to be read.
 
     It is ``-inf`` for a text without tokens, and ``nan`` for one that the context or memory does not hold.
 
@@ -219,10 +223,13 @@ def mean_logprobs(
         tokenise: Token ids of a text, without special tokens.
         temperature: Divides the logits before the softmax.
         pad_id: Token that fills the padding.
+        told: For each prompt what is known already: a text that begins one of these answers is not read.
         max_length: The model's context in tokens; ``None`` for no limit.
         room: How many texts go through the model at a time.
     """
-    tokens = {(row, text): tokenise(text) for row, given in enumerate(texts) for text in dict.fromkeys(given)}
+    every = {(row, text): tokenise(text) for row, given in enumerate(texts) for text in dict.fromkeys(given)}
+    known = {key: _begins(ids, told[key[0]] if told else ()) for key, ids in every.items()}
+    tokens = {key: ids for key, ids in every.items() if known[key] is None}
     lengths = prefill.mask.sum(1).tolist()
     fitting = [key for key, ids in tokens.items() if max_length is None or lengths[key[0]] + len(ids) <= max_length]
     if len(fitting) < len(tokens):
@@ -232,9 +239,20 @@ def mean_logprobs(
         )
     rows, given_tokens = [row for row, _ in fitting], [tokens[key] for key in fitting]
     scores = rescore(architecture, prefill, rows, given_tokens, pad_id=pad_id, temperature=temperature, room=room)
-    means = dict.fromkeys(tokens, np.nan)
-    means |= {key: float(score.mean()) if len(score) else -np.inf for key, score in zip(fitting, scores, strict=True)}
-    return [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)]
+    found = {key: score for key, score in known.items() if score is not None} | dict(zip(fitting, scores, strict=True))
+    means = dict.fromkeys(every, np.nan)
+    means |= {key: float(score.mean()) if len(score) else -np.inf for key, score in found.items()}
+    count = Counter(row for row, ids in zip(rows, given_tokens, strict=True) if ids)
+    return (
+        [np.array([means[row, text] for text in given]) for row, given in enumerate(texts)],
+        [count[row] for row in range(len(texts))],
+    )
+
+
+def _begins(tokens: Sequence[int], answers: Told) -> FloatArray | None:
+    """The log-probabilities of tokens that one of some answers begins with; ``None`` where none does."""
+    count = len(tokens)
+    return next((found[:count] for ids, found in answers if tuple(ids[:count]) == tuple(tokens)), None)
 
 
 class ContinuationScorer:
