@@ -198,6 +198,12 @@ BENCHMARKS = (
         ),
         rounds=1,
     ),
+    Benchmark(
+        "sample-log-all",
+        "benchmarks/run_memory.py --questions 200 --methods all",
+        (Ratio("sample log to the records in it, `all`", ("runs", 0, "log_over_records"), 1.3),),
+        rounds=1,
+    ),
 )
 
 

@@ -171,9 +171,11 @@ def test_the_record_says_what_an_answer_cost() -> None:
         assert all(value >= 0 for value in cost.values())
         # a tree of prefixes: more rows than the greedy answer has, far fewer than the 41 lanes would take one by one
         assert 1 < cost["row_steps"] < 41 * 24
-        assert cost["scored_texts"] >= 1 + 1  # the verdict of P(True), and a beam
+        assert cost["scored_texts"] > 1  # the verdict of P(True), and more
     free = record_of(ask(golden_model(methods="g_nll"), [cases[0]["question"]], template)[0])["cost"]
     assert free["nli_pairs"] == free["similarity_pairs"] == free["scored_texts"] == 0
+    beams = record_of(ask(golden_model(methods="semantic_density", **LEXICAL), [cases[0]["question"]], template)[0])
+    assert beams["cost"]["scored_texts"] == 0  # decoding has told the log-probabilities of all texts
     assert "nli_seconds" not in free
 
 

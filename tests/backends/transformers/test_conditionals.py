@@ -176,9 +176,15 @@ def test_prompts_that_begin_with_the_answer() -> None:
 def test_answers_too_many_for_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
     right = given(model)
-    monkeypatch.setattr(token_trees.in_rows, "__defaults__", (4,))
+    for limit in ("NODES", "MOST_NODES"):
+        monkeypatch.setattr(token_trees, limit, 4)
     for found, one in zip(given(model), right, strict=True):
         assert found.logprobs == pytest.approx(one.logprobs, abs=1e-9)
+
+
+def test_a_row_has_as_many_tokens_as_it_copies_up_to_a_limit() -> None:
+    sequences = [[100 * number + place for place in range(60)] for number in range(10)]
+    assert [len(list(token_trees.in_rows(sequences, behind))) for behind in (5, 120, 250, 2000)] == [10, 5, 3, 3]
 
 
 def test_batch_mates_change_nothing() -> None:

@@ -113,8 +113,9 @@ class Architecture:
 
     @cached_property
     def weights_of_block(self) -> int:
-        """Mean number of a block's weights, as far as they are parameters; at least one."""
-        return max(1, sum(one.numel() for one in self.blocks.parameters()) // self.n_blocks)
+        """Mean number of a block's weights, also of those that a quantised layer keeps as buffers; at least one."""
+        weights = [*self.blocks.parameters(), *self.blocks.buffers()]
+        return max(1, sum(one.numel() for one in weights) // self.n_blocks)
 
     @property
     def input_device(self) -> torch.device:

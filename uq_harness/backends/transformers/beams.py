@@ -110,7 +110,8 @@ class Beams:
 
 def _tempered(scores: Tensor, temperature: float, rows: NDArray[np.intp], tokens: Tensor) -> Tensor:
     """Log-probabilities, in float64, of a token each at some rows of logits divided by a temperature."""
-    below = (scores - scores.amax(-1, keepdim=True)) / temperature
-    partition = in_float64(below.exp().sum(-1)).log()
+    highest = scores.amax(-1, keepdim=True)
+    partition = in_float64(((scores - highest) / temperature).exp_().sum(-1)).log()
     at = torch.as_tensor(rows, device=scores.device)
-    return in_float64(below[at, tokens]) - partition[at.to(partition.device)]
+    below = in_float64(scores[at, tokens]) - in_float64(highest[at, 0])
+    return below / temperature - partition[at.to(partition.device)]

@@ -149,7 +149,7 @@ class _Unit:
         """The unit of some pairs, with the numbers of their question and prompts."""
         distinct = list(dict.fromkeys(prompts))
         tails = [question.prompts[prompt][question.shared :] for prompt in distinct]
-        return cls(question, number, places, distinct, list(in_rows(tails)))
+        return cls(question, number, places, distinct, list(in_rows(tails, question.shared)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -201,7 +201,7 @@ class _Scorer:
     ) -> None:
         self._architecture, self._questions, self._pad_id, self._copies = architecture, questions, pad_id, copies
         self._allowed = shares
-        self._known: dict[tuple[tuple[int, ...], ...], list[tuple[list[int], TokenTree]]] = {}
+        self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], list[tuple[list[int], TokenTree]]] = {}
 
     def score(self, room: Room, max_length: int | None) -> list[FloatArray]:
         """Log-likelihood of each answer after each that is stated, a square for each question."""
@@ -316,14 +316,15 @@ class _Scorer:
     def _rows(self, prompt: int, numbers: Sequence[int], pairs: Sequence[_Pair]) -> Iterator[_Row]:
         """Trees of the answers behind a prompt; an answer's last token predicts nothing that is asked for."""
         longer = [number for number in numbers if len(self._text(pairs[number])) > 1]
-        for members, tree in self._trees(tuple(self._text(pairs[number])[:-1] for number in longer)):
+        fed = tuple(self._text(pairs[number])[:-1] for number in longer)
+        for members, tree in self._trees(fed, pairs[numbers[0]].question):
             yield _Row(prompt, [longer[member] for member in members], tree)
 
-    def _trees(self, fed: tuple[tuple[int, ...], ...]) -> list[tuple[list[int], TokenTree]]:
+    def _trees(self, fed: tuple[tuple[int, ...], ...], question: int) -> list[tuple[list[int], TokenTree]]:
         """The trees of some sequences; those of a question are the same behind all its prompts."""
-        if fed not in self._known:
-            self._known[fed] = list(in_rows(fed))
-        return self._known[fed]
+        if (question, fed) not in self._known:
+            self._known[question, fed] = list(in_rows(fed, self._questions[question].shared))
+        return self._known[question, fed]
 
     def _add(
         self,

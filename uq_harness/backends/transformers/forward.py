@@ -18,7 +18,7 @@ from uq_harness.backends.transformers.cache import is_plain
 # Logits that are in memory at a time; on a CPU few, so that they stay in its cache.
 ENTRIES = 2**18
 ENTRIES_ON_GPU = 2**26
-# Logits of one product with the head's matrix, which is read once for all of them; on a CPU.
+# Logits of one product with the head's matrix, which is read once for all of them.
 PRODUCT = 2**23
 
 
@@ -137,6 +137,11 @@ def rows_of_a_product(vocabulary: int, device: torch.device) -> int:
     """
     few = rows_in_memory(vocabulary, device)
     return max(few, PRODUCT // vocabulary) if device.type == "cpu" else few
+
+
+def without_autocast(device: torch.device) -> torch.autocast:
+    """Where sums keep the precision of what is summed: products in 16 bits are the model's alone."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def in_float64(values: Tensor) -> Tensor:

@@ -18,13 +18,15 @@ from torch import Tensor
 
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.decoded import Decoded
-from uq_harness.backends.transformers.forward import PRODUCT, in_float64, rows_in_memory
+from uq_harness.backends.transformers.forward import PRODUCT, in_float64, rows_in_memory, without_autocast
 from uq_harness.backends.transformers.parts import Part, PartsWatch, add_parts
 from uq_harness.functional import FloatArray
 
 # Entries of the head's gradient that are in memory at a time: about what a CPU core's second-level cache holds.
 BLOCK_ENTRIES = 2**17
 BLOCK_ENTRIES_ON_GPU = 2**26
+# Where less than this is left for all other tokens, float32 holds too few digits of it, or nothing at all.
+SURE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tenso
 
     It is ``p_t - e_t`` times the slope of what the model does to logits. A sure token's ``1 - p`` is what the sizes of
     gradients are about, and a sum that holds the token's own 1 loses its digits; so the others are summed alone, which
-    keeps them in float32.
+    keeps them in float32; where a token is so sure that float32 does not hold what is left, all are in float64.
 
     Args:
         architecture: The model.
@@ -122,20 +124,37 @@ def errors_at_the_head(architecture: Architecture, linear: Tensor, chosen: Tenso
         The errors, ``[tokens, vocabulary]``, in float32 at least; the entropies in nats, ``[tokens]``, float64.
     """
     scores = architecture.logits_of(linear)
-    precise = torch.promote_types(scores.dtype, torch.float32)
+    with without_autocast(scores.device):
+        found = _all_errors(architecture, scores, chosen, torch.promote_types(scores.dtype, torch.float32))
+        if found is None:
+            found = _all_errors(architecture, in_float64(scores), chosen, torch.float64)
+    assert found is not None  # float64 is never too small
+    return found
+
+
+def _all_errors(
+    architecture: Architecture, scores: Tensor, chosen: Tensor, precise: torch.dtype
+) -> tuple[Tensor, Tensor] | None:
+    """Errors and entropies as `errors_at_the_head` returns them; ``None`` where a type of fewer digits is too small."""
     errors = torch.empty(scores.shape, dtype=precise, device=scores.device)
     entropies = in_float64(torch.zeros(len(scores), device=scores.device))
     size = rows_in_memory(architecture.vocabulary, scores.device)
     for start in range(0, len(scores), size):
         part = slice(start, start + size)
-        entropies[part] = _errors(scores[part].to(precise), chosen[part, None].to(scores.device), errors[part])
+        rest, entropies[part] = _errors(scores[part].to(precise), chosen[part, None].to(scores.device), errors[part])
+        if precise != torch.float64 and rest.min() < SURE:
+            return None
         if architecture.logit_softcap or architecture.logit_scale != 1:
             errors[part] *= architecture.logit_slope(scores[part].to(precise))
     return errors, entropies
 
 
-def _errors(scores: Tensor, chosen: Tensor, errors: Tensor) -> Tensor:
-    """Writes ``p - e`` of a few rows of logits, and returns their entropies; one exponential a logit."""
+def _errors(scores: Tensor, chosen: Tensor, errors: Tensor) -> tuple[Tensor, Tensor]:
+    """Writes ``p - e`` of a few rows of logits; one exponential a logit.
+
+    Returns:
+        What the others add up to where the likeliest token counts 1, and the entropies.
+    """
     highest, best = scores.max(-1, keepdim=True)
     below = scores - highest
     others = torch.exp(below, out=errors).scatter_(-1, best, 0)
@@ -148,7 +167,7 @@ def _errors(scores: Tensor, chosen: Tensor, errors: Tensor) -> Tensor:
     of_another = in_float64(errors.gather(-1, chosen)) - 1
     of_chosen = torch.where((best == chosen).to(rest.device), -rest * of_best, of_another)
     errors.scatter_(-1, chosen, of_chosen.to(errors.device, errors.dtype))
-    return (rest.log1p() - spread[:, None] / (1 + rest))[:, 0]
+    return rest, (rest.log1p() - spread[:, None] / (1 + rest))[:, 0]
 
 
 def mean_absolute(error: Tensor, read: Tensor, weight: Tensor) -> float:
@@ -160,9 +179,10 @@ def mean_absolute(error: Tensor, read: Tensor, weight: Tensor) -> float:
         return math.nan
     entries = BLOCK_ENTRIES if read.device.type == "cpu" else BLOCK_ENTRIES_ON_GPU
     total = in_float64(torch.zeros((), device=read.device))
-    for part in error.split(max(1, entries // width), dim=1):
-        # three times as fast on a CPU as a vector norm, and `sum` adds pairwise, which keeps the digits
-        total += (part.T @ read).abs_().sum().to(total.device)
+    with without_autocast(read.device):
+        for part in error.split(max(1, entries // width), dim=1):
+            # three times as fast on a CPU as a vector norm, and `sum` adds pairwise, which keeps the digits
+            total += (part.T @ read).abs_().sum().to(total.device)
     return float(total) / (vocabulary * width)
 
 

@@ -12,7 +12,13 @@ from torch import Tensor
 from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.beams import Beams
 from uq_harness.backends.transformers.distributions import NO_SUMS, Sums
-from uq_harness.backends.transformers.forward import in_float64, logits, rows_in_memory, rows_of_a_product
+from uq_harness.backends.transformers.forward import (
+    in_float64,
+    logits,
+    rows_in_memory,
+    rows_of_a_product,
+    without_autocast,
+)
 from uq_harness.backends.transformers.sampler import Sampler
 from uq_harness.backends.transformers.scratch import Scratch
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray, Sequences, take
@@ -193,7 +199,8 @@ def logprobs_and_entropies(
             rest = in_float64(others.sum(-1))
             mean = shifted.mean(-1, keepdim=True) if precise and sums.mean else None
             # the clamp: a logit of minus infinity has no share in the entropy
-            spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(dtype).min)))
+            with without_autocast(others.device):
+                spread = in_float64(torch.linalg.vecdot(others, shifted.clamp_(min=torch.finfo(dtype).min)))
             if precise and sums.any:
                 taken.append(sums.take(some, shifted, others, best, rest, mean))
             at = at if isinstance(at, slice) else at.to(device)

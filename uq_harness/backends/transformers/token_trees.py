@@ -16,7 +16,9 @@ from uq_harness.backends.transformers.architecture import Architecture
 from uq_harness.backends.transformers.forward import as_attention_takes_it, states
 from uq_harness.backends.transformers.sequences import BoolArray, IntArray
 
-NODES = 64  # of a row: from here on tokens see too much of each other, and another row is cheaper
+# Tokens of a row: with more they see too much of each other, and another row is cheaper. Another row also copies the
+# keys and values of what it stands behind, so it has as many tokens at least, up to a limit.
+NODES, MOST_NODES = 2**6, 2**8
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,17 @@ class TokenTree:
         return np.asarray(self.sees.sum(1) - 1, dtype=np.int64)
 
 
-def in_rows(sequences: Sequence[Sequence[int]], nodes: int = NODES) -> Iterator[tuple[list[int], TokenTree]]:
+def in_rows(sequences: Sequence[Sequence[int]], behind: int) -> Iterator[tuple[list[int], TokenTree]]:
     """Divides sequences among trees of bounded size, those with equal beginnings side by side.
 
     Args:
         sequences: Token ids.
-        nodes: The largest number of tokens that go into a tree, unless one sequence has more.
+        behind: Number of tokens that they stand behind.
 
     Yields:
         Numbers of the sequences in a tree, and the tree.
     """
+    nodes = max(NODES, min(behind, MOST_NODES))
     part: list[int] = []
     count = 0
     for number in sorted(range(len(sequences)), key=lambda number: list(sequences[number])):
