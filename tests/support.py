@@ -1,6 +1,7 @@
 """What all tests share: the folder of shared data, and small models."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -25,3 +26,8 @@ SCORING = tuple(name for name in all_methods() if name != "verbalized_confidence
 def read_questions(file: str | Path) -> list[dict[str, Any]]:
     """The rows of a file of questions."""
     return [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What has been logged as a warning or worse; lm_eval tells more where an earlier test has run it."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

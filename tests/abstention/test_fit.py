@@ -14,6 +14,7 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import uq_harness
+from tests.support import warnings_of
 from uq_harness import Abstainer, UncertaintyModel
 from uq_harness.abstention.policy import as_values, make_policy
 from uq_harness.demo import MODEL_DIR
@@ -75,7 +76,7 @@ def test_a_model_as_in_the_run_fits(
     model = UncertaintyModel(*demo, **AS_IN_THE_RUN)
     policy.check(model)
     policy.check(UncertaintyModel.from_pretrained("demo", device="cpu", **AS_IN_THE_RUN))
-    assert caplog.text == ""
+    assert not warnings_of(caplog)
     answer = model.answer(["What do people call the capital city of Kizivarra?"])[0]
     assert policy.should_answer(answer) == (answer.uncertainty[method] < policy.threshold)
 
@@ -117,7 +118,7 @@ def test_what_the_method_does_not_read_may_differ(
 ) -> None:
     settings = {**AS_IN_THE_RUN, **changes}
     load(written["semgrad"]).check(UncertaintyModel(*demo, **settings))
-    assert caplog.text == ""
+    assert not warnings_of(caplog)
 
 
 def test_other_weights_and_types_are_other_models(written: dict, load: Any, demo: tuple) -> None:
@@ -208,7 +209,7 @@ def test_texts_are_compared_as_they_are(
     here = "chat_template_args" if name == "enable_thinking" else name
     policy = load(content)
     policy.check(UncertaintyModel(*demo, **{**AS_IN_THE_RUN, here: same}))
-    assert caplog.text == ""
+    assert not warnings_of(caplog)
     with pytest.raises(UQHarnessError, match=rf"settings, and promises nothing here: {here} \("):
         policy.check(UncertaintyModel(*demo, **{**AS_IN_THE_RUN, here: other}))
 

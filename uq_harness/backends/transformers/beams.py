@@ -77,7 +77,9 @@ class Beams:
         live[prompt, group], stands[prompt, group] = True, where
         tokens = self._step(slots, ids.cpu().numpy()[stands], best.cpu().numpy()[stands], live)
         chosen = torch.as_tensor(tokens[prompt, group], device=scores.device)
-        return chosen, None if self._temperature is None else _tempered(on_rows, self._temperature, where, chosen)
+        if self._temperature is None:
+            return chosen, None
+        return chosen, _tempered(on_rows, ids[:, :1], self._temperature, where, chosen)
 
     def _step(self, slots: IntArray, ids: IntArray, logprobs: Float32Array, live: BoolArray) -> IntArray:
         """One token a group from its candidates, ``[prompts, groups, candidates]``; group after group.
@@ -108,10 +110,14 @@ class Beams:
         return sorted(range(len(scores)), key=lambda group: (-scores[group], -group))
 
 
-def _tempered(scores: Tensor, temperature: float, rows: NDArray[np.intp], tokens: Tensor) -> Tensor:
-    """Log-probabilities, in float64, of a token each at some rows of logits divided by a temperature."""
-    highest = scores.amax(-1, keepdim=True)
-    partition = in_float64(((scores - highest) / temperature).exp_().sum(-1)).log()
+def _tempered(scores: Tensor, likeliest: Tensor, temperature: float, rows: NDArray[np.intp], tokens: Tensor) -> Tensor:
+    """Log-probabilities, in float64, of a token each at some rows of logits divided by a temperature.
+
+    The others are summed without the likeliest token, so that a sure one keeps its digits.
+    """
+    highest = scores.gather(-1, likeliest)
+    others = ((scores - highest) / temperature).exp_().scatter_(-1, likeliest, 0)
+    partition = in_float64(others.sum(-1)).log1p()
     at = torch.as_tensor(rows, device=scores.device)
     below = in_float64(scores[at, tokens]) - in_float64(highest[at, 0])
     return below / temperature - partition[at.to(partition.device)]
