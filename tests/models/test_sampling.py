@@ -174,7 +174,9 @@ def test_the_record_says_what_an_answer_cost() -> None:
         assert cost["scored_texts"] > 1  # the verdict of P(True), and more
     free = record_of(ask(golden_model(methods="g_nll"), [cases[0]["question"]], template)[0])["cost"]
     assert free["nli_pairs"] == free["similarity_pairs"] == free["scored_texts"] == 0
-    beams = record_of(ask(golden_model(methods="semantic_density", **LEXICAL), [cases[0]["question"]], template)[0])
+    beams = record_of(
+        ask(golden_model(**{**LEXICAL, "methods": "semantic_density"}), [cases[0]["question"]], template)[0]
+    )
     assert beams["cost"]["scored_texts"] == 0  # decoding has told the log-probabilities of all texts
     assert "nli_seconds" not in free
 
